@@ -1,0 +1,110 @@
+"""Weight for weight, vidpred's batched unroll equals the published frame-by-frame loop, in float64."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.models.published_loop import PublishedSVG, copy_weights
+from vidpred.clip import Clip
+from vidpred.config import SVGConfig
+from vidpred.losses import loss_terms, reduce_terms, total_loss
+from vidpred.models import build_model
+from vidpred.models.batch_norm import update_running_statistics
+
+SIZES = SVGConfig(
+    width=3,
+    g_dim=8,
+    z_dim=5,
+    rnn_size=12,
+    skip_frame="published",
+    feedback_from="published",
+    prior_at_test="standard",
+)
+B, T, N_PAST, BETA = 3, 7, 2, 0.3
+
+
+def make(config, seed=0, n_past=N_PAST):
+    torch.manual_seed(seed)
+    model = build_model(config).double()
+    for p in model.parameters():  # away from the start, where biases are 0 and nothing saturates
+        p.data.add_(torch.randn_like(p) * 0.1)
+    published = PublishedSVG(config).double()
+    pairs = copy_weights(model, published)
+    frames = torch.rand(B, T, 3, 64, 64, dtype=torch.float64)
+    conditions = torch.randn(B, T, 7, dtype=torch.float64)
+    noise = torch.randn(B, T - 1, config.z_dim, dtype=torch.float64)
+    return model, published, pairs, Clip(frames, conditions, n_past), noise
+
+
+def loss_of(model, clip, noise, feedback):
+    terms = reduce_terms(loss_terms(model.unroll(clip, noise, "posterior", feedback), clip))
+    return total_loss(terms, BETA), terms
+
+
+@pytest.mark.parametrize("learned_prior", [False, True])
+@pytest.mark.parametrize("feedback", ["truth", "prediction"])
+@pytest.mark.parametrize(
+    "options", [{}, {"last_frame_skip": True}, {"condition": "none"}], ids=["plain", "last_frame_skip", "action_free"]
+)
+def test_loss_and_gradients_equal_the_published_loop(learned_prior, feedback, options):
+    if options.get("last_frame_skip") and feedback == "prediction":
+        pytest.skip("the published loop takes the true frame's skips there: they would leak the frames to predict")
+    config = replace(SIZES, learned_prior=learned_prior, **options)
+    model, published, pairs, clip, noise = make(config)
+    loss, terms = loss_of(model, clip, noise, feedback)
+    loss.backward()
+    expected, mse, kld = published.loss(
+        clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), N_PAST, BETA, feedback == "truth"
+    )
+    expected.backward()
+    assert abs(loss - expected) < 1e-10
+    assert abs(terms["mse"] - mse) < 1e-10 and abs(terms["kld"] - kld) < 1e-10
+    ours = dict(model.named_parameters())
+    for name, parameter in published.named_parameters():
+        torch.testing.assert_close(ours[pairs[name]].grad, parameter.grad, rtol=0, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("learned_prior", [False, True])
+@pytest.mark.parametrize("n_past", [1, 2, 3])
+def test_rollout_equals_the_published_generation(learned_prior, n_past):
+    config = replace(SIZES, learned_prior=learned_prior, skip_frame="published" if n_past > 1 else "last_context")
+    model, published, _, clip, noise = make(config, n_past=n_past)
+    for _ in range(3):  # running statistics that are not those of a new network
+        model.unroll(clip, noise, "posterior", "truth")
+        update_running_statistics(model)
+    copy_weights(model, published)
+    model.eval(), published.eval()
+    given = Clip(clip.frames[:, :n_past], clip.conditions, n_past)
+    with torch.no_grad():
+        predictions = model.unroll(given, noise, "standard", "prediction").predictions[:, n_past - 1 :]
+    if n_past == 1:  # the published loop has no skip at all then: ours keeps the only frame there is
+        published.config = replace(config, last_frame_skip=False)
+        expected = reference_with_one_frame(published, clip, noise)
+    else:
+        expected = published.generate(clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), n_past, T - 1)
+    torch.testing.assert_close(predictions, torch.stack(expected[n_past:], 1), rtol=0, atol=1e-10)
+
+
+def reference_with_one_frame(published, clip, noise):
+    published.init_hidden(B)
+    x, generated = clip.frames[:, 0], [clip.frames[:, 0]]
+    skip = published.encoder(x)[1]
+    with torch.no_grad():
+        for i in range(1, T):
+            g = published.frame_predictor(torch.cat([published.encoder(x)[0], noise[:, i - 1]], 1))
+            x = published.decoder(g, skip, clip.conditions[:, i - 1])
+            generated.append(x)
+    return generated
+
+
+def test_running_statistics_move_once_towards_the_pool_of_the_steps():
+    """What 0.9 of the old and 0.1 of the moments over all T frames together give."""
+    model, _, _, clip, noise = make(SIZES)
+    norm = model.encoder.blocks[0][0].norm
+    x = model.encoder.blocks[0][0].conv(clip.frames.transpose(0, 1).flatten(0, 1))
+    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    model.unroll(clip, noise, "posterior", "truth")
+    update_running_statistics(model)
+    torch.testing.assert_close(norm.running_mean, 0.1 * mean)
+    torch.testing.assert_close(norm.running_var, 0.9 + 0.1 * variance)

@@ -1,0 +1,111 @@
+"""Values worked out by hand from the table of schedules."""
+
+import math
+
+import pytest
+
+from vidpred.config import TrainConfig
+from vidpred.errors import BadInput
+from vidpred.schedules import beta_at, cyclical, equivalent_sigma, kl_anneal_at, lr_at, ramp, tfr_at
+
+
+@pytest.mark.parametrize(
+    ("i", "expected"),
+    [(0, 0.0), (5, 0.4), (12, 0.96), (13, 1.0), (24, 1.0), (25, 0.0), (30, 0.4), (50, 0.0), (99, 1.0)],
+)
+def test_cyclical_by_hand(i, expected):
+    """n 100, M 4: period 25, rise over 12.5 positions."""
+    assert cyclical(i, 100, 4) == pytest.approx(expected, abs=1e-15)
+
+
+@pytest.mark.parametrize(("i", "expected"), [(0, 0.0), (2, 0.8), (3, 0.2), (5, 0.0), (7, 0.8), (8, 0.2)])
+def test_a_period_that_is_not_whole_follows_the_remainder(i, expected):
+    """n 10, M 4, R 1: period 2.5; i mod 2.5 over 2.5."""
+    assert cyclical(i, 10, 4, ratio=1.0) == pytest.approx(expected, abs=1e-15)
+
+
+def test_a_cycle_starts_at_its_start_even_where_the_period_cannot_be_written_down():
+    """n 14, M 6: cycle 3 starts at 7 exactly, though 7 mod 2.333… is not 0 in floats."""
+    assert cyclical(7, 14, 6) == 0.0
+
+
+def test_start_and_stop_bound_the_schedule():
+    """One published version holds the plateau at 1 even when stop is smaller."""
+    values = [cyclical(i, 100, 4, start=0.015, stop=1e-1) for i in range(100)]
+    assert min(values) == 0.015
+    assert max(values) == 0.1
+
+
+@pytest.mark.parametrize(
+    ("shape", "at_0", "at_quarter", "at_1"),
+    [
+        ("linear", 0.0, 0.25, 1.0),
+        ("sigmoid", 1 / (1 + math.exp(6)), 1 / (1 + math.exp(3)), 1 / (1 + math.exp(-6))),
+        ("cosine", 0.0, (1 - math.sqrt(0.5)) / 2, 1.0),
+    ],
+)
+def test_shapes(shape, at_0, at_quarter, at_1):
+    assert [ramp(u, shape) for u in (0, 0.25, 1)] == pytest.approx([at_0, at_quarter, at_1])
+
+
+@pytest.mark.parametrize("shape", ["linear", "sigmoid", "cosine"])
+def test_shapes_never_run_past_the_end(shape):
+    values = [cyclical(i, 40, 4, ratio=1.0, shape=shape) for i in range(40)]
+    assert max(values) <= 1.0
+
+
+def config(**changes):
+    return TrainConfig(**{"epochs": 10, "iterations_per_epoch": 10, "beta_max": 2.0, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        ({"kl_anneal": "monotonic"}, {0: 0.0, 25: 0.5, 49: 0.98, 50: 1.0, 51: 1.0, 99: 1.0}),
+        ({"kl_anneal": "monotonic", "kl_anneal_ratio": 0.25}, {0: 0.0, 10: 0.4, 25: 1.0, 99: 1.0}),
+        ({"kl_anneal": "monotonic", "kl_anneal_ratio": 1.0}, {0: 0.0, 50: 0.5, 99: 0.99}),
+        ({"kl_anneal": "none"}, {0: 1.0, 99: 1.0}),
+        ({"kl_anneal": "none", "kl_anneal_value": 0.0}, {0: 0.0, 99: 0.0}),
+        ({"kl_anneal_per": "epoch", "kl_anneal_cycles": 2}, {0: 0.0, 9: 0.0, 10: 0.4, 29: 0.8, 30: 1.0, 50: 0.0}),
+        ({"kl_anneal_cycle_epochs": 5}, {0: 0.0, 5: 0.2, 25: 1.0, 49: 1.0, 50: 0.0, 75: 1.0}),
+        ({"kl_anneal": "monotonic", "kl_anneal_cycle_epochs": 5}, {0: 0.0, 5: 0.2, 25: 1.0, 50: 1.0, 99: 1.0}),
+    ],
+)
+def test_beta_over_a_training(changes, values):
+    c = config(**changes)
+    assert {i: kl_anneal_at(c, i) for i in values} == pytest.approx(values)
+    assert {i: beta_at(c, i) for i in values} == pytest.approx({i: 2 * v for i, v in values.items()})
+
+
+@pytest.mark.parametrize(
+    "changes", [{"kl_anneal_cycles": 60}, {"kl_anneal_per": "epoch"}, {"epochs": 1, "iterations_per_epoch": 3}]
+)
+def test_a_rise_of_less_than_two_positions_is_refused(changes):
+    with pytest.raises(BadInput, match="rise of beta"):
+        beta_at(config(**changes), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        ({}, {0: 1.0, 60: 1.0, 61: 0.99, 110: 0.5, 160: 0.0, 170: 0.0}),
+        ({"tfr_decay_start": 0}, {0: 1.0, 1: 0.99, 100: 0.0}),
+        ({"tfr": 0.5, "tfr_decay_start": 2, "tfr_decay_step": 0.1, "tfr_floor": 0.3}, {2: 0.5, 3: 0.4, 4: 0.3, 9: 0.3}),
+        ({"tfr": 0.0}, {0: 0.0, 100: 0.0}),
+        ({"tfr": 0.2, "tfr_floor": 0.3}, {0: 0.2, 100: 0.2}),
+    ],
+)
+def test_teacher_forcing_ratio(changes, values):
+    c = TrainConfig(**changes)
+    assert {e: tfr_at(c, e) for e in values} == pytest.approx(values)
+
+
+def test_learning_rate():
+    assert [lr_at(config(lr=0.1), i) for i in (0, 99)] == [0.1, 0.1]
+    assert [lr_at(config(lr=0.1, lr_decay="cosine"), i) for i in (0, 50, 100)] == pytest.approx([0.1, 0.05, 0.0])
+
+
+def test_beta_as_the_sigma_of_a_decoder():
+    """The field's own figures: 1e-4 is sigma 0.78 and 1 is sigma 78 for 64 x 64 frames in colour."""
+    assert equivalent_sigma(1e-4, 3 * 64 * 64) == pytest.approx(0.784, abs=1e-3)
+    assert equivalent_sigma(1.0, 3 * 64 * 64) == pytest.approx(78.4, abs=0.1)

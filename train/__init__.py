@@ -1,0 +1,1 @@
+"""Thin commands: `python -m train.svg`, `python -m train.evaluate`, …"""

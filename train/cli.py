@@ -1,0 +1,78 @@
+"""What every command shares: options through tyro, one clear line for bad input (exit code 2)."""
+
+import contextlib
+import functools
+import io
+import json
+import re
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import tyro
+
+from vidpred.errors import BadInput
+
+
+def run_command(command: Callable, prog: str, args: list[str] | None = None) -> None:
+    """Fill a function's parameters from the command line and run it."""
+    with one_line_errors(prog):
+        with box_as_line(prog):
+            call = tyro.cli(_later(command), prog=prog, args=sys.argv[1:] if args is None else args)
+        call()
+
+
+def run_commands(commands: dict[str, Callable], prog: str, args: list[str] | None = None) -> None:
+    """The same for a command with subcommands."""
+    with one_line_errors(prog):
+        with box_as_line(prog):
+            call = tyro.extras.subcommand_cli_from_dict(
+                {name: _later(command) for name, command in commands.items()},
+                prog=prog,
+                args=sys.argv[1:] if args is None else args,
+            )
+        call()
+
+
+def print_json(values: Any) -> None:
+    """The one JSON object that `--json` promises as the last line."""
+    print(json.dumps(values), flush=True)
+
+
+@contextlib.contextmanager
+def one_line_errors(prog: str):
+    """BadInput becomes one line on stderr and exit code 2; Ctrl-C becomes one line and exit code 130."""
+    try:
+        yield
+    except BadInput as error:
+        print(f"{prog.removeprefix('python -m ')}: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@contextlib.contextmanager
+def box_as_line(prog: str):
+    """tyro draws its errors as a box of several lines; what stands above its first rule is the line that matters."""
+    captured = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(captured):
+            yield
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        rows = [row.strip("│ ") for row in captured.getvalue().splitlines()]
+        rules = [i for i, row in enumerate(rows) if row and set(row) <= set("─╰╯")]
+        line = re.sub(r"^Missing from .*?: *", "missing: ", " ".join(rows[1 : rules[0] if rules else None]))
+        raise BadInput(f"{line} (see {prog} --help)") from None
+
+
+def _later(command: Callable) -> Callable:
+    """The command's parameters, but calling it only keeps them: running belongs after parsing."""
+
+    @functools.wraps(command)
+    def keep(*args, **kwargs):
+        return functools.partial(command, *args, **kwargs)
+
+    return keep

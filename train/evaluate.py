@@ -1,0 +1,104 @@
+"""Evaluate a run: `python -m train.evaluate RUN --data DIR [--split test] [--samples N] [--temperature X] [--json]`."""
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from train.cli import print_json, run_command
+from vidpred.errors import BadInput
+
+
+def evaluate_run(
+    run: tyro.conf.Positional[Path],
+    /,
+    data: Path,
+    split: str = "test",
+    samples: int = 20,
+    temperature: float = 1.0,
+    seed: int = 0,
+    n_past: int | None = None,
+    n_future: int | None = None,
+    prior_at_test: str | None = None,
+    cache: Path | None = None,
+    out: Path | None = None,
+    cpu: bool = False,
+    json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> None:
+    """Score a run on all clips of a split and write RUN/eval.json.
+
+    Args:
+        run: run folder
+        data: folder with train/, validate/ and test/
+        split: train, validate (or val) or test
+        samples: futures per clip
+        temperature: scales the sigma of every z; 0 takes the means
+        seed: of the noise
+        n_past: context frames (default: as trained)
+        n_future: predicted frames that are scored (default: as trained)
+        prior_at_test: learned or standard (default: as the run's settings say)
+        cache: folder for the packed clips (default: .packed beside the splits)
+        out: file to write (default: eval.json in the run folder)
+        cpu: stay on the CPU even where there is a GPU
+        json: print one JSON object as the last line
+    """
+    if samples < 1:
+        raise BadInput(f"--samples must be at least 1, got {samples}")
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise BadInput(f"--temperature must not be negative, got {temperature}")
+    if prior_at_test not in (None, "learned", "standard"):
+        raise BadInput(f"--prior-at-test is learned or standard, got {prior_at_test!r}")
+    for name, value in (("--n-past", n_past), ("--n-future", n_future)):
+        if value is not None and value < 1:
+            raise BadInput(f"{name} must be at least 1, got {value}")
+    import torch
+    from tqdm import tqdm
+
+    from vidpred import checkpoint, runs
+    from vidpred.data.packed import open_split
+    from vidpred.evaluation import evaluate
+    from vidpred.files import write_json
+
+    config = runs.read_config(run)
+    model = checkpoint.load_model(run, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
+    clips = open_split(data, split, cache, progress=True)
+    with tqdm(total=len(clips), desc=f"{run.resolve().name} on {split}", unit="clip") as bar:
+        result = evaluate(
+            model,
+            clips,
+            n_past=config.data.n_past if n_past is None else n_past,
+            n_future=config.data.n_future if n_future is None else n_future,
+            samples=samples,
+            temperature=temperature,
+            seed=seed,
+            latent={"learned": "prior", "standard": "standard", None: None}[prior_at_test],
+            progress=bar.update,
+        )
+    result |= {"split": split, "best_by": config.train.best_by}
+    write_json(run / runs.EVAL if out is None else out, result)
+    if json:
+        print_json(result)
+    else:
+        print(report(result))
+
+
+def report(result: dict) -> str:
+    """The numbers for a person, with their protocol."""
+    frames = f"frames {result['n_past']} … {result['n_past'] + result['n_future'] - 1}"
+    return "\n".join(
+        [
+            f"protocol {result['protocol']}: {result['clips']} clips, {frames}, {result['samples']} samples, "
+            f"temperature {result['temperature']:g}",
+            f"PSNR  {result['psnr']:.2f} dB, best of {result['samples']}: {result['psnr_best']:.2f} "
+            f"± {result['psnr_best_ci95']:.2f} dB, last frame copied: {result['copy_last_psnr']:.2f} dB",
+            f"SSIM  {result['ssim']:.4f}, best of {result['samples']}: {result['ssim_best']:.4f} "
+            f"± {result['ssim_best_ci95']:.4f}",
+            f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
+            f"samples differ by {result['diversity']:.4f} (RMSE)",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    run_command(evaluate_run, "python -m train.evaluate")

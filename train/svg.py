@@ -1,0 +1,130 @@
+"""Train SVG: `python -m train.svg --data DIR --out RUN [--preset NAME] …`. Run it again to resume."""
+
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from train.cli import box_as_line, one_line_errors, print_json
+from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred.presets import preset
+
+PROG = "python -m train.svg"
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """Train SVG on clips in the robot-push layout. The same command again resumes where it stopped."""
+
+    data: Path
+    """folder with train/, validate/ and test/"""
+    out: Path
+    """run folder to write, or to go on with"""
+    model: SVGConfig
+    window: Annotated[DataConfig, tyro.conf.arg(name="data")]
+    train: TrainConfig
+    preset: str = "svg"
+    """named settings that the other options change: svg (published network), small (2 M parameters), debug (seconds),
+    report-robot-{fixed,learned}-{cyclical,monotonic}[-early]"""
+    fresh: bool = False
+    """delete what an earlier training left in the run folder"""
+    dry_run: bool = False
+    """print the resolved settings as JSON and stop"""
+    cache: Path | None = None
+    """folder for the packed clips (default: .packed beside the splits)"""
+    cpu: bool = False
+    """stay on the CPU even where there is a GPU"""
+    tensorboard: bool = False
+    """also log to RUN/tensorboard (needs the tensorboard package)"""
+    json: bool = False
+    """print one JSON object as the last line"""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Parse and train."""
+    args = sys.argv[1:] if args is None else args
+    with one_line_errors(PROG):
+        named = ArgumentParser(add_help=False, allow_abbrev=False)
+        named.add_argument("--preset", default="svg")
+        start = preset(named.parse_known_args(args)[0].preset)
+        default = Command(data=tyro.MISSING, out=tyro.MISSING, model=start.model, window=start.data, train=start.train)
+        with box_as_line(PROG):
+            command = tyro.cli(Command, prog=PROG, args=args, default=default)
+        run_training(command)
+
+
+def run_training(command: Command) -> None:
+    """Train as the command says; Ctrl-C saves and stops."""
+    config = RunConfig(command.model, command.window, command.train)
+    if command.dry_run:
+        print(json.dumps(config.to_dict(), indent=1))
+        return
+    from vidpred import runs, schedules  # imports of torch wait until the command line is known to be good
+    from vidpred.data.packed import open_split
+    from vidpred.training import train
+
+    print(describe(config, schedules.equivalent_sigma), flush=True)
+    training, validation = (
+        open_split(command.data, split, command.cache, progress=True) for split in ("train", "validate")
+    )
+    with interruptible() as stop:
+        finished = train(
+            command.out,
+            config,
+            training,
+            validation,
+            fresh=command.fresh,
+            cpu=command.cpu,
+            tensorboard=command.tensorboard,
+            stop=stop,
+        )
+    rows = runs.read_metrics(command.out)
+    best = max((row["val_psnr"] for row in rows), default=None)
+    if finished:
+        print(f"finished: {command.out}, best validation PSNR {best:.2f} dB (finn, one sample)")
+    else:
+        print(f"stopped and saved: the same command resumes {command.out}")
+    if command.json:
+        print_json({"run": str(command.out), "finished": finished, "epochs": len(rows), "best_val_psnr": best})
+
+
+def describe(config: RunConfig, equivalent_sigma: Callable[[float, int], float]) -> str:
+    """One line on what is about to be trained, beta with its portable meaning."""
+    m, t = config.model, config.train
+    sigma = equivalent_sigma(t.beta_max, m.channels * 64 * 64)
+    return (
+        f"SVG, {'learned' if m.learned_prior else 'fixed'} prior, condition {m.condition}; "
+        f"{t.epochs} epochs x {t.iterations_per_epoch} batches of {t.batch_size}; "
+        f"beta {t.kl_anneal} to {t.beta_max:g} (a Gaussian decoder with sigma {sigma:.2g})"
+    )
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C (or SIGTERM) asks the training to save and stop; a second one stops at once."""
+    asked = False
+
+    def ask(number, frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        print("\nstopping after this iteration …", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Train, look into and understand variational video prediction."""

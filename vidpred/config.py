@@ -1,0 +1,232 @@
+"""Settings as frozen dataclasses, and their strict way to and from JSON."""
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from vidpred.errors import BadInput
+
+Config = TypeVar("Config")
+
+
+def _require(ok: bool, message: str) -> None:
+    if not ok:
+        raise BadInput(message)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which windows of the clips are read."""
+
+    n_past: int = 2
+    """context frames that are given"""
+    n_future: int = 10
+    """frames to predict in training and validation"""
+    windows: Literal["random", "published"] = "random"
+    """where a training window starts: anywhere in the clip, or always at frame 0 as the published loaders do"""
+
+    def __post_init__(self):
+        _require(self.n_past >= 1, f"data.n_past must be at least 1, got {self.n_past}")
+        _require(self.n_future >= 1, f"data.n_future must be at least 1, got {self.n_future}")
+
+    @property
+    def length(self) -> int:
+        """Frames in a window."""
+        return self.n_past + self.n_future
+
+
+@dataclass(frozen=True)
+class SVGConfig:
+    """Stochastic video generation (Denton & Fergus 2018) with conditions and teacher forcing, 64 x 64 pixels."""
+
+    learned_prior: bool = False
+    """prior from an LSTM over the past frames instead of N(0, I)"""
+    width: int = 64
+    """channels of the first VGG layer; the others follow (64: the published network)"""
+    g_dim: int = 128
+    """size of a frame's code h"""
+    z_dim: int = 64
+    """size of the latent z"""
+    rnn_size: int = 256
+    """size of every LSTM"""
+    predictor_layers: int = 2
+    """LSTM layers of the frame predictor"""
+    channels: int = 3
+    """colours of a frame"""
+    condition: Literal["actions", "none"] = "actions"
+    """actions: 4 action numbers and 3 gripper coordinates per frame; none: action-free"""
+    condition_at: Literal["decoder", "everywhere"] = "decoder"
+    """decoder: scale and shift before the decoder, as published; everywhere: frame predictor and learned prior too"""
+    condition_dim: int = 7
+    """numbers known about each frame"""
+    condition_mean: tuple[float, ...] = ()
+    """normalisation of the conditions, learned from the training split (empty: none)"""
+    condition_scale: tuple[float, ...] = ()
+    """standard deviations that go with condition_mean"""
+    skip_frame: Literal["last_context", "published"] = "last_context"
+    """frame whose skips are kept after the context: the last given one, or the one before it (published quirk)"""
+    last_frame_skip: bool = False
+    """take the skips of frame t - 1 at every step instead"""
+    feedback_from: Literal["context", "published"] = "context"
+    """free running feeds predictions back after the context, or already from frame 1 on (published quirk)"""
+    detach_feedback: bool = False
+    """cut the gradient where a prediction is fed back"""
+    prior_at_test: Literal["learned", "standard"] = "learned"
+    """where z comes from at prediction: the model's own prior, or N(0, I) as the report did even for a learned prior"""
+
+    def __post_init__(self):
+        for name in ("width", "g_dim", "z_dim", "rnn_size", "predictor_layers", "channels", "condition_dim"):
+            _require(getattr(self, name) >= 1, f"model.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("condition_mean", "condition_scale"):
+            values = getattr(self, name)
+            _require(
+                len(values) in (0, self.condition_dim) and all(math.isfinite(v) for v in values),
+                f"model.{name} needs {self.condition_dim} finite numbers, got {values}",
+            )
+        _require(
+            len(self.condition_mean) == len(self.condition_scale) and all(v > 0 for v in self.condition_scale),
+            "model.condition_mean and model.condition_scale go together, and scales are positive",
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. beta = beta_max * schedule; one teacher-forcing coin flip per batch."""
+
+    epochs: int = 160
+    """number of epochs"""
+    iterations_per_epoch: int = 600
+    """batches per epoch; clips are drawn at random, so an epoch is a length of its own"""
+    batch_size: int = 12
+    """clips per batch"""
+    lr: float = 0.002
+    """learning rate of Adam"""
+    lr_decay: Literal["none", "cosine"] = "none"
+    """none: constant; cosine: falls to 0 over the training"""
+    adam_beta1: float = 0.9
+    """first momentum of Adam"""
+    grad_clip: float | None = None
+    """largest norm of the gradient (none: not clipped)"""
+    beta_max: float = 1e-4
+    """weight of the KL term at the top of the schedule"""
+    kl_anneal: Literal["cyclical", "monotonic", "none"] = "cyclical"
+    """schedule of beta: rises again in every cycle, rises once, or is constant"""
+    kl_anneal_per: Literal["iteration", "epoch"] = "iteration"
+    """what the schedule counts"""
+    kl_anneal_cycles: int = 4
+    """cycles of the cyclical schedule"""
+    kl_anneal_cycle_epochs: int | None = None
+    """length of a cycle in epochs; takes the place of the number of cycles"""
+    kl_anneal_ratio: float = 0.5
+    """share of a cycle in which beta rises"""
+    kl_anneal_start: float = 0.0
+    """schedule at the start of a cycle"""
+    kl_anneal_stop: float = 1.0
+    """schedule at the end of the rise"""
+    kl_anneal_shape: Literal["linear", "sigmoid", "cosine"] = "linear"
+    """shape of the rise"""
+    kl_anneal_value: float = 1.0
+    """schedule without annealing (kl_anneal none)"""
+    tfr: float = 1.0
+    """teacher-forcing ratio at the start: probability that a batch is fed the true frames"""
+    tfr_decay_start: int = 60
+    """epoch at which the ratio begins to fall"""
+    tfr_decay_step: float = 0.01
+    """fall of the ratio per epoch"""
+    tfr_floor: float = 0.0
+    """lowest ratio"""
+    best_by: Literal["psnr", "loss", "last"] = "psnr"
+    """weights that are kept: highest validation PSNR, lowest validation loss, or simply the last"""
+    validation_clips: int = 64
+    """clips of the validation split that are scored after every epoch, always the same ones"""
+    gif_every: int = 10
+    """epochs between sample GIFs (0: none)"""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """mixed precision of accelerate; KL, LSTM state and loss stay in float32"""
+    seed: int = 0
+    """seed of weights, batches, noise and coin flips"""
+
+    def __post_init__(self):
+        for name in ("epochs", "iterations_per_epoch", "batch_size", "validation_clips", "kl_anneal_cycles"):
+            _require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
+        _require(self.batch_size >= 2, "train.batch_size must be at least 2: batch normalisation needs two clips")
+        for name in ("lr", "beta_max", "tfr_decay_step", "kl_anneal_start", "kl_anneal_stop", "kl_anneal_value"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value >= 0, f"train.{name} must not be negative, got {value}")
+        _require(self.lr > 0, f"train.lr must be positive, got {self.lr}")
+        _require(0 <= self.adam_beta1 < 1, f"train.adam_beta1 must lie in [0, 1), got {self.adam_beta1}")
+        for name in ("tfr", "tfr_floor"):
+            _require(0 <= getattr(self, name) <= 1, f"train.{name} must lie in [0, 1], got {getattr(self, name)}")
+        _require(0 < self.kl_anneal_ratio <= 1, f"train.kl_anneal_ratio must lie in (0, 1], got {self.kl_anneal_ratio}")
+        _require(
+            self.kl_anneal_cycle_epochs is None or self.kl_anneal_cycle_epochs >= 1,
+            f"train.kl_anneal_cycle_epochs must be at least 1, got {self.kl_anneal_cycle_epochs}",
+        )
+        _require(
+            self.grad_clip is None or self.grad_clip > 0, f"train.grad_clip must be positive, got {self.grad_clip}"
+        )
+        _require(self.gif_every >= 0, f"train.gif_every must not be negative, got {self.gif_every}")
+        _require(self.tfr_decay_start >= 0, f"train.tfr_decay_start must not be negative, got {self.tfr_decay_start}")
+        _require(0 <= self.seed < 2**63, f"train.seed must lie in [0, 2^63), got {self.seed}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """All that makes a run: the contents of its config.json."""
+
+    model: SVGConfig
+    data: DataConfig
+    train: TrainConfig
+
+    def to_dict(self) -> dict:
+        """JSON values."""
+        return {"model": to_dict(self.model), "data": to_dict(self.data), "train": to_dict(self.train)}
+
+
+MODEL_KINDS: dict[str, type] = {"svg": SVGConfig}
+
+
+def to_dict(config: Any) -> dict:
+    """A config as plain JSON values; a model's config carries its `kind`."""
+    values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
+    kinds = [kind for kind, cls in MODEL_KINDS.items() if type(config) is cls]
+    return {"kind": kinds[0], **values} if kinds else values
+
+
+def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
+    """A config from JSON values. Unknown keys, wrong types and out-of-range numbers are BadInput naming the key."""
+    if not isinstance(values, dict):
+        raise BadInput(f"{where}: expected an object, got {type(values).__name__}")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(hints))
+    if unknown:
+        raise BadInput(f"{where}: unknown key {unknown[0]!r}")
+    return cls(**{key: _checked(hints[key], value, f"{where}.{key}") for key, value in values.items()})
+
+
+def model_from_dict(values: Any, where: str = "config.model") -> Any:
+    """A model's config from JSON values with a `kind`."""
+    if not isinstance(values, dict) or values.get("kind") not in MODEL_KINDS:
+        kind = values.get("kind") if isinstance(values, dict) else values
+        raise BadInput(f"{where}: unknown kind {kind!r}; known: {', '.join(MODEL_KINDS)}")
+    return from_dict(MODEL_KINDS[values["kind"]], {k: v for k, v in values.items() if k != "kind"}, where)
+
+
+def _checked(hint: Any, value: Any, where: str) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        _require(value in args, f"{where}: {value!r} is none of {', '.join(map(str, args))}")
+        return value
+    if origin is tuple:
+        _require(isinstance(value, (list, tuple)), f"{where}: expected a list, got {value!r}")
+        return tuple(_checked(args[0], v, where) for v in value)
+    if origin in (types.UnionType, typing.Union):
+        inner = next(a for a in args if a is not type(None))
+        return None if value is None else _checked(inner, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    _require(type(value) is hint, f"{where}: expected {hint.__name__}, got {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""The two layouts on disk, and the way in."""

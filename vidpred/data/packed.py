@@ -1,0 +1,135 @@
+"""Clips packed once into memory-mapped arrays, so that nothing is ever decoded twice."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vidpred.data import robot_push
+from vidpred.errors import BadInput
+
+CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
+VERSION = 1  # of the packed files
+
+
+class PackedClips:
+    """All clips of a split, one after the other, in memory-mapped arrays: memory does not grow with their number.
+
+    frames: (all frames, H, W, 3) uint8; conditions: (all frames, 7) float32; ids: `split/group/clip`, the name by which
+    a clip's noise is drawn; clip i takes rows offsets[i] … offsets[i + 1].
+    """
+
+    def __init__(self, folder: Path):
+        index = json.loads((folder / "index.json").read_text())
+        self.ids: list[str] = index["ids"]
+        self.offsets = np.asarray(index["offsets"], np.int64)
+        self.frames = np.load(folder / "frames.npy", mmap_mode="r")
+        self.conditions = np.load(folder / "conditions.npy", mmap_mode="r")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def lengths(self) -> np.ndarray:
+        """Frames of every clip."""
+        return np.diff(self.offsets)
+
+    def window(self, clip: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """`length` frames of a clip from `start` on: views of frames (length, H, W, 3) and conditions (length, 7)."""
+        first = self.offsets[clip] + start
+        if start < 0 or first + length > self.offsets[clip + 1]:
+            raise BadInput(
+                f"clip {self.ids[clip]} has {self.lengths()[clip]} frames, {start + length} are needed: "
+                "take fewer past or future frames"
+            )
+        return self.frames[first : first + length], self.conditions[first : first + length]
+
+
+def open_split(
+    root: Path, split: str, cache: Path | None = None, size: int = 64, progress: bool = False
+) -> PackedClips:
+    """The clips of ROOT/split, packed on the first call and again whenever a source file has changed.
+
+    cache: folder for the packed files; by default `.packed` beside the splits, or, where nothing can be written there,
+    one in the system's temporary folder.
+    """
+    root, split = Path(root), robot_push.split_name(split)
+    clips = robot_push.list_clips(root, split)
+    fingerprint = _fingerprint(clips, size)
+    folder = _cache_folder(root, cache) / split
+    if not _is_current(folder, fingerprint):
+        _pack(root, clips, folder, fingerprint, size, progress)
+    return PackedClips(folder)
+
+
+def _cache_folder(root: Path, cache: Path | None) -> Path:
+    if cache is not None:
+        return Path(cache)
+    if os.access(root, os.W_OK):
+        return root / CACHE_FOLDER
+    name = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir()) / f"vidpred-packed-{name}"
+
+
+def _fingerprint(clips: list[Path], size: int) -> str:
+    """Hash of every source file's name, size and time of change."""
+    digest = hashlib.blake2b(f"{VERSION} {size}".encode(), digest_size=16)
+    for clip in clips:
+        with os.scandir(clip) as entries:
+            rows = sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries)
+        digest.update(f"{clip.parent.name}/{clip.name} {rows}".encode())
+    return digest.hexdigest()
+
+
+def _is_current(folder: Path, fingerprint: str) -> bool:
+    try:
+        return json.loads((folder / "index.json").read_text())["fingerprint"] == fingerprint
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: int, progress: bool) -> None:
+    """Write the packed folder under another name and swap it in: a reader never sees half of it."""
+    offsets = np.cumsum([0, *(len(robot_push.list_frames(clip)) for clip in clips)])
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise BadInput(f"{folder.parent}: packed clips cannot be written there ({error.strerror})") from None
+    try:
+        frames = np.lib.format.open_memmap(building / "frames.npy", "w+", np.uint8, (int(offsets[-1]), size, size, 3))
+        conditions = np.lib.format.open_memmap(
+            building / "conditions.npy", "w+", np.float32, (int(offsets[-1]), robot_push.CONDITION_DIM)
+        )
+
+        def copy(i: int) -> None:
+            clip = robot_push.read_clip(clips[i], size)
+            frames[offsets[i] : offsets[i + 1]] = clip.frames
+            conditions[offsets[i] : offsets[i + 1]] = clip.conditions
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            bar = tqdm(total=len(clips), desc=f"packing {folder.name}", unit="clip", disable=not progress)
+            try:
+                for _ in pool.map(copy, range(len(clips))):
+                    bar.update()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+            finally:
+                bar.close()
+        frames.flush()
+        conditions.flush()
+        ids = [clip.relative_to(root).as_posix() for clip in clips]
+        index = {"fingerprint": fingerprint, "ids": ids, "offsets": offsets.tolist()}
+        (building / "index.json").write_text(json.dumps(index))
+        building.chmod(0o755)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(building, folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise

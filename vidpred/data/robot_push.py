@@ -1,0 +1,144 @@
+"""The robot-push layout on disk: ROOT/{train,validate,test}/<group>/<clip>/ with 0.png …, and two CSVs."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from vidpred.errors import BadInput
+
+SPLITS = ("train", "validate", "test")
+ACTION_DIM = 4  # gripper displacement command (3) and finger command
+POSITION_DIM = 3  # gripper position
+CONDITION_DIM = ACTION_DIM + POSITION_DIM
+ACTIONS_CSV = "actions.csv"
+POSITIONS_CSV = "endeffector_positions.csv"
+
+
+class RobotClip(NamedTuple):
+    """frames: (T, H, W, 3) uint8; conditions: (T, 7) float32, row t = action_t and position_t."""
+
+    frames: np.ndarray
+    conditions: np.ndarray
+
+
+def split_name(split: str) -> str:
+    """One of SPLITS; `val` is an alias."""
+    split = "validate" if split == "val" else split
+    if split not in SPLITS:
+        raise BadInput(f"unknown split {split!r}: {', '.join(SPLITS)}")
+    return split
+
+
+def list_clips(root: Path, split: str) -> list[Path]:
+    """Clip folders of a split in the order of their numbers."""
+    folder = Path(root) / split_name(split)
+    if not Path(root).is_dir():
+        raise BadInput(f"{root}: no such folder of clips")
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such split in this data set")
+    clips = [c for g in _by_number(folder) if g.is_dir() for c in _by_number(g) if c.is_dir()]
+    if not clips:
+        raise BadInput(f"{folder}: no clips in this split (expected <group>/<clip>/0.png)")
+    return clips
+
+
+def list_frames(clip: Path) -> list[Path]:
+    """PNG files of a clip, 0.png … in the order of their numbers, none missing."""
+    frames = {int(p.stem): p for p in clip.glob("*.png") if p.stem.isdigit()}
+    if not frames:
+        raise BadInput(f"{clip}: no frames (expected 0.png, 1.png, …)")
+    for t in range(max(frames) + 1):
+        if t not in frames:
+            raise BadInput(f"{clip / f'{t}.png'}: missing frame")
+    return [frames[t] for t in range(len(frames))]
+
+
+def read_clip(clip: Path, size: int = 64) -> RobotClip:
+    """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
+    paths = list_frames(clip)
+    frames = np.stack([_read_png(path, size) for path in paths])
+    actions = _read_csv(clip / ACTIONS_CSV, len(paths), ACTION_DIM)
+    positions = _read_csv(clip / POSITIONS_CSV, len(paths), POSITION_DIM)
+    return RobotClip(frames, np.concatenate([actions, positions], 1))
+
+
+def write_clip(
+    clip: Path,
+    frames: np.ndarray,
+    actions: np.ndarray,
+    positions: np.ndarray,
+    extra_json: dict[str, dict] | None = None,
+) -> None:
+    """Write a clip folder at once: it is there whole or not at all.
+
+    frames (T, H, W, 3) uint8, actions (T, 4) and positions (T, 3) as float32 without loss; extra_json: file -> content.
+    """
+    clip.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{clip.name}.", dir=clip.parent))
+    try:
+        for t, frame in enumerate(frames):
+            Image.fromarray(frame).save(building / f"{t}.png", optimize=True)
+        for name, rows in ((ACTIONS_CSV, actions), (POSITIONS_CSV, positions)):
+            np.savetxt(building / name, np.asarray(rows, np.float32), fmt="%.9g", delimiter=",")
+        for name, content in (extra_json or {}).items():
+            (building / name).write_text(json.dumps(content, indent=1) + "\n")
+        building.chmod(0o755)
+        if clip.exists():
+            shutil.rmtree(clip)
+        os.replace(building, clip)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _by_number(folder: Path) -> list[Path]:
+    """Entries by the numbers in their names (2 before 10), hidden ones left out."""
+
+    def key(path: Path):
+        digits = "".join(c if c.isdigit() else " " for c in path.name).split()
+        return [int(d) for d in digits], path.name
+
+    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=key)
+
+
+def _read_png(path: Path, size: int) -> np.ndarray:
+    from torchvision import io  # here: only packing decodes pictures, and the import takes a second
+
+    try:
+        frame = io.decode_image(io.read_file(str(path)), io.ImageReadMode.RGB)
+    except (RuntimeError, ValueError):
+        raise BadInput(f"{path}: not a readable PNG") from None
+    height, width = frame.shape[1:]
+    if (height, width) != (size, size):
+        raise BadInput(f"{path}: {width} x {height} pixels, expected {size} x {size}")
+    return frame.permute(1, 2, 0).numpy()
+
+
+def _read_csv(path: Path, rows: int, columns: int) -> np.ndarray:
+    """The first `rows` rows as float32."""
+    try:
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+    except FileNotFoundError:
+        raise BadInput(f"{path}: missing file") from None
+    except (OSError, UnicodeDecodeError):
+        raise BadInput(f"{path}: not a readable CSV file") from None
+    if len(lines) < rows:
+        raise BadInput(f"{path}: {len(lines)} rows for {rows} frames")
+    values = np.empty((rows, columns), np.float32)
+    for i, line in enumerate(lines[:rows]):
+        cells = line.split(",")
+        if len(cells) != columns:
+            raise BadInput(f"{path}: row {i} has {len(cells)} numbers, expected {columns}")
+        try:
+            values[i] = [float(cell) for cell in cells]
+        except ValueError:
+            raise BadInput(f"{path}: row {i} is not a row of numbers: {line[:60]!r}") from None
+        if not np.isfinite(values[i]).all():
+            raise BadInput(f"{path}: row {i} has a value that is not finite: {line[:60]!r}")
+    return values

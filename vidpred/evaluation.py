@@ -1,0 +1,172 @@
+"""The numbers of a model on clips: by named protocol, independent of batch size and of the clips' order."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vidpred import metrics
+from vidpred.clip import Clip
+from vidpred.data.batches import window_batch
+from vidpred.data.packed import PackedClips
+from vidpred.losses import kl_divergence
+from vidpred.models.svg import SVG, Unroll
+from vidpred.rollout import INTERNAL_BATCH, predict
+
+CLIPS_AT_ONCE = 4
+
+
+class Scores(NamedTuple):
+    """Per sample, clip and predicted frame, float64 on the CPU: psnr, ssim and mse (N, clips, n_future).
+
+    copy_last_psnr, of the last context frame repeated, and diversity, the RMSE between two samples (0 for one sample):
+    (clips, n_future).
+    """
+
+    psnr: Tensor
+    ssim: Tensor
+    mse: Tensor
+    copy_last_psnr: Tensor
+    diversity: Tensor
+
+
+class Latents(NamedTuple):
+    """Of every clip and step t = 1 … T-1, float64 on the CPU: kld (clips, T-1, z) in nats, the posterior's means and
+    how far they lie from the prior's (clips, T-1, z)."""
+
+    kld: Tensor
+    mu: Tensor
+    mu_difference: Tensor
+
+
+def score_futures(
+    model: SVG,
+    clips: PackedClips,
+    chosen: list[int],
+    *,
+    n_past: int,
+    n_future: int,
+    samples: int = 1,
+    temperature: float = 1.0,
+    seed: int = 0,
+    latent: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Scores:
+    """Predict the chosen clips from their first n_past frames and score the n_future frames after them ("finn")."""
+    device = next(model.parameters()).device
+    parts = []
+    for group in _groups(chosen, CLIPS_AT_ONCE):
+        batch = window_batch(clips, group, n_past + n_future)
+        clip = batch.to_clip(n_past, device)
+        futures = predict(
+            model,
+            clip,
+            batch.ids,
+            n_future=n_future,
+            samples=samples,
+            temperature=temperature,
+            seed=seed,
+            latent=latent,
+        )
+        truth = clip.frames[:, n_past:].expand_as(futures)
+        copied = clip.frames[:, n_past - 1 : n_past].expand_as(truth[0])
+        parts.append(
+            Scores(
+                metrics.psnr(futures, truth).cpu(),
+                metrics.ssim_finn(futures, truth).cpu(),
+                (futures.double() - truth.double()).square().mean((3, 4, 5)).cpu(),
+                metrics.psnr(copied, truth[0]).cpu(),
+                (metrics.sample_diversity(futures) if samples > 1 else torch.zeros(truth.shape[1:3])).double().cpu(),
+            )
+        )
+        progress(len(group))
+    return Scores(*(torch.cat(part, -2) for part in zip(*parts)))
+
+
+@torch.no_grad()
+def look_at_latents(model: SVG, clips: PackedClips, chosen: list[int], *, n_past: int, n_future: int) -> Latents:
+    """What posterior and prior say about the chosen clips when all true frames are shown."""
+    device = next(model.parameters()).device
+    parts = []
+    for group in _groups(chosen, INTERNAL_BATCH):
+        clip = window_batch(clips, group, n_past + n_future).to_clip(n_past, device)
+        unroll = true_frames_unroll(model, clip)
+        parts.append(
+            Latents(
+                kl_divergence(unroll.posterior, unroll.prior).double().cpu(),
+                unroll.posterior.mu.double().cpu(),
+                (unroll.posterior.mu - unroll.prior.mu).double().cpu(),
+            )
+        )
+    return Latents(*(torch.cat(part) for part in zip(*parts)))
+
+
+def true_frames_unroll(model: SVG, clip: Clip) -> Unroll:
+    """Reconstruction with z at the posterior's mean and every true frame shown."""
+    steps = clip.frames.shape[1] - 1
+    noise = clip.frames.new_zeros(clip.frames.shape[0], steps, *model.z_shape)
+    return model.unroll(clip, noise, "posterior", "truth")
+
+
+def evaluate(
+    model: SVG,
+    clips: PackedClips,
+    *,
+    n_past: int,
+    n_future: int,
+    samples: int,
+    temperature: float,
+    seed: int,
+    latent: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict:
+    """All clips of a split: what train.evaluate writes, as JSON values (keys in the README)."""
+    everything = list(range(len(clips)))
+    frames = {"n_past": n_past, "n_future": n_future}
+    scores = score_futures(
+        model,
+        clips,
+        everything,
+        samples=samples,
+        temperature=temperature,
+        seed=seed,
+        latent=latent,
+        progress=progress,
+        **frames,
+    )
+    latents = look_at_latents(model, clips, everything, **frames)
+    best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
+    best_curves = scores.psnr[best_psnr.index, torch.arange(len(clips))]
+    kld_map = metrics.kl_map(latents.kld)
+    return {
+        "psnr": scores.psnr.mean().item(),
+        "ssim": scores.ssim.mean().item(),
+        "psnr_best": best_psnr.mean,
+        "psnr_best_ci95": best_psnr.ci95,
+        "ssim_best": best_ssim.mean,
+        "ssim_best_ci95": best_ssim.ci95,
+        "copy_last_psnr": scores.copy_last_psnr.mean().item(),
+        "per_frame": {
+            "psnr": scores.psnr.mean((0, 1)).tolist(),
+            "ssim": scores.ssim.mean((0, 1)).tolist(),
+            "psnr_best": best_curves.mean(0).tolist(),
+            "copy_last_psnr": scores.copy_last_psnr.mean(0).tolist(),
+        },
+        "diversity": scores.diversity.mean().item(),
+        "kld_per_step": kld_map.sum(1).mean().item(),
+        "kld_map": kld_map.tolist(),
+        "active_units": metrics.active_units(latents.mu),
+        "active_units_per_step": metrics.active_units_per_step(latents.mu_difference).tolist(),
+        "clips": len(clips),
+        "samples": samples,
+        "temperature": temperature,
+        "seed": seed,
+        "n_past": n_past,
+        "n_future": n_future,
+        "protocol": "finn",
+    }
+
+
+def _groups(chosen: list[int], size: int) -> Iterator[list[int]]:
+    return (chosen[i : i + size] for i in range(0, len(chosen), size))

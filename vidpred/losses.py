@@ -1,0 +1,31 @@
+"""Loss terms: named and unreduced; the one reduction stands beside beta."""
+
+from torch import Tensor
+
+from vidpred.clip import Clip
+from vidpred.models.gaussian import Gaussian
+from vidpred.models.svg import Unroll
+
+
+def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
+    """KL(q || p) per dimension, in nats, in the Gaussians' shape; by log-variances (a ratio of sigmas underflows)."""
+    return (p.logvar - q.logvar) / 2 + ((q.logvar - p.logvar).exp() + (q.mu - p.mu) ** 2 * (-p.logvar).exp()) / 2 - 0.5
+
+
+def loss_terms(unroll: Unroll, clip: Clip) -> dict[str, Tensor]:
+    """{"mse": mean over the pixels, "kld": sum over z}, each (B, T-1)."""
+    target = clip.frames[:, 1 : 1 + unroll.predictions.shape[1]]
+    return {
+        "mse": (unroll.predictions - target).square().mean((2, 3, 4)),
+        "kld": kl_divergence(unroll.posterior, unroll.prior).flatten(2).sum(2),
+    }
+
+
+def reduce_terms(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Summed over steps, averaged over clips: what is logged, and what beta weighs."""
+    return {name: term.sum(1).mean(0) for name, term in terms.items()}
+
+
+def total_loss(reduced: dict[str, Tensor], beta: float) -> Tensor:
+    """MSE + beta KL: the negative ELBO of a Gaussian decoder up to scale (`schedules.equivalent_sigma`)."""
+    return reduced["mse"] + beta * reduced["kld"]

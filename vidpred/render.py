@@ -1,0 +1,234 @@
+"""Frames out: borders, grids, film strips, heat maps, GIF, MP4, PNG and sprite sheets.
+
+Everything here is uint8, a clip (T, H, W, 3) and a picture (H, W, 3), in RGB. Wrong shapes raise ValueError. Files are
+written beside their place, flushed to disk and renamed, so that a reader never meets half a file.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict
+
+import imageio_ffmpeg
+import matplotlib
+import numpy as np
+from matplotlib.colors import Normalize
+from PIL import GifImagePlugin, Image
+
+from vidpred.files import replaced
+
+CONTEXT_COLOUR = (0, 158, 60)  # green: the model was given this frame
+PREDICTED_COLOUR = (213, 30, 30)  # red: the model made it up
+BACKGROUND = 255
+MAX_SIDE = 16_382  # pixels; WebP, and the textures of common browsers, end at 16,383
+
+
+# --- frames to frames -------------------------------------------------------------------------------------------------
+
+
+def frame_border(frames: np.ndarray, n_past: int, width: int = 2) -> np.ndarray:
+    """Clip (T, H, W, C) -> (T, H + 2 width, W + 2 width, 3): n_past context frames framed green, the others red.
+
+    Drawn around the picture, so that no pixel of it is covered.
+    """
+    frames = _clip(frames)
+    if n_past < 0 or width < 0:
+        raise ValueError(f"n_past ({n_past}) and width ({width}) must not be negative")
+    steps, height, columns, _ = frames.shape
+    framed = np.empty((steps, height + 2 * width, columns + 2 * width, 3), np.uint8)
+    framed[:n_past] = CONTEXT_COLOUR
+    framed[n_past:] = PREDICTED_COLOUR
+    framed[:, width : width + height, width : width + columns] = frames
+    return framed
+
+
+def upscale(frames: np.ndarray, factor: int) -> np.ndarray:
+    """(…, H, W, C) -> (…, factor H, factor W, C), nearest neighbour: every pixel becomes a square."""
+    if factor < 1 or factor != int(factor):
+        raise ValueError(f"factor must be a whole number of at least 1, got {factor}")
+    return frames.repeat(int(factor), axis=-3).repeat(int(factor), axis=-2)
+
+
+def side_by_side(clips: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
+    """Clips (T, H, W_i, 3) of one length and height -> (T, H, sum of W_i + gaps, 3), played together."""
+    clips = [_clip(clip) for clip in clips]
+    if len({clip.shape[:2] for clip in clips}) != 1:
+        raise ValueError(f"clips must share frames and height, got shapes {[clip.shape for clip in clips]}")
+    steps, height = clips[0].shape[:2]
+    spacer = np.full((steps, height, gap, 3), BACKGROUND, np.uint8)
+    return np.concatenate([part for clip in clips for part in (spacer, clip)][1:], axis=2)
+
+
+def grid(clips: Sequence[np.ndarray], columns: int, gap: int = 2) -> np.ndarray:
+    """Clips (T, H, W, 3) of one shape, row by row -> one clip of `columns` clips across; missing cells stay white."""
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1, got {columns}")
+    clips = [_clip(clip) for clip in clips]
+    if len({clip.shape for clip in clips}) != 1:
+        raise ValueError(f"clips must share one shape, got {[clip.shape for clip in clips]}")
+    columns = min(columns, len(clips))
+    steps, height, width, _ = clips[0].shape
+    rows = -(-len(clips) // columns)
+    shape = (steps, rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    canvas = np.full(shape, BACKGROUND, np.uint8)
+    for i, clip in enumerate(clips):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        canvas[:, top : top + height, left : left + width] = clip
+    return canvas
+
+
+def strip(frames: np.ndarray, every: int = 1, gap: int = 2) -> np.ndarray:
+    """Film strip: frames 0, every, 2 every, … of a clip (T, H, W, 3) from left to right in one picture (H, …, 3)."""
+    if every < 1:
+        raise ValueError(f"every must be at least 1, got {every}")
+    return side_by_side([frame[None] for frame in _clip(frames)[::every]], gap)[0]
+
+
+def heat_map(
+    values: np.ndarray, low: float | None = None, high: float | None = None, colormap: str = "viridis"
+) -> np.ndarray:
+    """Numbers (H, W) -> picture (H, W, 3); low … high (default: those of the finite values) span the colours.
+
+    Values that are not finite are grey. Give low and high where several maps are to be compared.
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"values must be (H, W) and not empty, got shape {values.shape}")
+    finite = np.isfinite(values)
+    shown = values[finite] if finite.any() else np.zeros(1)
+    scale = Normalize(shown.min() if low is None else low, shown.max() if high is None else high, clip=True)
+    colours = matplotlib.colormaps[colormap].with_extremes(bad=(0.5, 0.5, 0.5))
+    return colours(scale(np.ma.masked_array(values, ~finite)), bytes=True)[..., :3]
+
+
+class SheetLayout(TypedDict):
+    """Where frame t of tile i lies: cell = i * frames + t; row, column = divmod(cell, columns); times the tile size."""
+
+    tile_width: int
+    tile_height: int
+    columns: int
+    rows: int
+    frames: int
+    tiles: int
+
+
+def sprite_sheet(tiles: Sequence[np.ndarray]) -> tuple[np.ndarray, SheetLayout]:
+    """Clips (T, H, W, 3) of one shape -> one picture of all their frames, untouched, and its layout (plain ints).
+
+    A row per clip where that fits; otherwise the cells wrap, so that no side exceeds MAX_SIDE. Raises ValueError when
+    the frames do not fit at all. Cells after the last frame are white.
+    """
+    tiles = [_clip(tile) for tile in tiles]
+    if len({tile.shape for tile in tiles}) != 1:
+        raise ValueError(f"tiles must share one shape, got {[tile.shape for tile in tiles]}")
+    steps, height, width, _ = tiles[0].shape
+    cells = len(tiles) * steps
+    most_columns, most_rows = MAX_SIDE // width, MAX_SIDE // height
+    columns = steps if steps <= most_columns and len(tiles) <= most_rows else min(most_columns, cells)
+    if columns < 1 or -(-cells // columns) > most_rows:
+        raise ValueError(
+            f"{len(tiles)} tiles of {steps} frames, {width} x {height} pixels, do not fit into one sheet of"
+            f" {MAX_SIDE} x {MAX_SIDE} pixels: show fewer or smaller ones"
+        )
+    rows = -(-cells // columns)
+    layout = SheetLayout(
+        tile_width=width, tile_height=height, columns=columns, rows=rows, frames=steps, tiles=len(tiles)
+    )
+    sheet = np.full((rows, columns, height, width, 3), BACKGROUND, np.uint8)
+    for cell, frame in enumerate(frame for tile in tiles for frame in tile):
+        sheet[divmod(cell, columns)] = frame
+    return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, 3), layout
+
+
+# --- frames to files --------------------------------------------------------------------------------------------------
+
+
+def save_png(path: str | Path, picture: np.ndarray) -> None:
+    """Write a picture (H, W, 3), lossless."""
+    picture = _clip(np.asarray(picture)[None])[0]
+    with replaced(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
+
+
+def save_gif(path: str | Path, frames: np.ndarray, fps: float = 5.0) -> None:
+    """Write a clip (T, H, W, 3) as an endless GIF with 256 colours of its own for each frame, without dithering.
+
+    A frame of up to 256 colours is exact. fps is at most 50: browsers slow down anything faster. Times are whole
+    hundredths of a second, rounded so that the clip keeps its length.
+    """
+    frames = _clip(frames)
+    if not 0 < fps <= 50:
+        raise ValueError(f"fps of a GIF must be above 0 and at most 50, got {fps}")
+    ends = [round(100 * (t + 1) / fps) for t in range(len(frames))]  # hundredths of a second
+    pictures = [_with_palette(frame) for frame in frames]
+    # Written frame by frame because Image.save(save_all=True) merges equal neighbours: T frames would not come back.
+    header, _ = GifImagePlugin.getheader(pictures[0], info={"loop": 0})
+    with replaced(path) as temporary, open(temporary, "wb") as file:
+        file.writelines(header)
+        for picture, start, end in zip(pictures, [0, *ends], ends):
+            file.writelines(
+                GifImagePlugin.getdata(picture, duration=10 * (end - start), include_color_table=True, disposal=1)
+            )
+        file.write(b";")
+
+
+def save_mp4(path: str | Path, frames: np.ndarray, fps: float = 5.0) -> None:
+    """Write a clip (T, H, W, 3) as H.264, yuv420p, near lossless in brightness; plays in every browser.
+
+    Odd sides are made even by repeating the last row or column. Colour is stored at half resolution: upscale small
+    frames (by 2 or more) first.
+    """
+    frames = _clip(frames)
+    if not fps > 0:
+        raise ValueError(f"fps must be above 0, got {fps}")
+    frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+    # The colour matrix is named in the file: players guess a different one for small and for large pictures.
+    filters = (
+        "scale=out_color_matrix=bt709:out_range=tv:flags=accurate_rnd+full_chroma_int,format=yuv420p,"
+        "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+    )
+    with replaced(path) as temporary:
+        writer = imageio_ffmpeg.write_frames(
+            temporary,
+            (frames.shape[2], frames.shape[1]),
+            fps=fps,
+            codec="libx264",
+            pix_fmt_in="rgb24",
+            pix_fmt_out="yuv420p",
+            quality=None,
+            macro_block_size=1,  # the default rescales to multiples of 16
+            ffmpeg_log_level="error",
+            output_params=["-crf", "12", "-vf", filters, "-movflags", "+faststart", "-f", "mp4"],
+        )
+        writer.send(None)
+        try:
+            for frame in frames:
+                writer.send(np.ascontiguousarray(frame))
+        finally:
+            writer.close()
+        # The writer does not look at ffmpeg's exit status: a full disk would leave half a film without an error.
+        if not temporary.exists() or imageio_ffmpeg.count_frames_and_secs(temporary)[0] != len(frames):
+            raise OSError(f"ffmpeg could not write {path} (the cause is on stderr)")
+
+
+def _with_palette(frame: np.ndarray) -> Image.Image:
+    """Picture (H, W, 3) -> the same with at most 256 colours, chosen for this picture alone."""
+    packed = frame.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)  # H, W
+    codes, index = np.unique(packed, return_inverse=True)
+    colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=-1).astype(np.uint8)  # distinct colours, 3
+    if len(colours) > 256:
+        # Maximum coverage keeps a small bright object's colour, which median cut averages away (errors of 50 / 255).
+        # Done on the distinct colours: an upscaled picture repeats each of its pixels many times.
+        quantised = Image.fromarray(colours[None]).quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
+        index = np.asarray(quantised)[0][index]
+        colours = np.array(quantised.getpalette(), np.uint8)
+    picture = Image.fromarray(index.reshape(frame.shape[:2]).astype(np.uint8), mode="P")
+    picture.putpalette(colours.tobytes())
+    return picture
+
+
+def _clip(frames: np.ndarray) -> np.ndarray:
+    """The clip (T, H, W, C) with three channels (grey is repeated), or ValueError."""
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] not in (1, 3) or frames.size == 0:
+        raise ValueError(f"frames must be uint8 (T, H, W, 3) and not empty, got {frames.dtype} {frames.shape}")
+    return frames if frames.shape[-1] == 3 else frames.repeat(3, axis=-1)

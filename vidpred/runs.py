@@ -1,0 +1,98 @@
+"""The run folder: training writes it, everything else reads it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from vidpred.config import DataConfig, RunConfig, TrainConfig, from_dict, model_from_dict
+from vidpred.errors import BadInput
+from vidpred.files import replaced, write_json
+
+CONFIG = "config.json"
+METRICS = "metrics.jsonl"
+WEIGHTS = "model.safetensors"
+EVAL = "eval.json"
+LAST = "last"
+SAMPLES = "samples"
+
+
+def read_config(run: Path) -> RunConfig:
+    """Settings of a run."""
+    path = Path(run) / CONFIG
+    values = _read_json(path)
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: expected an object")
+    missing = [key for key in ("model", "data", "train") if key not in values]
+    if missing:
+        raise BadInput(f"{path}: no {missing[0]!r} in it")
+    return RunConfig(
+        model_from_dict(values["model"], f"{path}: model"),
+        from_dict(DataConfig, values["data"], f"{path}: data"),
+        from_dict(TrainConfig, values["train"], f"{path}: train"),
+    )
+
+
+def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None:
+    """config.json of a run, with the versions of what made it."""
+    write_json(Path(run) / CONFIG, {**config.to_dict(), "versions": versions})
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """A dict per epoch; empty before the first epoch has ended."""
+    path = Path(run) / METRICS
+    if not path.exists():
+        return []
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            raise BadInput(f"{path}: line {number} is not JSON") from None
+    return rows
+
+
+def write_metrics(run: Path, rows: list[dict[str, Any]]) -> None:
+    """All rows at once: a reader never sees half a line."""
+    with replaced(Path(run) / METRICS) as path:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_eval(run: Path) -> dict | None:
+    """What train.evaluate wrote, or None."""
+    path = Path(run) / EVAL
+    return _read_json(path) if path.exists() else None
+
+
+def list_runs(folders: list[Path]) -> dict[str, Path]:
+    """Name -> run folder. Each folder is a run or holds runs; two runs of one name carry their folder's name too."""
+    found: list[Path] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise BadInput(f"{folder}: no such folder of runs")
+        inside = [folder] if (folder / CONFIG).exists() else sorted(p.parent for p in folder.glob(f"*/{CONFIG}"))
+        if not inside:
+            raise BadInput(f"{folder}: no run in it (a run has a {CONFIG})")
+        found += [run for run in inside if run.resolve() not in {f.resolve() for f in found}]
+    names = [run.resolve().name for run in found]
+    return {
+        name if names.count(name) == 1 else f"{run.resolve().parent.name}/{name}": run
+        for name, run in zip(names, found)
+    }
+
+
+def remove(run: Path) -> None:
+    """Delete what training wrote in a run folder, and nothing else."""
+    for name in (CONFIG, METRICS, WEIGHTS, EVAL):
+        (Path(run) / name).unlink(missing_ok=True)
+    for name in (LAST, SAMPLES):
+        shutil.rmtree(Path(run) / name, ignore_errors=True)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadInput(f"{path}: missing; is {path.parent} a run folder?") from None
+    except (OSError, ValueError):
+        raise BadInput(f"{path}: not readable as JSON") from None

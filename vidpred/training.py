@@ -1,0 +1,304 @@
+"""The training loop: the only place with an optimizer."""
+
+import ctypes
+import dataclasses
+import json
+import math
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from vidpred import checkpoint, metrics, render, runs, schedules
+from vidpred.clip import Clip
+from vidpred.config import RunConfig
+from vidpred.data.batches import condition_moments, training_batch, window_batch
+from vidpred.data.packed import PackedClips
+from vidpred.errors import BadInput
+from vidpred.evaluation import look_at_latents, score_futures
+from vidpred.files import write_json
+from vidpred.frames import to_uint8
+from vidpred.losses import loss_terms, reduce_terms, total_loss
+from vidpred.models import build_model
+from vidpred.models.batch_norm import drop_pending_statistics, update_running_statistics
+from vidpred.randomness import draw_steps, generator
+from vidpred.rollout import predict
+
+STATE = "state.json"
+GIF_CLIPS = 4
+
+
+@dataclass
+class Progress:
+    """Where a training stands; all of it goes to RUN/last/state.json."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    skipped_steps: int = 0
+    sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
+
+
+def train(
+    run: Path,
+    config: RunConfig,
+    training: PackedClips,
+    validation: PackedClips,
+    *,
+    fresh: bool = False,
+    cpu: bool = False,
+    tensorboard: bool = False,
+    show_progress: bool = True,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Train into a run folder, or go on with what is there. True when it is finished, False when `stop` said so.
+
+    Every draw is a function of (seed, iteration), so that a training that was stopped and resumed ends with the same
+    weights, bit for bit on a CPU, as one that was not.
+    """
+    # --- where things stand
+    t = config.train
+    schedules.beta_at(t, 0)  # a schedule that makes no sense is refused before anything is written
+    config = _with_condition_moments(config, training)
+    last = run / runs.LAST
+    if fresh:
+        runs.remove(run)
+    if (run / runs.CONFIG).exists():
+        _require_same(runs.read_config(run), config, run)
+    else:
+        runs.write_config(run, config, _versions())
+    progress = _read_progress(last)
+    total = t.epochs * t.iterations_per_epoch
+    rows = [row for row in runs.read_metrics(run) if row["epoch"] < progress.iteration // t.iterations_per_epoch]
+
+    # --- model and optimizer
+    accelerator = Accelerator(
+        mixed_precision=t.precision,
+        cpu=cpu,
+        log_with="tensorboard" if tensorboard else None,
+        project_dir=run if tensorboard else None,
+    )
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
+    with torch.random.fork_rng():
+        torch.manual_seed(t.seed)
+        model = build_model(config.model)
+    model.to(accelerator.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(model.parameters(), lr=t.lr, betas=(t.adam_beta1, 0.999), fused=True)
+    if progress.iteration:
+        _load_state(last, model, optimizer)
+    if progress.iteration >= total:
+        return True
+    unroll, optimizer = accelerator.prepare(model, optimizer)  # unroll: the model inside autocast
+    if tensorboard:
+        accelerator.init_trackers("tensorboard")
+    chosen = list(range(min(t.validation_clips, len(validation))))
+    window_batch(validation, chosen, config.data.length)  # too short a clip is refused now, not after an epoch
+    began = time.monotonic() - progress.seconds
+
+    # --- iterations
+    bar = tqdm(total=total, initial=progress.iteration, desc=run.name, unit="it", disable=not show_progress)
+    bar_validation: dict[str, str] = {"val": f"{rows[-1]['val_psnr']:.2f}dB"} if rows else {}
+    try:
+        while progress.iteration < total:
+            if stop():
+                progress.seconds = time.monotonic() - began
+                _save_state(last, model, optimizer, progress)
+                return False
+            i = progress.iteration
+            epoch = i // t.iterations_per_epoch
+            beta, tfr = schedules.beta_at(t, i), schedules.tfr_at(t, epoch)
+            teacher_forced = torch.rand((), generator=generator("coin", t.seed, i)).item() < tfr
+            for group in optimizer.param_groups:
+                group["lr"] = schedules.lr_at(t, i)
+
+            model.train()
+            batch = training_batch(training, config.data, t.batch_size, t.seed, i)
+            clip = batch.to_clip(config.data.n_past, accelerator.device)
+            noise = training_noise(model, clip, t.seed, i)
+            unrolled = unroll(clip, noise, "posterior", "truth" if teacher_forced else "prediction")
+            reduced = reduce_terms(loss_terms(unrolled, clip))
+            loss = total_loss(reduced, beta)
+            optimizer.zero_grad()
+            accelerator.backward(loss)
+            norm = nn.utils.clip_grad_norm_(model.parameters(), t.grad_clip or math.inf)
+            if math.isfinite(loss.item()) and math.isfinite(norm.item()):
+                optimizer.step()
+                update_running_statistics(model)
+                psnr = metrics.psnr(unrolled.predictions.detach(), clip.frames[:, 1:]).mean().item()
+                step = {"loss": loss.item(), **{k: v.item() for k, v in reduced.items()}, "train_psnr": psnr}
+                for name, value in {**step, "teacher_forced": float(teacher_forced), "steps": 1.0}.items():
+                    progress.sums[name] = progress.sums.get(name, 0.0) + value
+                bar.set_postfix(
+                    loss=f"{step['loss']:.4f}",
+                    kl=f"{step['kld']:.3g}",
+                    beta=f"{beta:.1e}",
+                    tfr=f"{tfr:.2f}",
+                    psnr=f"{psnr:.2f}dB",
+                    **bar_validation,
+                )
+            else:  # weights and running statistics stay as they were
+                drop_pending_statistics(model)
+                progress.skipped_steps += 1
+            progress.iteration += 1
+            bar.update()
+
+            # --- end of an epoch
+            if progress.iteration % t.iterations_per_epoch == 0:
+                model.eval()
+                row = {
+                    "epoch": epoch,
+                    "step": progress.iteration,
+                    "seconds": round(time.monotonic() - began, 1),
+                    **_epoch_means(progress.sums),
+                    "beta": beta,
+                    "tfr": tfr,
+                    "lr": schedules.lr_at(t, i),
+                    **validate(model, validation, chosen, config),
+                    "skipped_steps": progress.skipped_steps,
+                }
+                rows.append(row)
+                progress.sums = {}
+                progress.seconds = time.monotonic() - began
+                bar_validation = {"val": f"{row['val_psnr']:.2f}dB"}
+                rank = {"psnr": row["val_psnr"], "loss": -row["val_loss"], "last": float(epoch)}[t.best_by]
+                if progress.best is None or rank > progress.best:
+                    progress.best = rank
+                    checkpoint.save_weights(run / runs.WEIGHTS, model)
+                if t.gif_every and ((epoch + 1) % t.gif_every == 0 or progress.iteration == total):
+                    _save_gif(run / runs.SAMPLES / f"epoch_{epoch + 1:04d}.gif", model, validation, config)
+                if tensorboard:
+                    accelerator.log({k: v for k, v in row.items() if v is not None}, step=progress.iteration)
+                _save_state(last, model, optimizer, progress)
+                runs.write_metrics(run, rows)
+    finally:
+        bar.close()
+        if tensorboard:
+            accelerator.end_training()
+    return True
+
+
+def validate(model: nn.Module, clips: PackedClips, chosen: list[int], config: RunConfig) -> dict[str, float | int]:
+    """One future of each chosen clip at temperature 1, and what the posterior does. Always the same noise."""
+    frames = {"n_past": config.data.n_past, "n_future": config.data.n_future}
+    scores = score_futures(model, clips, chosen, **frames)
+    latents = look_at_latents(model, clips, chosen, **frames)
+    return {
+        "val_loss": scores.mse.mean().item(),
+        "val_psnr": scores.psnr.mean().item(),
+        "val_ssim": scores.ssim.mean().item(),
+        "active_units": metrics.active_units(latents.mu),
+    }
+
+
+def training_noise(model: nn.Module, clip: Clip, seed: int, iteration: int) -> Tensor:
+    """eps (B, T-1, *z_shape) of an iteration."""
+    batch, frames = clip.frames.shape[:2]
+    noise = draw_steps(generator("noise", seed, iteration), frames - 1, (batch, *model.z_shape))
+    return noise.transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep large freed blocks for the next step.
+
+    It would hand them back to the kernel and take them again, page by page, at every step; that costs a CPU step
+    20 to 40 % of its time. Elsewhere than under glibc nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        trim_threshold, mmap_max = -1, -4  # parameters of mallopt, from malloc.h
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
+
+
+def _epoch_means(sums: dict[str, float]) -> dict[str, float | None]:
+    """Means over the steps that were not skipped; None when all were."""
+    names = ("loss", "mse", "kld", "train_psnr", "teacher_forced")
+    return {name: sums[name] / sums["steps"] if sums else None for name in names}
+
+
+def _with_condition_moments(config: RunConfig, clips: PackedClips) -> RunConfig:
+    if config.model.condition == "none":
+        return config
+    mean, scale = condition_moments(clips)
+    return dataclasses.replace(
+        config, model=dataclasses.replace(config.model, condition_mean=mean, condition_scale=scale)
+    )
+
+
+def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
+    old, new = saved.to_dict(), asked.to_dict()
+    for part in new:
+        for key in new[part]:
+            if old[part][key] != new[part][key]:
+                what = "was trained on other data" if key.startswith("condition_") else "has other settings"
+                raise BadInput(
+                    f"{run} {what}: {part}.{key} is {old[part][key]}, asked for {new[part][key]}; "
+                    "use another --out, or --fresh to start over"
+                )
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy", "accelerate")}}
+
+
+def _read_progress(last: Path) -> Progress:
+    path = last / STATE
+    if not path.exists():
+        return Progress()
+    try:
+        return Progress(**json.loads(path.read_text())["progress"])
+    except (OSError, ValueError, TypeError, KeyError):
+        raise BadInput(f"{path}: not readable; use --fresh to start over") from None
+
+
+def _save_state(last: Path, model: nn.Module, optimizer: Any, progress: Progress) -> None:
+    """Tensors first, then the JSON that names their file: whenever this is cut off, one of the two states is whole."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{key}.{name}"] = value
+    file = f"step-{progress.iteration:08d}.safetensors"
+    checkpoint.save_tensors(last / file, tensors)
+    write_json(last / STATE, {"tensors": file, "progress": dataclasses.asdict(progress)})
+    for old in last.glob("step-*.safetensors"):
+        if old.name != file:
+            old.unlink()
+
+
+def _load_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    tensors = checkpoint.load_tensors(last / json.loads((last / STATE).read_text())["tensors"])
+    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    for name, parameter in model.named_parameters():
+        for key in ("step", "exp_avg", "exp_avg_sq"):
+            value = tensors.get(f"optimizer.{key}.{name}")
+            if value is not None:
+                like = parameter if key != "step" else None
+                optimizer.state[parameter][key] = (
+                    value if like is None else torch.empty_like(like).copy_(value)
+                )  # in the parameter's memory layout, as Adam itself makes it
+
+
+def _save_gif(path: Path, model: nn.Module, clips: PackedClips, config: RunConfig) -> None:
+    """Truth and prediction of the first validation clips, side by side: context framed green, predictions red."""
+    n_past = config.data.n_past
+    batch = window_batch(clips, list(range(min(GIF_CLIPS, len(clips)))), config.data.length)
+    clip = batch.to_clip(n_past, next(model.parameters()).device)
+    futures = to_uint8(predict(model, clip, batch.ids, n_future=config.data.n_future)[0])
+    pairs = []
+    for truth, future in zip(batch.frames.numpy(), futures):
+        imagined = np.concatenate([truth[:n_past], future])
+        pairs.append(
+            render.side_by_side([render.frame_border(truth, len(truth)), render.frame_border(imagined, n_past)])
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    render.save_gif(path, render.upscale(render.grid(pairs, columns=2, gap=6), 2))
