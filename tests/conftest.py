@@ -1,8 +1,15 @@
 """Fixtures that several test folders use."""
 
 import os
+from dataclasses import replace
 
+import numpy as np
 import pytest
+
+from vidpred.data.packed import open_split
+from vidpred.data.robot_push import write_clip
+from vidpred.presets import preset
+from vidpred.training import train
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +26,46 @@ def simulator():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
     with simulator:
         yield simulator
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """Clips of a disc that a random push moves, in the robot-push layout: 12 to train, 4 to validate, 4 to test."""
+    root = tmp_path_factory.mktemp("clips")
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :64]
+    for split, clips in (("train", 12), ("validate", 4), ("test", 4)):
+        for i in range(1, clips + 1):
+            place, frames, actions, positions = random.uniform(14, 50, 2), [], [], []
+            for _ in range(16):
+                push = random.uniform(-5, 5, 2)
+                disc = (y - place[0]) ** 2 + (x - place[1]) ** 2 < 100
+                frames.append(np.where(disc[..., None], (230, 120, 40), (40, 60, 90)).astype(np.uint8))
+                actions.append([*push / 5, 0, 0])
+                positions.append([*place / 64, 0])
+                place = np.clip(place + push, 10, 54)
+            write_clip(
+                root / split / "traj_0_to_255" / str(i), np.stack(frames), np.array(actions), np.array(positions)
+            )
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_settings():
+    """A training of seconds: 4 epochs of 3 iterations, with everything switched on that can change a result."""
+    start = preset("debug")
+    return replace(
+        start,
+        model=replace(start.model, learned_prior=True),
+        data=replace(start.data, n_future=4),
+        train=replace(start.train, iterations_per_epoch=3, kl_anneal_cycles=1, tfr_decay_start=0, tfr=0.6),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_data, tiny_settings, tmp_path_factory):
+    """A run folder as training leaves it."""
+    run = tmp_path_factory.mktemp("runs") / "tiny"
+    splits = (open_split(tiny_data, split) for split in ("train", "validate"))
+    assert train(run, tiny_settings, *splits, cpu=True, show_progress=False)
+    return run

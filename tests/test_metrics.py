@@ -19,7 +19,7 @@ def pair(*shape, seed=0, noise=0.1):
     return torch.from_numpy(pred).float(), torch.from_numpy(truth).float()
 
 
-# --- reference: plain NumPy, a frame and a window at a time ------------------------------------------------------------
+# --- reference: plain NumPy, a frame and a window at a time -----------------------------------------------------------
 
 
 def reference_psnr(p, x, joint):

@@ -17,7 +17,7 @@ PRESETS: dict[str, RunConfig] = {
     "small": RunConfig(
         _SMALL,
         DataConfig(),
-        replace(_SHORT_EPOCHS, epochs=60, tfr_decay_start=20, tfr_decay_step=0.025, validation_clips=32, gif_every=10),
+        replace(_SHORT_EPOCHS, epochs=48, tfr_decay_start=16, tfr_decay_step=0.03125, validation_clips=24, gif_every=8),
     ),
     # seconds: to see that everything works
     "debug": RunConfig(

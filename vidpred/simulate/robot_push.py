@@ -15,6 +15,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -42,21 +43,21 @@ PALETTE = {
     "turquoise": (0.05, 0.68, 0.70),
 }
 LEAD_SECONDS = 0.058  # of the hand's target over the hand
+SCENE_EXTENT = 3.0  # metres; the scale of clipping planes and of the shadow map
 FINGER_RANGE = 0.05  # metres that each finger opens
 OBJECT_RADIUS = 0.045  # metres; a circle that holds any of the objects
 
-INSTALL = "pip install 'mujoco<3.4' 'gymnasium-robotics>=1.4,<1.5'"
+INSTALL = "pip install 'mujoco>=3.3,<3.4' 'gymnasium-robotics>=1.4,<1.5'"
 INSTALL_RENDERER = "apt-get install libegl1 libgl1-mesa-dri libgles2 libosmesa6"
 
 SCENE_XML = """
 <mujoco>
   <compiler angle="radian" meshdir="{assets}/stls/fetch" texturedir="{assets}/textures"/>
   <option timestep="0.004" integrator="implicitfast"/>
-  <statistic extent="0.6" center="1.3 0.75 0.4"/>
   <visual>
     <headlight ambient="0.46 0.46 0.46" diffuse="0.24 0.24 0.24" specular="0 0 0"/>
     <quality shadowsize="512" offsamples="0"/>
-    <map znear="0.05" zfar="20" shadowclip="1"/>
+    <map znear="0.02" zfar="10" shadowclip="0.4"/>
   </visual>
   <include file="{assets}/fetch/shared.xml"/>
   <asset>
@@ -65,7 +66,8 @@ SCENE_XML = """
   </asset>
   <default>
     <default class="object">
-      <geom condim="4" priority="1" contype="3" conaffinity="3" solref="0.008 1" solimp="0.95 0.99 0.001" friction="0.5 0.005 0.0001"/>
+      <geom condim="4" priority="1" contype="3" conaffinity="3" solref="0.008 1" solimp="0.95 0.99 0.001"
+            friction="0.5 0.005 0.0001"/>
       <joint damping="0.1"/>
     </default>
     <default class="scenery"><geom type="box" rgba="0.56 0.47 0.37 1" contype="0" conaffinity="0"/></default>
@@ -165,8 +167,12 @@ class Scene:
         try:
             objects = tuple(PushObject(**fields) for fields in values["objects"])
             scene = cls(tuple(values["key"]), objects, tuple(values["gripper"]), float(values["finger"]))
+            numbers = [n for o in objects for n in (o.x, o.y, o.yaw, o.mass, o.friction)]
+            finite = np.isfinite([*numbers, *scene.gripper, scene.finger]).all()
+            if len(scene.gripper) != 3 or not finite or min(o.mass for o in objects) <= 0:
+                raise ValueError("three finite coordinates for the gripper, finite numbers, positive masses")
         except (KeyError, TypeError, ValueError) as error:
-            raise BadInput(f"not a simulated scene: {error!r}") from error
+            raise BadInput(f"not a simulated scene: {error}") from error
         if sorted(o.shape for o in objects) != sorted(SHAPES) or not all(o.colour in PALETTE for o in objects):
             raise BadInput(f"not a simulated scene: one each of {', '.join(SHAPES)}, colours of {', '.join(PALETTE)}")
         return scene
@@ -274,7 +280,7 @@ class RobotPush:
 
     def _compile(self):
         mujoco = self._mujoco
-        spec = mujoco.MjSpec.from_string(SCENE_XML.format(assets=find_assets()))
+        spec = mujoco.MjSpec.from_string(SCENE_XML.format(assets=escape(str(find_assets()), {'"': "&quot;"})))
         for body in spec.bodies:
             if body.name.startswith("robot0:"):
                 body.gravcomp = 1.0  # motors that hold the arm's weight: otherwise the gripper sags below its target
@@ -291,7 +297,7 @@ class RobotPush:
         model.eq_data[0] = [0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1]
         model.eq_solref[0] = [0.03, 1]
         model.eq_solimp[0, :3] = [0.9, 0.95, 0.001]
-        # A light arm feels the objects' mass; the asset's own joints and fingers are made sluggish for another controller.
+        # A light arm feels the objects' mass; the asset's own joints and fingers are sluggish, for another controller.
         for link in ARM_COLOURS:
             if model.body(link).jntnum[0]:
                 dof = model.jnt_dofadr[model.body(link).jntadr[0]]
@@ -314,7 +320,10 @@ class RobotPush:
             geoms = slice(body.geomadr[0], body.geomadr[0] + body.geomnum[0])
             model.geom_friction[geoms, 0] = item.friction
             model.geom_rgba[geoms, :3] = PALETTE[item.colour]
+        mujoco.mj_resetData(model, data)
         mujoco.mj_setConst(model, data)
+        # setConst also measures the scene anew, and shadows and clipping planes are scaled by that.
+        model.stat.extent, model.stat.center = SCENE_EXTENT, TABLE_CENTRE
         mujoco.mj_resetData(model, data)
         self._settle_arm(np.array(scene.gripper, float), scene.finger)
         for item in scene.objects:
@@ -399,7 +408,10 @@ class RobotPush:
     def close(self) -> None:
         """Frees the renderer; the interpreter's end does it too."""
         atexit.unregister(self.close)
-        self._close_renderer()
+        try:
+            self._render_thread.submit(self._close_renderer).result()
+        except RuntimeError:  # at the interpreter's end no thread takes work any more
+            self._close_renderer()
         self._render_thread.shutdown()
 
     def __enter__(self) -> "RobotPush":

@@ -1,0 +1,178 @@
+"""The layout on disk and its packed form: what is read is what was written, and every fault is named."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vidpred.config import DataConfig
+from vidpred.data.batches import condition_moments, training_batch, window_batch
+from vidpred.data.packed import open_split
+from vidpred.data.robot_push import list_clips, read_clip, write_clip
+from vidpred.errors import BadInput
+
+LENGTH = 14
+
+
+def make_clip(i, length=LENGTH):
+    """Every pixel and number tells its clip and time."""
+    frames = np.zeros((length, 64, 64, 3), np.uint8)
+    frames[..., 0], frames[..., 1] = i, np.arange(length)[:, None, None]
+    actions = np.array([[i, t, 0.1, -0.25] for t in range(length)], np.float32)
+    positions = np.array([[i + t / 3, 1 / 3, 1e-7] for t in range(length)], np.float32)
+    return frames, actions, positions
+
+
+@pytest.fixture
+def root(tmp_path):
+    for i in range(1, 13):
+        write_clip(tmp_path / "train" / ("traj_0_to_255" if i < 11 else "traj_256_to_511") / str(i), *make_clip(i))
+    for split in ("validate", "test"):
+        write_clip(tmp_path / split / "traj_0_to_255" / "1", *make_clip(100))
+    return tmp_path
+
+
+@pytest.fixture
+def clip(root):
+    return root / "train" / "traj_0_to_255" / "2"
+
+
+def test_clips_and_frames_are_ordered_by_number(root, clip):
+    """As text, 10 comes before 2."""
+    assert [c.name for c in list_clips(root, "train")] == [str(i) for i in range(1, 13)]
+    assert read_clip(clip).frames[:, 0, 0, 1].tolist() == list(range(LENGTH))
+
+
+def test_numbers_survive_the_csv_exactly(clip):
+    _, actions, positions = make_clip(2)
+    assert np.array_equal(read_clip(clip).conditions, np.concatenate([actions, positions], 1))
+
+
+def test_val_is_an_alias_and_other_splits_are_refused(root):
+    assert open_split(root, "val").ids == ["validate/traj_0_to_255/1"]
+    with pytest.raises(BadInput, match="unknown split 'tset'"):
+        open_split(root, "tset")
+
+
+def shrink(path):
+    Image.new("RGB", (32, 64)).save(path)
+
+
+def edit(row, text):
+    def change(path):
+        lines = path.read_text().splitlines()
+        lines[row] = text
+        path.write_text("\n".join(lines))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("file", "damage", "said"),
+    [
+        ("3.png", os.remove, "missing frame"),
+        ("3.png", lambda p: p.write_bytes(p.read_bytes()[:40]), "not a readable PNG"),
+        ("3.png", lambda p: p.write_text("no picture"), "not a readable PNG"),
+        ("3.png", shrink, "32 x 64 pixels, expected 64 x 64"),
+        ("actions.csv", os.remove, "missing file"),
+        ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 rows for 14 frames"),
+        ("actions.csv", edit(5, "1,2,3"), "row 5 has 3 numbers, expected 4"),
+        ("actions.csv", edit(5, "1,2,up,4"), "row 5 is not a row of numbers"),
+        ("endeffector_positions.csv", edit(7, "1,nan,3"), "row 7 has a value that is not finite"),
+        ("endeffector_positions.csv", edit(7, "1,inf,3"), "row 7 has a value that is not finite"),
+        ("endeffector_positions.csv", lambda p: p.write_bytes(b"\xff\xfe\x00"), "not a readable CSV"),
+    ],
+)
+def test_every_fault_is_one_line_with_the_path(root, clip, file, damage, said):
+    damage(clip / file)
+    with pytest.raises(BadInput) as error:
+        open_split(root, "train")
+    assert str(clip / file) in str(error.value)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not list((root / ".packed").glob(".train*"))  # nothing half-packed stays
+
+
+@pytest.mark.parametrize("empty", ["train", "train/traj_0_to_255/2", ""])
+def test_an_empty_folder_is_named(root, empty):
+    for path in (root / empty).iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(BadInput, match="no clips|no frames|no such split"):
+        open_split(root, "train")
+
+
+def test_packed_once_and_again_when_the_source_changes(root, clip, monkeypatch):
+    first = open_split(root, "train")
+    monkeypatch.setattr("vidpred.data.packed._pack", lambda *a: pytest.fail("packed again without need"))
+    again = open_split(root, "train")
+    assert np.array_equal(first.frames, again.frames)
+    monkeypatch.undo()
+    Image.new("RGB", (64, 64), (9, 9, 9)).save(clip / "0.png")
+    assert open_split(root, "train").window(1, 0, 1)[0].tolist() == np.full((1, 64, 64, 3), 9).tolist()
+
+
+def test_packed_arrays_are_mapped_not_read(root):
+    clips = open_split(root, "train")
+    frames, conditions = clips.window(3, 2, 5)
+    assert isinstance(clips.frames, np.memmap)
+    assert np.shares_memory(frames, clips.frames)
+    assert np.array_equal(frames, make_clip(4)[0][2:7])
+    assert conditions[:, 1].tolist() == [2, 3, 4, 5, 6]
+
+
+def test_cache_in_another_folder(root, tmp_path):
+    cache = tmp_path / "elsewhere"
+    assert len(open_split(root, "train", cache)) == 12
+    assert not (root / ".packed").exists()
+    assert (cache / "train" / "frames.npy").exists()
+
+
+def test_training_batches_are_a_function_of_seed_and_iteration(root):
+    clips = open_split(root, "train")
+    config = DataConfig(n_past=2, n_future=4)
+    batch = training_batch(clips, config, 8, 0, 5)
+    again = training_batch(clips, config, 8, 0, 5)
+    assert batch.ids == again.ids
+    assert batch.frames.equal(again.frames)
+    assert training_batch(clips, config, 8, 0, 6).ids != batch.ids
+    assert training_batch(clips, config, 8, 1, 5).ids != batch.ids
+    assert len(set(batch.ids)) == 8  # drawn without replacement
+
+
+def test_windows_start_anywhere_and_reach_the_last_frame(root):
+    """The published loader always takes the first frames: most of the data is never seen."""
+    clips = open_split(root, "train")
+
+    def starts(windows):
+        config = DataConfig(n_past=2, n_future=4, windows=windows)
+        return {int(f[0, 0, 0, 1]) for i in range(40) for f in training_batch(clips, config, 4, 0, i).frames}
+
+    assert starts("random") == set(range(LENGTH - 5))
+    assert starts("published") == {0}
+
+
+def test_conditions_stay_with_their_frames(root):
+    clips = open_split(root, "train")
+    batch = training_batch(clips, DataConfig(n_past=2, n_future=4), 8, 0, 0)
+    assert (batch.conditions[..., 0] == batch.frames[:, :, 0, 0, 0]).all()
+    assert (batch.conditions[..., 1] == batch.frames[:, :, 0, 0, 1]).all()
+
+
+def test_a_window_longer_than_a_clip_names_the_clip(root):
+    clips = open_split(root, "train")
+    with pytest.raises(BadInput, match=r"train/traj_0_to_255/1 has 14 frames, 15 are needed"):
+        window_batch(clips, [0], 15)
+    with pytest.raises(BadInput, match="14 frames, 20 are needed"):
+        training_batch(clips, DataConfig(n_past=10, n_future=10), 4, 0, 0)
+
+
+def test_moments_of_the_conditions(root):
+    clips = open_split(root, "train")
+    mean, scale = condition_moments(clips)
+    rows = np.asarray(clips.conditions, np.float64)
+    assert mean == pytest.approx(rows.mean(0))
+    varying = rows.std(0) > 1e-6
+    assert np.array(scale)[varying] == pytest.approx(rows.std(0)[varying])
+    assert np.array(scale)[~varying].tolist() == [1.0] * int((~varying).sum())

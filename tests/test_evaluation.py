@@ -1,0 +1,98 @@
+"""The numbers of a run: what they mean, and what they must not depend on."""
+
+import json
+
+import pytest
+import torch
+
+from tests.commands import fails, succeeds
+from vidpred import checkpoint, metrics, runs
+from vidpred.data.batches import window_batch
+from vidpred.data.packed import open_split
+from vidpred.evaluation import evaluate, look_at_latents, score_futures
+from vidpred.rollout import predict
+
+FRAMES = {"n_past": 2, "n_future": 4}
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run):
+    return checkpoint.load_model(tiny_run)
+
+
+@pytest.fixture(scope="module")
+def clips(tiny_data):
+    return open_split(tiny_data, "test")
+
+
+@pytest.fixture(scope="module")
+def result(model, clips):
+    return evaluate(model, clips, samples=3, temperature=1.0, seed=0, **FRAMES)
+
+
+def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
+    batch = window_batch(clips, [0, 1, 2, 3], 6)
+    clip = batch.to_clip(2)
+    futures = predict(model, clip, batch.ids, n_future=4, samples=3)
+    truth = clip.frames[:, 2:]
+    psnr = metrics.psnr(futures, truth.expand_as(futures))
+    assert result["psnr"] == pytest.approx(psnr.mean().item(), abs=1e-9)
+    assert result["psnr_best"] == pytest.approx(psnr.mean(2).max(0).values.mean().item(), abs=1e-9)
+    assert result["per_frame"]["psnr"] == pytest.approx(psnr.mean((0, 1)).tolist(), abs=1e-9)
+    copied = metrics.psnr(clip.frames[:, 1:2].expand_as(truth), truth)
+    assert result["copy_last_psnr"] == pytest.approx(copied.mean().item(), abs=1e-9)
+    assert len(result["per_frame"]["copy_last_psnr"]) == 4
+
+
+def test_numbers_do_not_depend_on_the_order_or_the_batch(model, clips):
+    forward = score_futures(model, clips, [0, 1, 2, 3], samples=3, **FRAMES)
+    backward = score_futures(model, clips, [3, 2, 1, 0], samples=3, **FRAMES)
+    alone = score_futures(model, clips, [2], samples=3, **FRAMES)
+    for name in ("psnr", "ssim", "copy_last_psnr", "diversity"):
+        one, other, single = (getattr(s, name) for s in (forward, backward, alone))
+        torch.testing.assert_close(one, other.flip(-2), rtol=0, atol=1e-4, msg=name)
+        torch.testing.assert_close(one[..., 2:3, :], single, rtol=0, atol=1e-4, msg=name)
+
+
+def test_latents_are_seen_with_true_frames(model, clips, result):
+    latents = look_at_latents(model, clips, [0, 1, 2, 3], **FRAMES)
+    assert latents.kld.shape == (4, 5, model.config.z_dim)
+    assert (latents.kld >= -1e-9).all()
+    assert result["kld_per_step"] == pytest.approx(latents.kld.sum(2).mean().item())
+    assert torch.tensor(result["kld_map"]).shape == (5, model.config.z_dim)
+    assert sum(map(sum, result["kld_map"])) / 5 == pytest.approx(result["kld_per_step"])
+    again = look_at_latents(model, clips, [3], **FRAMES)
+    torch.testing.assert_close(latents.kld[3:], again.kld, rtol=0, atol=1e-5)
+
+
+def test_evaluate_command(tiny_run, tiny_data, result, tmp_path):
+    out = tmp_path / "eval.json"
+    said = succeeds("train.evaluate", tiny_run, "--data", tiny_data, "--samples", 3, "--out", out, "--json", "--cpu")
+    printed = json.loads(said.splitlines()[-1])
+    assert printed == json.loads(out.read_text())
+    assert printed["psnr"] == pytest.approx(result["psnr"], abs=1e-6)
+    assert set(printed) >= {
+        *("psnr", "ssim", "psnr_best", "ssim_best", "per_frame", "copy_last_psnr", "kld_per_step", "kld_map"),
+        *("active_units", "clips", "samples", "temperature", "protocol", "best_by"),
+    }
+    assert printed["protocol"] == "finn"
+    assert not (tiny_run / runs.EVAL).exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["RUN"], "missing: --data"),
+        (["RUN", "--data", "nowhere"], "nowhere: no such folder of clips"),
+        (["nowhere", "--data", "DATA"], "is nowhere a run folder?"),
+        (["RUN", "--data", "DATA", "--split", "tset"], "unknown split 'tset'"),
+        (["RUN", "--data", "DATA", "--samples", "0"], "--samples must be at least 1"),
+        (["RUN", "--data", "DATA", "--temperature", "nan"], "--temperature must not be negative"),
+        (["RUN", "--data", "DATA", "--n-future", "99"], "101 are needed"),
+        (["RUN", "--data", "DATA", "--smaples", "3"], "Unrecognized options"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(tiny_run, tiny_data, tmp_path, arguments, said):
+    places = {"RUN": tiny_run, "DATA": tiny_data}
+    line = fails("train.evaluate", *(places.get(a, a) for a in arguments), "--out", tmp_path / "e.json", "--cpu")
+    assert said in line
