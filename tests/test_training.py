@@ -128,6 +128,27 @@ def test_fresh_starts_over(tiny_settings, splits, tmp_path):
     assert (tmp_path / "notes.txt").exists()  # only what training wrote is deleted
 
 
+def test_a_damaged_state_is_named(tiny_settings, splits, tmp_path):
+    run_training(tmp_path, tiny_settings, splits, stop=after(2))
+    state = tmp_path / runs.LAST / "state.json"
+    whole = state.read_text()
+    for text in ("{", "{}", '{"progress": {"iteraton": 1}, "tensors": "x"}'):
+        state.write_text(text)
+        with pytest.raises(BadInput, match="state.json: not readable; use --fresh"):
+            run_training(tmp_path, tiny_settings, splits)
+    state.write_text(whole)
+    next(state.parent.glob("*.safetensors")).unlink()
+    with pytest.raises(BadInput, match=r"safetensors: missing"):
+        run_training(tmp_path, tiny_settings, splits)
+
+
+def test_a_file_is_no_run_folder(tiny_settings, splits, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInput, match="file: not a folder"):
+        run_training(tmp_path / "file", tiny_settings, splits, fresh=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_a_senseless_schedule_is_refused_before_anything_is_written(tiny_settings, splits, tmp_path):
     with pytest.raises(BadInput, match="rise of beta"):
         run_training(tmp_path, replace(tiny_settings, train=replace(tiny_settings.train, kl_anneal_cycles=50)), splits)

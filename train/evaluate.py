@@ -11,8 +11,7 @@ from vidpred.errors import BadInput
 
 
 def evaluate_run(
-    run: tyro.conf.Positional[Path],
-    /,
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
     data: Path,
     split: str = "test",
     samples: int = 20,
@@ -24,7 +23,7 @@ def evaluate_run(
     cache: Path | None = None,
     out: Path | None = None,
     cpu: bool = False,
-    json: Annotated[bool, tyro.conf.arg(name="json")] = False,
+    json: bool = False,
 ) -> None:
     """Score a run on all clips of a split and write RUN/eval.json.
 

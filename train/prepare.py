@@ -1,4 +1,4 @@
-"""Data sets: simulate robot clips, import BAIR's TFRecords."""
+"""What goes in and out: simulate robot clips, import BAIR's TFRecords, bundle a run for others."""
 
 import concurrent.futures
 import functools
@@ -17,6 +17,7 @@ from tqdm import tqdm
 from train.cli import run_commands
 from vidpred.data.robot_push import SPLITS, write_clip
 from vidpred.errors import BadInput
+from vidpred.files import write_json
 from vidpred.simulate.robot_push import SIMULATOR_VERSION, RobotPush, require_simulator, simulate_clip
 
 GROUP_SIZE = 256
@@ -94,10 +95,7 @@ def _write_manifest(out: Path, common: dict, counts: dict[str, int]) -> None:
                 raise BadInput(f"{out} was made with {name} {found.get(name)}, not {value}; give another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} is not empty and has no {MANIFEST}; give another folder")
-    out.mkdir(parents=True, exist_ok=True)
-    building = out / f".{MANIFEST}"
-    building.write_text(json.dumps({**common, "clips": counts}, indent=1) + "\n")
-    os.replace(building, path)
+    write_json(path, {**common, "clips": counts})
 
 
 def _is_whole(clip: Path) -> bool:
@@ -146,8 +144,43 @@ def import_bair_command(
     import_bair(tfrecords, out)
 
 
+def bundle(
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+) -> None:
+    """A run as it is shipped: float16 weights, settings, curves, numbers and the last sample GIF; nothing to resume.
+
+    Args:
+        run: Run folder that training wrote.
+        out: Folder to write; an earlier bundle in it is replaced.
+    """
+    import torch  # here: simulating clips needs no torch
+
+    from vidpred import checkpoint, runs
+
+    config = runs.read_config(run)  # a run that does not load is not shipped
+    model = checkpoint.load_model(run)
+    if out.resolve() == run.resolve():
+        raise BadInput(f"{out}: a run cannot be bundled into itself")
+    if out.exists() and any(out.iterdir()) and not (out / runs.CONFIG).exists():
+        raise BadInput(f"{out} is not empty and no run; give another folder")
+    versions = json.loads((run / runs.CONFIG).read_text()).get("versions", {})
+    runs.remove(out)
+    runs.write_config(out, config, versions)
+    runs.write_metrics(out, runs.read_metrics(run))
+    checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
+    evaluated = runs.read_eval(run)
+    if evaluated is not None:
+        write_json(out / runs.EVAL, evaluated)
+    for gif in sorted((run / runs.SAMPLES).glob("*.gif"))[-1:]:
+        (out / runs.SAMPLES).mkdir()
+        shutil.copy(gif, out / runs.SAMPLES)
+    size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
+    print(f"{out}: {size / 1e6:.1f} MB")
+
+
 if __name__ == "__main__":
     run_commands(
-        {"simulate-robot": simulate_robot, "import-bair": import_bair_command},
+        {"simulate-robot": simulate_robot, "import-bair": import_bair_command, "bundle": bundle},
         prog="python -m train.prepare",
     )

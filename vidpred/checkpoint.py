@@ -31,11 +31,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save_weights(path: Path, model: nn.Module, dtype: torch.dtype | None = None) -> None:
-    """A model's weights and running statistics, floating-point ones as `dtype` where one is given."""
-    tensors = model.state_dict()
-    if dtype is not None:
-        tensors = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
-    save_tensors(path, tensors)
+    """A model's parameters, as `dtype` where one is given, and its running statistics as they are."""
+    parameters = {name: p if dtype is None else p.to(dtype) for name, p in model.named_parameters()}
+    save_tensors(path, {**model.state_dict(), **parameters})
 
 
 def load_weights(path: Path, model: nn.Module) -> None:

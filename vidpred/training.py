@@ -70,13 +70,15 @@ def train(
     schedules.beta_at(t, 0)  # a schedule that makes no sense is refused before anything is written
     config = _with_condition_moments(config, training)
     last = run / runs.LAST
+    if run.exists() and not run.is_dir():
+        raise BadInput(f"{run}: not a folder")
     if fresh:
         runs.remove(run)
     if (run / runs.CONFIG).exists():
         _require_same(runs.read_config(run), config, run)
     else:
         runs.write_config(run, config, _versions())
-    progress = _read_progress(last)
+    progress, tensors = _read_state(last)
     total = t.epochs * t.iterations_per_epoch
     rows = [row for row in runs.read_metrics(run) if row["epoch"] < progress.iteration // t.iterations_per_epoch]
 
@@ -94,8 +96,8 @@ def train(
         model = build_model(config.model)
     model.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=t.lr, betas=(t.adam_beta1, 0.999), fused=True)
-    if progress.iteration:
-        _load_state(last, model, optimizer)
+    if tensors is not None:
+        _load_tensors(tensors, model, optimizer)
     if progress.iteration >= total:
         return True
     unroll, optimizer = accelerator.prepare(model, optimizer)  # unroll: the model inside autocast
@@ -251,12 +253,14 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy", "accelerate")}}
 
 
-def _read_progress(last: Path) -> Progress:
+def _read_state(last: Path) -> tuple[Progress, Path | None]:
+    """Where the training in a run folder stands, and the file of its tensors."""
     path = last / STATE
     if not path.exists():
-        return Progress()
+        return Progress(), None
     try:
-        return Progress(**json.loads(path.read_text())["progress"])
+        state = json.loads(path.read_text())
+        return Progress(**state["progress"]), last / state["tensors"]
     except (OSError, ValueError, TypeError, KeyError):
         raise BadInput(f"{path}: not readable; use --fresh to start over") from None
 
@@ -275,17 +279,15 @@ def _save_state(last: Path, model: nn.Module, optimizer: Any, progress: Progress
             old.unlink()
 
 
-def _load_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    tensors = checkpoint.load_tensors(last / json.loads((last / STATE).read_text())["tensors"])
+def _load_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    tensors = checkpoint.load_tensors(path)
     model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
     for name, parameter in model.named_parameters():
         for key in ("step", "exp_avg", "exp_avg_sq"):
             value = tensors.get(f"optimizer.{key}.{name}")
-            if value is not None:
-                like = parameter if key != "step" else None
-                optimizer.state[parameter][key] = (
-                    value if like is None else torch.empty_like(like).copy_(value)
-                )  # in the parameter's memory layout, as Adam itself makes it
+            if value is not None:  # moments in the parameter's memory layout, as Adam itself makes them
+                same_layout = value if key == "step" else torch.empty_like(parameter).copy_(value)
+                optimizer.state[parameter][key] = same_layout.detach()
 
 
 def _save_gif(path: Path, model: nn.Module, clips: PackedClips, config: RunConfig) -> None:

@@ -113,6 +113,14 @@ def test_packed_once_and_again_when_the_source_changes(root, clip, monkeypatch):
     assert open_split(root, "train").window(1, 0, 1)[0].tolist() == np.full((1, 64, 64, 3), 9).tolist()
 
 
+@pytest.mark.parametrize("file", ["frames.npy", "conditions.npy", "index.json"])
+def test_a_damaged_cache_is_made_again(root, file):
+    expected = np.array(open_split(root, "train").frames)
+    path = root / ".packed" / "train" / file
+    path.write_bytes(path.read_bytes()[:50])
+    assert np.array_equal(open_split(root, "train").frames, expected)
+
+
 def test_packed_arrays_are_mapped_not_read(root):
     clips = open_split(root, "train")
     frames, conditions = clips.window(3, 2, 5)

@@ -88,9 +88,12 @@ def _fingerprint(clips: list[Path], size: int) -> str:
 
 def _is_current(folder: Path, fingerprint: str) -> bool:
     try:
-        return json.loads((folder / "index.json").read_text())["fingerprint"] == fingerprint
-    except (OSError, ValueError, KeyError):
+        index = json.loads((folder / "index.json").read_text())
+        clips = PackedClips(folder)
+    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: packed again
         return False
+    frames = int(clips.offsets[-1])
+    return index["fingerprint"] == fingerprint and len(clips.frames) == len(clips.conditions) == frames
 
 
 def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: int, progress: bool) -> None:

@@ -1,0 +1,78 @@
+"""The training command: bad input, dry run, Ctrl-C."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.commands import ROOT, fails, succeeds
+from vidpred import runs
+
+TINY = ["--preset", "debug", "--cpu", "--train.gif-every", "0", "--data.n-future", "4"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "missing: --data"),
+        (["--data", "nowhere", "--out", "OUT"], "nowhere: no such folder of clips"),
+        (["--data", "DATA", "--out", "OUT", "--preset", "huge"], "unknown preset 'huge'"),
+        (["--data", "DATA", "--out", "OUT", "--train.lr", "fast"], "--train.lr"),
+        (["--data", "DATA", "--out", "OUT", "--train.lr", "nan"], "train.lr must not be negative"),
+        (["--data", "DATA", "--out", "OUT", "--train.epochs", "0"], "train.epochs must be at least 1"),
+        (["--data", "DATA", "--out", "OUT", "--model.wdith", "3"], "Unrecognized options"),
+        (["--data", "DATA", "--out", "OUT", "--data.n-future", "40"], "42 are needed"),
+        (["--data", "DATA", "--out", "OUT", "--preset", "debug", "--train.kl-anneal-cycles", "60"], "rise of beta"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(tiny_data, tmp_path, arguments, said):
+    out = tmp_path / "run"
+    line = fails("train.svg", *({"DATA": tiny_data, "OUT": out}.get(a, a) for a in arguments))
+    assert said in line
+    assert not (out / runs.WEIGHTS).exists()
+
+
+def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
+    out = tmp_path / "run"
+    said = succeeds(
+        "train.svg", "--data", tiny_data, "--out", out, "--preset", "small", "--model.z-dim", "9", "--dry-run"
+    )
+    settings = json.loads(said)
+    assert (settings["model"]["z_dim"], settings["model"]["width"]) == (9, 16)
+    assert not out.exists()
+
+
+def test_ctrl_c_saves_and_the_same_command_finishes(tiny_data, tmp_path):
+    out = tmp_path / "run"
+    command = ["train.svg", "--data", tiny_data, "--out", out, *TINY, "--json"]
+    first = subprocess.Popen(
+        [sys.executable, "-m", *map(str, command)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while not runs.read_metrics(out):  # the first epoch has ended
+        assert first.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    first.send_signal(signal.SIGINT)
+    said = first.communicate(timeout=60)[0]
+    assert first.returncode == 0
+    assert "the same command resumes" in said
+    assert json.loads(said.splitlines()[-1])["finished"] is False
+    assert json.loads(succeeds(*command).splitlines()[-1]) == {
+        **{"run": str(out), "finished": True, "epochs": 4},
+        "best_val_psnr": max(row["val_psnr"] for row in runs.read_metrics(out)),
+    }
+
+
+def test_tensorboard_logs_every_epoch(tiny_data, tmp_path):
+    out = tmp_path / "run"
+    succeeds("train.svg", "--data", tiny_data, "--out", out, *TINY, "--train.epochs", "1", "--train.kl-anneal", "none",
+             "--tensorboard")  # fmt: skip
+    assert list((out / "tensorboard").rglob("events.out.tfevents.*"))

@@ -1,0 +1,63 @@
+"""Figures of runs: `python -m train.plot RUN... --out PNG [--figure curves|psnr|kl]`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from train.cli import run_command
+from vidpred.errors import BadInput
+
+
+def plot(
+    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")],
+    out: Path,
+    figure: Literal["curves", "psnr", "kl"] = "curves",
+) -> None:
+    """Draw one or several runs.
+
+    Args:
+        runs: run folders
+        out: PNG to write
+        figure: curves: KL, beta, teacher forcing, PSNR, loss and learning rate over training; psnr: PSNR of each
+            predicted frame, with the last frame copied beside it; kl: KL per step and dimension of z (one run)
+    """
+    if not runs:
+        raise BadInput("missing: RUN... (see python -m train.plot --help)")
+    from vidpred import plots, render
+    from vidpred.runs import list_runs, read_metrics
+
+    named = list_runs(list(runs))
+    if figure == "curves":
+        metrics = {name: read_metrics(run) for name, run in named.items()}
+        for name, rows in metrics.items():
+            if not rows:
+                raise BadInput(f"{named[name]}: no epoch has ended yet")
+        drawn = plots.training_curves(metrics)
+    else:
+        evaluated = {name: _evaluated(run) for name, run in named.items()}
+        first = next(iter(evaluated.values()))
+        if figure == "psnr":
+            curves = {name: result["per_frame"]["psnr"] for name, result in evaluated.items()}
+            drawn = plots.psnr_per_frame(
+                {**curves, plots.COPY_LAST: first["per_frame"]["copy_last_psnr"]}, first["n_past"]
+            )
+        elif len(named) > 1:
+            raise BadInput("--figure kl draws one run")
+        else:
+            drawn = plots.kl_heat_map(first["kld_map"])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    render.save_png(out, plots.rasterise(drawn))
+
+
+def _evaluated(run: Path) -> dict:
+    from vidpred.runs import read_eval
+
+    result = read_eval(run)
+    if result is None:
+        raise BadInput(f"{run}: not evaluated yet; run python -m train.evaluate first")
+    return result
+
+
+if __name__ == "__main__":
+    run_command(plot, "python -m train.plot")
