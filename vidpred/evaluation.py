@@ -40,6 +40,22 @@ class Latents(NamedTuple):
     mu_difference: Tensor
 
 
+def score(futures: Tensor, clip: Clip) -> Scores:
+    """Score predicted frames (N, B, n_future, C, H, W) against those that follow a clip's context ("finn")."""
+    n_past = clip.n_past
+    truth = clip.frames[:, n_past : n_past + futures.shape[2]]
+    copied = clip.frames[:, n_past - 1 : n_past].expand_as(truth)
+    every = truth.expand_as(futures)
+    several = len(futures) > 1
+    return Scores(
+        metrics.psnr(futures, every).cpu(),
+        metrics.ssim_finn(futures, every).cpu(),
+        (futures.double() - every.double()).square().mean((3, 4, 5)).cpu(),
+        metrics.psnr(copied, truth).cpu(),
+        (metrics.sample_diversity(futures) if several else torch.zeros(truth.shape[:2])).double().cpu(),
+    )
+
+
 def score_futures(
     model: SVG,
     clips: PackedClips,
@@ -69,17 +85,7 @@ def score_futures(
             seed=seed,
             latent=latent,
         )
-        truth = clip.frames[:, n_past:].expand_as(futures)
-        copied = clip.frames[:, n_past - 1 : n_past].expand_as(truth[0])
-        parts.append(
-            Scores(
-                metrics.psnr(futures, truth).cpu(),
-                metrics.ssim_finn(futures, truth).cpu(),
-                (futures.double() - truth.double()).square().mean((3, 4, 5)).cpu(),
-                metrics.psnr(copied, truth[0]).cpu(),
-                (metrics.sample_diversity(futures) if samples > 1 else torch.zeros(truth.shape[1:3])).double().cpu(),
-            )
-        )
+        parts.append(score(futures, clip))
         progress(len(group))
     return Scores(*(torch.cat(part, -2) for part in zip(*parts)))
 

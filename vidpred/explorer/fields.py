@@ -1,0 +1,37 @@
+"""Checks of what a visitor sent: the widgets enforce nothing over the raw API."""
+
+import math
+from collections.abc import Collection
+from typing import Any
+
+from vidpred.errors import BadInput
+
+
+def whole_number(value: Any, what: str, low: int, high: int) -> int:
+    """A whole number in [low, high]; 3.0 is one, 1.7, NaN, True and "3" are not."""
+    number = _number(value)
+    if number is None or number != int(number) or not low <= number <= high:
+        raise BadInput(f"{what} must be a whole number from {low:,} to {high:,}")
+    return int(number)
+
+
+def number_between(value: Any, what: str, low: float, high: float) -> float:
+    """A number in [low, high]."""
+    number = _number(value)
+    if number is None or not low <= number <= high:
+        raise BadInput(f"{what} must be a number from {low:g} to {high:g}")
+    return float(number)
+
+
+def choice(value: Any, what: str, known: Collection[str]) -> str:
+    """One of the known names."""
+    if not isinstance(value, str) or value not in known:
+        raise BadInput(f"Please choose a {what} from the list")
+    return value
+
+
+def _number(value: Any) -> float | int | None:
+    """The value if it is a finite number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return value
