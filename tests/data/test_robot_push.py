@@ -1,7 +1,10 @@
 """The layout on disk and its packed form: what is read is what was written, and every fault is named."""
 
+import json
 import os
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from PIL import Image
 
 from vidpred.config import DataConfig
 from vidpred.data.batches import condition_moments, training_batch, window_batch
-from vidpred.data.packed import open_split
+from vidpred.data.packed import PackedClips, open_split
 from vidpred.data.robot_push import list_clips, read_clip, write_clip
 from vidpred.errors import BadInput
 
@@ -128,6 +131,27 @@ def test_packed_arrays_are_mapped_not_read(root):
     assert np.shares_memory(frames, clips.frames)
     assert np.array_equal(frames, make_clip(4)[0][2:7])
     assert conditions[:, 1].tolist() == [2, 3, 4, 5, 6]
+
+
+def test_memory_does_not_grow_with_the_clips_that_were_read(tmp_path):
+    """All of 74 MB are read in batches; the process may not hold on to them."""
+    frames = np.lib.format.open_memmap(tmp_path / "frames.npy", "w+", np.uint8, (6000, 64, 64, 3))
+    frames[:] = 7
+    frames.flush()
+    np.save(tmp_path / "conditions.npy", np.zeros((6000, 7), np.float32))
+    index = {"ids": [str(i) for i in range(300)], "offsets": list(range(0, 6001, 20))}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    del frames
+    clips = PackedClips(tmp_path)
+
+    def mapped():
+        status = Path("/proc/self/status").read_text()
+        return int(re.search(r"RssFile:\s+(\d+)", status).group(1))
+
+    before = mapped()
+    for start in range(0, 300, 10):
+        assert window_batch(clips, list(range(start, start + 10)), 20).frames.min() == 7
+    assert mapped() - before < 10_000  # kB
 
 
 def test_cache_in_another_folder(root, tmp_path):

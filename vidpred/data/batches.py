@@ -66,8 +66,10 @@ def condition_moments(clips: PackedClips) -> tuple[tuple[float, ...], tuple[floa
 
 def _stack(clips: PackedClips, chosen: list[int], starts: list[int], length: int) -> Batch:
     windows = [clips.window(i, start, length) for i, start in zip(chosen, starts)]
-    return Batch(
+    batch = Batch(
         torch.from_numpy(np.stack([frames for frames, _ in windows])),
         torch.from_numpy(np.stack([conditions for _, conditions in windows])),
         [clips.ids[i] for i in chosen],
     )
+    clips.release()  # the windows are copied
+    return batch

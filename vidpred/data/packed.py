@@ -1,12 +1,16 @@
 """Clips packed once into memory-mapped arrays, so that nothing is ever decoded twice."""
 
+import contextlib
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from tqdm import tqdm
@@ -48,6 +52,14 @@ class PackedClips:
                 "take fewer past or future frames"
             )
         return self.frames[first : first + length], self.conditions[first : first + length]
+
+    def release(self) -> None:
+        """Take the pages that were read out of this process; the kernel keeps them in its cache as long as it likes.
+
+        Otherwise the process would grow to the size of the data over an epoch.
+        """
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.frames._mmap.madvise(mmap.MADV_DONTNEED)
 
 
 def open_split(
@@ -104,29 +116,22 @@ def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: i
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise BadInput(f"{folder.parent}: packed clips cannot be written there ({error.strerror})") from None
+    total = int(offsets[-1])
     try:
-        frames = np.lib.format.open_memmap(building / "frames.npy", "w+", np.uint8, (int(offsets[-1]), size, size, 3))
-        conditions = np.lib.format.open_memmap(
-            building / "conditions.npy", "w+", np.float32, (int(offsets[-1]), robot_push.CONDITION_DIM)
-        )
-
-        def copy(i: int) -> None:
-            clip = robot_push.read_clip(clips[i], size)
-            frames[offsets[i] : offsets[i + 1]] = clip.frames
-            conditions[offsets[i] : offsets[i + 1]] = clip.conditions
-
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            bar = tqdm(total=len(clips), desc=f"packing {folder.name}", unit="clip", disable=not progress)
+        with (
+            _array_file(building / "frames.npy", np.uint8, (total, size, size, 3)) as frames,
+            _array_file(building / "conditions.npy", np.float32, (total, robot_push.CONDITION_DIM)) as conditions,
+            ThreadPoolExecutor(os.cpu_count()) as pool,
+            tqdm(total=len(clips), desc=f"packing {folder.name}", unit="clip", disable=not progress) as bar,
+        ):
             try:
-                for _ in pool.map(copy, range(len(clips))):
+                for clip in pool.map(lambda path: robot_push.read_clip(path, size), clips):  # in their order
+                    frames.write(clip.frames.tobytes())
+                    conditions.write(clip.conditions.tobytes())
                     bar.update()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-            finally:
-                bar.close()
-        frames.flush()
-        conditions.flush()
         ids = [clip.relative_to(root).as_posix() for clip in clips]
         index = {"fingerprint": fingerprint, "ids": ids, "offsets": offsets.tolist()}
         (building / "index.json").write_text(json.dumps(index))
@@ -136,3 +141,12 @@ def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: i
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def _array_file(path: Path, dtype: type, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
+    """A .npy file to append an array's bytes to: written through, it takes no memory (a mapped one would)."""
+    with open(path, "wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        yield file
