@@ -84,22 +84,6 @@ def test_strip_takes_every_nth_frame():
         assert np.array_equal(picture[:, 6 * i : 6 * i + 5], frames[t])
 
 
-def test_heat_map():
-    values = np.array([[0.0, 1.0], [np.nan, 2.0]])
-    picture = render.heat_map(values)
-    assert picture.shape == (2, 2, 3)
-    assert picture.dtype == np.uint8
-    assert picture[0, 0].tolist() == [68, 1, 84]  # the ends of viridis
-    assert picture[1, 1].tolist() == [253, 231, 36]
-    assert picture[1, 0].tolist() == [127, 127, 127]
-    assert np.array_equal(render.heat_map(np.where(np.isnan(values), np.inf, values)), picture)
-    # With a given range the colour of a value does not depend on its neighbours.
-    assert np.array_equal(render.heat_map(values[:1], 0, 2), picture[:1])
-    assert np.array_equal(render.heat_map(np.array([[9.0]]), 0, 2)[0, 0], picture[1, 1])
-    assert render.heat_map(np.full((2, 3), 7.0)).shape == (2, 3, 3)  # constant: no division by zero
-    assert render.heat_map(np.full((2, 3), np.nan)).shape == (2, 3, 3)
-
-
 @pytest.mark.parametrize(("tiles", "steps", "max_side"), [(3, 5, 16_382), (3, 5, 39), (2, 9, 36)])
 def test_sprite_sheet_gives_back_every_frame(tiles, steps, max_side, monkeypatch):
     monkeypatch.setattr(render, "MAX_SIDE", max_side)

@@ -8,14 +8,23 @@ from vidpred.clip import Clip
 from vidpred.data.batches import window_batch
 from vidpred.data.packed import open_split
 from vidpred.frames import to_uint8
+from vidpred.models.batch_norm import update_running_statistics
 from vidpred.rollout import INTERNAL_BATCH, predict, rollout_noise
 
 N_PAST, N_FUTURE = 2, 4
 
 
 @pytest.fixture(scope="module")
-def model(tiny_run):
-    return checkpoint.load_model(tiny_run)
+def model(tiny_run, clip):
+    """After so little training z has no visible effect: weights a little larger, and statistics that fit them."""
+    model = checkpoint.load_model(tiny_run)
+    with torch.no_grad():
+        model.frame_predictor.embed.weight[:, model.config.g_dim :] *= 30
+        model.frame_predictor.out.weight *= 30
+        torch.manual_seed(0)
+        model.train().unroll(clip, torch.randn(3, N_PAST + N_FUTURE - 1, *model.z_shape), "posterior", "truth")
+        update_running_statistics(model, 1.0)
+    return model.eval()
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +50,13 @@ def test_shape(futures):
     assert futures.shape == (4, 3, N_FUTURE, 3, 64, 64)
     assert futures.min() >= 0
     assert futures.max() <= 1
+
+
+def test_samples_are_different_pictures(futures):
+    """Else the tests below would see nothing."""
+    pictures = to_uint8(futures)
+    shares = [(pictures[i] != pictures[j]).mean() for i in range(4) for j in range(i)]
+    assert min(shares) > 0.05
 
 
 @pytest.mark.parametrize(("k", "b"), [(0, 0), (3, 2), (2, 1)])

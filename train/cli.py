@@ -48,7 +48,9 @@ def one_line_errors(prog: str):
         print(f"{prog.removeprefix('python -m ')}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # no space, no permission, a folder where a file should be
-        print(f"{prog.removeprefix('python -m ')}: {error.filename}: {error.strerror}", file=sys.stderr)
+        file = error.filename2 or error.filename
+        what = f"{file}: {error.strerror}" if file else str(error)
+        print(f"{prog.removeprefix('python -m ')}: {what}", file=sys.stderr)
         raise SystemExit(2) from error
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

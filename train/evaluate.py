@@ -22,6 +22,7 @@ def evaluate_run(
     prior_at_test: str | None = None,
     cache: Path | None = None,
     out: Path | None = None,
+    also: tuple[str, ...] = (),
     cpu: bool = False,
     json: bool = False,
 ) -> None:
@@ -39,6 +40,7 @@ def evaluate_run(
         prior_at_test: learned or standard (default: as the run's settings say)
         cache: folder for the packed clips (default: .packed beside the splits)
         out: file to write (default: eval.json in the run folder)
+        also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn
         cpu: stay on the CPU even where there is a GPU
         json: print one JSON object as the last line
     """
@@ -51,13 +53,16 @@ def evaluate_run(
     for name, value in (("--n-past", n_past), ("--n-future", n_future)):
         if value is not None and value < 1:
             raise BadInput(f"{name} must be at least 1, got {value}")
+    target = run / "eval.json" if out is None else out
+    if target.is_dir():
+        raise BadInput(f"--out {target}: a folder, not a file")
     import torch
     from tqdm import tqdm
 
     from vidpred import checkpoint, runs
     from vidpred.data.packed import open_split
     from vidpred.evaluation import evaluate
-    from vidpred.files import write_json
+    from vidpred.files import without_infinity, write_json
 
     config = runs.read_config(run)
     model = checkpoint.load_model(run, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
@@ -72,12 +77,13 @@ def evaluate_run(
             temperature=temperature,
             seed=seed,
             latent={"learned": "prior", "standard": "standard", None: None}[prior_at_test],
+            also=also,
             progress=bar.update,
         )
     result |= {"split": split, "best_by": config.train.best_by}
-    write_json(run / runs.EVAL if out is None else out, result)
+    write_json(target, without_infinity(result))
     if json:
-        print_json(result)
+        print_json(without_infinity(result))
     else:
         print(report(result))
 
@@ -95,6 +101,10 @@ def report(result: dict) -> str:
             f"± {result['ssim_best_ci95']:.4f}",
             f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
             f"samples differ by {result['diversity']:.4f} (RMSE)",
+            *(
+                f"{name}  {values['mean']:.4f}, best of {result['samples']}: {values['best']:.4f}"
+                for name, values in result["also"].items()
+            ),
         ]
     )
 

@@ -38,6 +38,11 @@ def plot(
         evaluated = {name: _evaluated(run) for name, run in named.items()}
         first = next(iter(evaluated.values()))
         if figure == "psnr":
+            protocols = {
+                tuple(result[key] for key in ("protocol", "n_past", "n_future")) for result in evaluated.values()
+            }
+            if len(protocols) > 1:
+                raise BadInput("these runs were evaluated on different frames: evaluate them alike first")
             curves = {name: result["per_frame"]["psnr"] for name, result in evaluated.items()}
             drawn = plots.psnr_per_frame(
                 {**curves, plots.COPY_LAST: first["per_frame"]["copy_last_psnr"]}, first["n_past"]
@@ -51,11 +56,14 @@ def plot(
 
 
 def _evaluated(run: Path) -> dict:
-    from vidpred.runs import read_eval
+    from vidpred.runs import EVAL, read_eval
 
     result = read_eval(run)
     if result is None:
         raise BadInput(f"{run}: not evaluated yet; run python -m train.evaluate first")
+    missing = [key for key in ("per_frame", "kld_map", "protocol", "n_past", "n_future") if key not in result]
+    if missing:
+        raise BadInput(f"{run / EVAL}: no {missing[0]!r} in it; run python -m train.evaluate again")
     return result
 
 

@@ -162,8 +162,8 @@ def bundle(
     model = checkpoint.load_model(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
-    if out.exists() and any(out.iterdir()) and not (out / runs.CONFIG).exists():
-        raise BadInput(f"{out} is not empty and no run; give another folder")
+    if out.exists() and any(out.iterdir()) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
+        raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
     versions = json.loads((run / runs.CONFIG).read_text()).get("versions", {})
     runs.remove(out)
     runs.write_config(out, config, versions)

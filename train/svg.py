@@ -13,7 +13,9 @@ from typing import Annotated
 import tyro
 
 from train.cli import box_as_line, one_line_errors, print_json
-from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred import schedules
+from vidpred.config import CHANNELS, IMAGE_SIZE, DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred.errors import BadInput
 from vidpred.presets import preset
 
 PROG = "python -m train.svg"
@@ -47,11 +49,18 @@ class Command:
     """print one JSON object as the last line"""
 
 
+class PresetParser(ArgumentParser):
+    """Finds --preset before tyro needs its values as defaults; what it cannot read is BadInput."""
+
+    def error(self, message: str):
+        raise BadInput(f"{message} (see {PROG} --help)")
+
+
 def main(args: list[str] | None = None) -> None:
     """Parse and train."""
     args = sys.argv[1:] if args is None else args
     with one_line_errors(PROG):
-        named = ArgumentParser(add_help=False, allow_abbrev=False)
+        named = PresetParser(add_help=False, allow_abbrev=False)
         named.add_argument("--preset", default="svg")
         start = preset(named.parse_known_args(args)[0].preset)
         default = Command(data=tyro.MISSING, out=tyro.MISSING, model=start.model, window=start.data, train=start.train)
@@ -63,14 +72,17 @@ def main(args: list[str] | None = None) -> None:
 def run_training(command: Command) -> None:
     """Train as the command says; Ctrl-C saves and stops."""
     config = RunConfig(command.model, command.window, command.train)
+    schedules.beta_at(config.train, 0)  # a schedule that makes no sense is refused
+    if command.model.condition_mean:
+        raise BadInput("--model.condition-mean and --model.condition-scale are learned from the training split")
     if command.dry_run:
-        print(json.dumps(config.to_dict(), indent=1))
+        print(json.dumps(config.to_dict(), indent=None if command.json else 1))
         return
-    from vidpred import runs, schedules  # imports of torch wait until the command line is known to be good
+    from vidpred import runs  # imports of torch wait until the command line is known to be good
     from vidpred.data.packed import open_split
     from vidpred.training import train
 
-    print(describe(config, schedules.equivalent_sigma), flush=True)
+    print(describe(config), flush=True)
     training, validation = (
         open_split(command.data, split, command.cache, progress=True) for split in ("train", "validate")
     )
@@ -86,19 +98,20 @@ def run_training(command: Command) -> None:
             stop=stop,
         )
     rows = runs.read_metrics(command.out)
-    best = max((row["val_psnr"] for row in rows), default=None)
+    best = max((row["val_psnr"] for row in rows if row["val_psnr"] is not None), default=None)
     if finished:
-        print(f"finished: {command.out}, best validation PSNR {best:.2f} dB (finn, one sample)")
+        said = "not finite" if best is None else f"{best:.2f} dB"
+        print(f"finished: {command.out}, best validation PSNR {said} (finn, one sample)")
     else:
         print(f"stopped and saved: the same command resumes {command.out}")
     if command.json:
         print_json({"run": str(command.out), "finished": finished, "epochs": len(rows), "best_val_psnr": best})
 
 
-def describe(config: RunConfig, equivalent_sigma: Callable[[float, int], float]) -> str:
+def describe(config: RunConfig) -> str:
     """One line on what is about to be trained, beta with its portable meaning."""
     m, t = config.model, config.train
-    sigma = equivalent_sigma(t.beta_max, m.channels * 64 * 64)
+    sigma = schedules.equivalent_sigma(t.beta_max, CHANNELS * IMAGE_SIZE**2)
     return (
         f"SVG, {'learned' if m.learned_prior else 'fixed'} prior, condition {m.condition}; "
         f"{t.epochs} epochs x {t.iterations_per_epoch} batches of {t.batch_size}; "

@@ -11,6 +11,12 @@ from vidpred.errors import BadInput
 
 Config = TypeVar("Config")
 
+IMAGE_SIZE = 64  # height and width of a robot clip's frames, pixels
+CHANNELS = 3
+ACTION_DIM = 4  # gripper displacement command (3) and finger command
+POSITION_DIM = 3  # gripper position
+CONDITION_DIM = ACTION_DIM + POSITION_DIM  # numbers known about each frame
+
 
 def _require(ok: bool, message: str) -> None:
     if not ok:
@@ -54,14 +60,10 @@ class SVGConfig:
     """size of every LSTM"""
     predictor_layers: int = 2
     """LSTM layers of the frame predictor"""
-    channels: int = 3
-    """colours of a frame"""
     condition: Literal["actions", "none"] = "actions"
     """actions: 4 action numbers and 3 gripper coordinates per frame; none: action-free"""
     condition_at: Literal["decoder", "everywhere"] = "decoder"
     """decoder: scale and shift before the decoder, as published; everywhere: frame predictor and learned prior too"""
-    condition_dim: int = 7
-    """numbers known about each frame"""
     condition_mean: tuple[float, ...] = ()
     """normalisation of the conditions, learned from the training split (empty: none)"""
     condition_scale: tuple[float, ...] = ()
@@ -78,13 +80,13 @@ class SVGConfig:
     """where z comes from at prediction: the model's own prior, or N(0, I) as the report did even for a learned prior"""
 
     def __post_init__(self):
-        for name in ("width", "g_dim", "z_dim", "rnn_size", "predictor_layers", "channels", "condition_dim"):
+        for name in ("width", "g_dim", "z_dim", "rnn_size", "predictor_layers"):
             _require(getattr(self, name) >= 1, f"model.{name} must be at least 1, got {getattr(self, name)}")
         for name in ("condition_mean", "condition_scale"):
             values = getattr(self, name)
             _require(
-                len(values) in (0, self.condition_dim) and all(math.isfinite(v) for v in values),
-                f"model.{name} needs {self.condition_dim} finite numbers, got {values}",
+                len(values) in (0, CONDITION_DIM) and all(math.isfinite(v) for v in values),
+                f"model.{name} needs {CONDITION_DIM} finite numbers, got {values}",
             )
         _require(
             len(self.condition_mean) == len(self.condition_scale) and all(v > 0 for v in self.condition_scale),
@@ -144,8 +146,8 @@ class TrainConfig:
     """clips of the validation split that are scored after every epoch, always the same ones"""
     gif_every: int = 10
     """epochs between sample GIFs (0: none)"""
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    """mixed precision of accelerate; KL, LSTM state and loss stay in float32"""
+    precision: Literal["no", "bf16"] = "no"
+    """no: float32; bf16: mixed precision, with KL, LSTM state, BatchNorm statistics and loss in float32"""
     seed: int = 0
     """seed of weights, batches, noise and coin flips"""
 

@@ -21,7 +21,7 @@ class Scores(NamedTuple):
     """Per sample, clip and predicted frame, float64 on the CPU: psnr, ssim and mse (N, clips, n_future).
 
     copy_last_psnr, of the last context frame repeated, and diversity, the RMSE between two samples (0 for one sample):
-    (clips, n_future).
+    (clips, n_future). also: further metrics by name, (N, clips, n_future).
     """
 
     psnr: Tensor
@@ -29,6 +29,7 @@ class Scores(NamedTuple):
     mse: Tensor
     copy_last_psnr: Tensor
     diversity: Tensor
+    also: dict[str, Tensor]
 
 
 class Latents(NamedTuple):
@@ -40,7 +41,7 @@ class Latents(NamedTuple):
     mu_difference: Tensor
 
 
-def score(futures: Tensor, clip: Clip) -> Scores:
+def score(futures: Tensor, clip: Clip, also: tuple[str, ...] = ()) -> Scores:
     """Score predicted frames (N, B, n_future, C, H, W) against those that follow a clip's context ("finn")."""
     n_past = clip.n_past
     truth = clip.frames[:, n_past : n_past + futures.shape[2]]
@@ -50,9 +51,10 @@ def score(futures: Tensor, clip: Clip) -> Scores:
     return Scores(
         metrics.psnr(futures, every).cpu(),
         metrics.ssim_finn(futures, every).cpu(),
-        (futures.double() - every.double()).square().mean((3, 4, 5)).cpu(),
+        (futures - every).square().mean((3, 4, 5)).cpu().double(),
         metrics.psnr(copied, truth).cpu(),
-        (metrics.sample_diversity(futures) if several else torch.zeros(truth.shape[:2])).double().cpu(),
+        (metrics.sample_diversity(futures) if several else torch.zeros(truth.shape[:2])).cpu().double(),
+        {name: metrics.metric(name)(futures, every).cpu() for name in also},
     )
 
 
@@ -67,6 +69,7 @@ def score_futures(
     temperature: float = 1.0,
     seed: int = 0,
     latent: str | None = None,
+    also: tuple[str, ...] = (),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Scores:
     """Predict the chosen clips from their first n_past frames and score the n_future frames after them ("finn")."""
@@ -85,9 +88,13 @@ def score_futures(
             seed=seed,
             latent=latent,
         )
-        parts.append(score(futures, clip))
+        parts.append(score(futures, clip, also))
         progress(len(group))
-    return Scores(*(torch.cat(part, -2) for part in zip(*parts)))
+    *tensors, further = zip(*parts)
+    return Scores(
+        *(torch.cat(part, -2) for part in tensors),
+        {name: torch.cat([part[name] for part in further], -2) for name in also},
+    )
 
 
 @torch.no_grad()
@@ -100,9 +107,9 @@ def look_at_latents(model: SVG, clips: PackedClips, chosen: list[int], *, n_past
         unroll = true_frames_unroll(model, clip)
         parts.append(
             Latents(
-                kl_divergence(unroll.posterior, unroll.prior).double().cpu(),
-                unroll.posterior.mu.double().cpu(),
-                (unroll.posterior.mu - unroll.prior.mu).double().cpu(),
+                kl_divergence(unroll.posterior, unroll.prior).cpu().double(),
+                unroll.posterior.mu.cpu().double(),
+                (unroll.posterior.mu - unroll.prior.mu).cpu().double(),
             )
         )
     return Latents(*(torch.cat(part) for part in zip(*parts)))
@@ -125,9 +132,12 @@ def evaluate(
     temperature: float,
     seed: int,
     latent: str | None = None,
+    also: tuple[str, ...] = (),
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
-    """All clips of a split: what train.evaluate writes, as JSON values (keys in the README)."""
+    """All clips of a split: what train.evaluate writes."""
+    for name in also:
+        metrics.metric(name)  # an unknown one is refused before the work
     everything = list(range(len(clips)))
     frames = {"n_past": n_past, "n_future": n_future}
     scores = score_futures(
@@ -138,6 +148,7 @@ def evaluate(
         temperature=temperature,
         seed=seed,
         latent=latent,
+        also=also,
         progress=progress,
         **frames,
     )
@@ -158,6 +169,10 @@ def evaluate(
             "ssim": scores.ssim.mean((0, 1)).tolist(),
             "psnr_best": best_curves.mean(0).tolist(),
             "copy_last_psnr": scores.copy_last_psnr.mean(0).tolist(),
+        },
+        "also": {
+            name: {"mean": values.mean().item(), "best": metrics.best_of_n(values).mean}
+            for name, values in scores.also.items()
         },
         "diversity": scores.diversity.mean().item(),
         "kld_per_step": kld_map.sum(1).mean().item(),

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,15 @@ def write_json(path: Path, values: Any) -> None:
     """Indented JSON, atomically. NaN has no place in JSON and is refused."""
     with replaced(path) as temporary:
         temporary.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n")
+
+
+def without_infinity(values: Any) -> Any:
+    """The same JSON values with null for every number that is not finite (the PSNR of equal frames is infinite)."""
+    if isinstance(values, dict):
+        return {key: without_infinity(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [without_infinity(value) for value in values]
+    return None if isinstance(values, float) and not math.isfinite(values) else values
 
 
 @contextlib.contextmanager

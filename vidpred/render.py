@@ -1,4 +1,4 @@
-"""Frames out: borders, grids, film strips, heat maps, GIF, MP4, PNG and sprite sheets.
+"""Frames out: borders, grids, film strips, GIF, MP4, PNG and sprite sheets.
 
 Everything here is uint8, a clip (T, H, W, 3) and a picture (H, W, 3), in RGB. Wrong shapes raise ValueError. Files are
 written beside their place, flushed to disk and renamed, so that a reader never meets half a file.
@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import imageio_ffmpeg
-import matplotlib
 import numpy as np
-from matplotlib.colors import Normalize
 from PIL import GifImagePlugin, Image
 
 from vidpred.files import replaced
@@ -81,23 +79,6 @@ def strip(frames: np.ndarray, every: int = 1, gap: int = 2) -> np.ndarray:
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     return side_by_side([frame[None] for frame in _clip(frames)[::every]], gap)[0]
-
-
-def heat_map(
-    values: np.ndarray, low: float | None = None, high: float | None = None, colormap: str = "viridis"
-) -> np.ndarray:
-    """Numbers (H, W) -> picture (H, W, 3); low … high (default: those of the finite values) span the colours.
-
-    Values that are not finite are grey. Give low and high where several maps are to be compared.
-    """
-    values = np.asarray(values, np.float64)
-    if values.ndim != 2 or values.size == 0:
-        raise ValueError(f"values must be (H, W) and not empty, got shape {values.shape}")
-    finite = np.isfinite(values)
-    shown = values[finite] if finite.any() else np.zeros(1)
-    scale = Normalize(shown.min() if low is None else low, shown.max() if high is None else high, clip=True)
-    colours = matplotlib.colormaps[colormap].with_extremes(bad=(0.5, 0.5, 0.5))
-    return colours(scale(np.ma.masked_array(values, ~finite)), bytes=True)[..., :3]
 
 
 class SheetLayout(TypedDict):

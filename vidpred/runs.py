@@ -15,6 +15,7 @@ WEIGHTS = "model.safetensors"
 EVAL = "eval.json"
 LAST = "last"
 SAMPLES = "samples"
+TENSORBOARD = "tensorboard"
 
 
 def read_config(run: Path) -> RunConfig:
@@ -44,11 +45,18 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, ValueError):
+        raise BadInput(f"{path}: not readable as text") from None
+    for number, line in enumerate(lines, 1):
         try:
-            rows.append(json.loads(line))
+            row = json.loads(line)
         except ValueError:
-            raise BadInput(f"{path}: line {number} is not JSON") from None
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
+            raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
+        rows.append(row)
     return rows
 
 
@@ -61,7 +69,12 @@ def write_metrics(run: Path, rows: list[dict[str, Any]]) -> None:
 def read_eval(run: Path) -> dict | None:
     """What train.evaluate wrote, or None."""
     path = Path(run) / EVAL
-    return _read_json(path) if path.exists() else None
+    if not path.exists():
+        return None
+    values = _read_json(path)
+    if not isinstance(values, dict):
+        raise BadInput(f"{path}: expected an object")
+    return values
 
 
 def list_runs(folders: list[Path]) -> dict[str, Path]:
@@ -85,7 +98,7 @@ def remove(run: Path) -> None:
     """Delete what training wrote in a run folder, and nothing else."""
     for name in (CONFIG, METRICS, WEIGHTS, EVAL):
         (Path(run) / name).unlink(missing_ok=True)
-    for name in (LAST, SAMPLES):
+    for name in (LAST, SAMPLES, TENSORBOARD):
         shutil.rmtree(Path(run) / name, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import dataclasses
+import importlib.util
 import json
 import math
 import platform
@@ -25,7 +26,7 @@ from vidpred.data.batches import condition_moments, training_batch, window_batch
 from vidpred.data.packed import PackedClips
 from vidpred.errors import BadInput
 from vidpred.evaluation import look_at_latents, score_futures
-from vidpred.files import write_json
+from vidpred.files import without_infinity, write_json
 from vidpred.frames import to_uint8
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
@@ -65,13 +66,20 @@ def train(
     Every draw is a function of (seed, iteration), so that a training that was stopped and resumed ends with the same
     weights, bit for bit on a CPU, as one that was not.
     """
-    # --- where things stand
+    # --- what cannot work is refused before anything is written or deleted
     t = config.train
-    schedules.beta_at(t, 0)  # a schedule that makes no sense is refused before anything is written
-    config = _with_condition_moments(config, training)
-    last = run / runs.LAST
+    schedules.beta_at(t, 0)
+    training_batch(training, config.data, t.batch_size, t.seed, 0)
+    chosen = list(range(min(t.validation_clips, len(validation))))
+    window_batch(validation, chosen, config.data.length)
     if run.exists() and not run.is_dir():
         raise BadInput(f"{run}: not a folder")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
+
+    # --- where things stand
+    config = _with_condition_moments(config, training)
+    last = run / runs.LAST
     if fresh:
         runs.remove(run)
     if (run / runs.CONFIG).exists():
@@ -89,6 +97,8 @@ def train(
         log_with="tensorboard" if tensorboard else None,
         project_dir=run if tensorboard else None,
     )
+    if accelerator.num_processes > 1:
+        raise BadInput("one process only: every process would draw the same batches")
     if accelerator.device.type == "cpu":
         keep_freed_memory()
     with torch.random.fork_rng():
@@ -103,13 +113,11 @@ def train(
     unroll, optimizer = accelerator.prepare(model, optimizer)  # unroll: the model inside autocast
     if tensorboard:
         accelerator.init_trackers("tensorboard")
-    chosen = list(range(min(t.validation_clips, len(validation))))
-    window_batch(validation, chosen, config.data.length)  # too short a clip is refused now, not after an epoch
     began = time.monotonic() - progress.seconds
 
     # --- iterations
     bar = tqdm(total=total, initial=progress.iteration, desc=run.name, unit="it", disable=not show_progress)
-    bar_validation: dict[str, str] = {"val": f"{rows[-1]['val_psnr']:.2f}dB"} if rows else {}
+    bar_validation = {}
     try:
         while progress.iteration < total:
             if stop():
@@ -136,7 +144,7 @@ def train(
             if math.isfinite(loss.item()) and math.isfinite(norm.item()):
                 optimizer.step()
                 update_running_statistics(model)
-                psnr = metrics.psnr(unrolled.predictions.detach(), clip.frames[:, 1:]).mean().item()
+                psnr = _psnr_after_context(unrolled.predictions.detach(), clip)
                 step = {"loss": loss.item(), **{k: v.item() for k, v in reduced.items()}, "train_psnr": psnr}
                 for name, value in {**step, "teacher_forced": float(teacher_forced), "steps": 1.0}.items():
                     progress.sums[name] = progress.sums.get(name, 0.0) + value
@@ -168,20 +176,20 @@ def train(
                     **validate(model, validation, chosen, config),
                     "skipped_steps": progress.skipped_steps,
                 }
-                rows.append(row)
+                rows.append(without_infinity(row))
                 progress.sums = {}
                 progress.seconds = time.monotonic() - began
                 bar_validation = {"val": f"{row['val_psnr']:.2f}dB"}
                 rank = {"psnr": row["val_psnr"], "loss": -row["val_loss"], "last": float(epoch)}[t.best_by]
                 if progress.best is None or rank > progress.best:
-                    progress.best = rank
+                    progress.best = rank if math.isfinite(rank) else None
                     checkpoint.save_weights(run / runs.WEIGHTS, model)
                 if t.gif_every and ((epoch + 1) % t.gif_every == 0 or progress.iteration == total):
                     _save_gif(run / runs.SAMPLES / f"epoch_{epoch + 1:04d}.gif", model, validation, config)
                 if tensorboard:
-                    accelerator.log({k: v for k, v in row.items() if v is not None}, step=progress.iteration)
+                    accelerator.log({k: v for k, v in rows[-1].items() if v is not None}, step=progress.iteration)
+                runs.write_metrics(run, rows)  # before the state: a resume drops a row too many, one too few is lost
                 _save_state(last, model, optimizer, progress)
-                runs.write_metrics(run, rows)
     finally:
         bar.close()
         if tensorboard:
@@ -207,6 +215,12 @@ def training_noise(model: nn.Module, clip: Clip, seed: int, iteration: int) -> T
     batch, frames = clip.frames.shape[:2]
     noise = draw_steps(generator("noise", seed, iteration), frames - 1, (batch, *model.z_shape))
     return noise.transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
+
+
+def _psnr_after_context(predictions: Tensor, clip: Clip) -> float:
+    """Mean PSNR of predictions of frames 1 … T-1; context frames do not count."""
+    first = clip.n_past - 1
+    return metrics.psnr(predictions[:, first:], clip.frames[:, clip.n_past :]).mean().item()
 
 
 def keep_freed_memory() -> None:
@@ -269,7 +283,12 @@ def _save_state(last: Path, model: nn.Module, optimizer: Any, progress: Progress
     """Tensors first, then the JSON that names their file: whenever this is cut off, one of the two states is whole."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        for key, value in optimizer.state.get(parameter, {}).items():
+        # before the first step Adam has no state; zeros are what it starts from
+        moments = optimizer.state.get(parameter) or {
+            **{key: torch.zeros_like(parameter) for key in ("exp_avg", "exp_avg_sq")},
+            "step": torch.zeros(()),
+        }
+        for key, value in moments.items():
             tensors[f"optimizer.{key}.{name}"] = value
     file = f"step-{progress.iteration:08d}.safetensors"
     checkpoint.save_tensors(last / file, tensors)
@@ -280,14 +299,20 @@ def _save_state(last: Path, model: nn.Module, optimizer: Any, progress: Progress
 
 
 def _load_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    tensors = checkpoint.load_tensors(path)
-    model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+    """Weights, running statistics and Adam's moments of a saved state; all of them, or BadInput."""
+    tensors, weights = checkpoint.load_tensors(path), model.state_dict()
+    expected = {f"model.{name}": value.shape for name, value in weights.items()}
     for name, parameter in model.named_parameters():
-        for key in ("step", "exp_avg", "exp_avg_sq"):
-            value = tensors.get(f"optimizer.{key}.{name}")
-            if value is not None:  # moments in the parameter's memory layout, as Adam itself makes them
-                same_layout = value if key == "step" else torch.empty_like(parameter).copy_(value)
-                optimizer.state[parameter][key] = same_layout.detach()
+        moments = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
+        expected |= {f"optimizer.{key}.{name}": shape for key, shape in moments.items()}
+    if {name: value.shape for name, value in tensors.items()} != expected:
+        raise BadInput(f"{path}: not the state of this model; use --fresh to start over")
+    model.load_state_dict({name: tensors[f"model.{name}"] for name in weights})
+    for name, parameter in model.named_parameters():
+        for key in ("exp_avg", "exp_avg_sq"):  # in the parameter's memory layout, as Adam itself makes them
+            moment = torch.empty_like(parameter, requires_grad=False).copy_(tensors[f"optimizer.{key}.{name}"])
+            optimizer.state[parameter][key] = moment
+        optimizer.state[parameter]["step"] = tensors[f"optimizer.step.{name}"].to(parameter.device)
 
 
 def _save_gif(path: Path, model: nn.Module, clips: PackedClips, config: RunConfig) -> None:
@@ -295,9 +320,11 @@ def _save_gif(path: Path, model: nn.Module, clips: PackedClips, config: RunConfi
     n_past = config.data.n_past
     batch = window_batch(clips, list(range(min(GIF_CLIPS, len(clips)))), config.data.length)
     clip = batch.to_clip(n_past, next(model.parameters()).device)
-    futures = to_uint8(predict(model, clip, batch.ids, n_future=config.data.n_future)[0])
+    futures = predict(model, clip, batch.ids, n_future=config.data.n_future)[0]
+    if not torch.isfinite(futures).all():
+        return  # nothing to see, and the validation scores say so
     pairs = []
-    for truth, future in zip(batch.frames.numpy(), futures):
+    for truth, future in zip(batch.frames.numpy(), to_uint8(futures)):
         imagined = np.concatenate([truth[:n_past], future])
         pairs.append(
             render.side_by_side([render.frame_border(truth, len(truth)), render.frame_border(imagined, n_past)])

@@ -63,6 +63,10 @@ def shrink(path):
     Image.new("RGB", (32, 64)).save(path)
 
 
+def deepen(path):
+    Image.fromarray(np.full((64, 64), 3000, np.uint16)).save(path)
+
+
 def edit(row, text):
     def change(path):
         lines = path.read_text().splitlines()
@@ -79,6 +83,7 @@ def edit(row, text):
         ("3.png", lambda p: p.write_bytes(p.read_bytes()[:40]), "not a readable PNG"),
         ("3.png", lambda p: p.write_text("no picture"), "not a readable PNG"),
         ("3.png", shrink, "32 x 64 pixels, expected 64 x 64"),
+        ("3.png", deepen, "16 bits per colour, expected 8"),
         ("actions.csv", os.remove, "missing file"),
         ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 rows for 14 frames"),
         ("actions.csv", edit(5, "1,2,3"), "row 5 has 3 numbers, expected 4"),
@@ -120,8 +125,9 @@ def test_packed_once_and_again_when_the_source_changes(root, clip, monkeypatch):
 def test_a_damaged_cache_is_made_again(root, file):
     expected = np.array(open_split(root, "train").frames)
     path = root / ".packed" / "train" / file
-    path.write_bytes(path.read_bytes()[:50])
-    assert np.array_equal(open_split(root, "train").frames, expected)
+    for left in (50, 0):
+        path.write_bytes(path.read_bytes()[:left])
+        assert np.array_equal(open_split(root, "train").frames, expected)
 
 
 def test_packed_arrays_are_mapped_not_read(root):
@@ -133,6 +139,23 @@ def test_packed_arrays_are_mapped_not_read(root):
     assert conditions[:, 1].tolist() == [2, 3, 4, 5, 6]
 
 
+def test_two_processes_may_pack_the_same_clips(root, monkeypatch):
+    """The slower one finds the other's folder in its place, and takes it."""
+    from vidpred.data import packed
+
+    original = os.replace
+
+    def late(source, target):
+        if Path(target).name == "train" and not Path(target).exists():
+            shutil.copytree(source, target)
+        original(source, target)
+
+    monkeypatch.setattr(packed.os, "replace", late)
+    assert len(open_split(root, "train")) == 12
+    assert [p.name for p in (root / ".packed").iterdir()] == ["train"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of the process")
 def test_memory_does_not_grow_with_the_clips_that_were_read(tmp_path):
     """All of 74 MB are read in batches; the process may not hold on to them."""
     frames = np.lib.format.open_memmap(tmp_path / "frames.npy", "w+", np.uint8, (6000, 64, 64, 3))

@@ -231,11 +231,11 @@ def test_a_run_in_words(copied_run, tiny_data):
     library = Library([copied_run], [tiny_data])
     assert "Not evaluated yet" in describe_run(library, "copy")
     result = {"psnr": 25.123, "ssim": 0.9, "copy_last_psnr": 17.4, "clips": 8, "samples": 3, "temperature": 1.0}
-    result |= {"protocol": "finn", "n_past": 2, "n_future": 10, "kld_per_step": 2.0}
+    result |= {"split": "test", "protocol": "finn", "n_past": 2, "n_future": 10, "kld_per_step": 2.0}
     (copied_run / runs.EVAL).write_text(json.dumps(result))
     words = describe_run(library, "copy")
     assert "PSNR **25.12 dB**" in words
-    assert "finn: 8 clips, frames 2…11, mean of 3 samples, temperature 1" in words
+    assert "finn: 8 test clips, frames 2…11, mean of 3 samples, temperature 1" in words
     assert COLLAPSE_NOTE not in words
     (copied_run / runs.EVAL).write_text(json.dumps(result | {"kld_per_step": 0.02}))
     assert COLLAPSE_NOTE in describe_run(library, "copy")

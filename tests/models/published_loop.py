@@ -104,9 +104,9 @@ class PublishedSVG(nn.Module):
     def __init__(self, config):
         super().__init__()
         c = self.config = config
-        condition_dim = c.condition_dim if c.condition == "actions" else 0
-        self.encoder = Encoder(c.channels, c.width, c.g_dim)
-        self.decoder = Decoder(c.channels, c.width, c.g_dim, condition_dim)
+        condition_dim = 7 if c.condition == "actions" else 0
+        self.encoder = Encoder(3, c.width, c.g_dim)
+        self.decoder = Decoder(3, c.width, c.g_dim, condition_dim)
         self.frame_predictor = FramePredictor(c.g_dim + c.z_dim, c.rnn_size, c.g_dim, c.predictor_layers)
         self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim)
         if c.learned_prior:

@@ -20,7 +20,9 @@ TINY = ["--preset", "debug", "--cpu", "--train.gif-every", "0", "--data.n-future
         ([], "missing: --data"),
         (["--data", "nowhere", "--out", "OUT"], "nowhere: no such folder of clips"),
         (["--data", "DATA", "--out", "OUT", "--preset", "huge"], "unknown preset 'huge'"),
+        (["--data", "DATA", "--out", "OUT", "--preset"], "--preset: expected one argument"),
         (["--data", "DATA", "--out", "OUT", "--train.lr", "fast"], "--train.lr"),
+        (["--data", "DATA", "--out", "OUT", "--train.precision", "fp16"], "--train.precision"),
         (["--data", "DATA", "--out", "OUT", "--train.lr", "nan"], "train.lr must not be negative"),
         (["--data", "DATA", "--out", "OUT", "--train.epochs", "0"], "train.epochs must be at least 1"),
         (["--data", "DATA", "--out", "OUT", "--model.wdith", "3"], "Unrecognized options"),
@@ -32,7 +34,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(tiny_data, tmp_path, argum
     out = tmp_path / "run"
     line = fails("train.svg", *({"DATA": tiny_data, "OUT": out}.get(a, a) for a in arguments))
     assert said in line
-    assert not (out / runs.WEIGHTS).exists()
+    assert not out.exists()
 
 
 def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
@@ -43,6 +45,15 @@ def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
     settings = json.loads(said)
     assert (settings["model"]["z_dim"], settings["model"]["width"]) == (9, 16)
     assert not out.exists()
+
+
+def test_reads_the_training_and_the_validation_split_alone(tiny_data, tmp_path):
+    """The best checkpoint may not be chosen on the test split."""
+    options = [*TINY, "--train.epochs", "1", "--train.kl-anneal", "none", "--cache", tmp_path / "cache"]
+    succeeds("train.svg", "--data", tiny_data, "--out", tmp_path / "run", *options)
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"train", "validate"}
+    index = json.loads((tmp_path / "cache" / "validate" / "index.json").read_text())
+    assert all(clip.startswith("validate/") for clip in index["ids"])
 
 
 def test_ctrl_c_saves_and_the_same_command_finishes(tiny_data, tmp_path):

@@ -15,11 +15,13 @@ from typing import BinaryIO
 import numpy as np
 from tqdm import tqdm
 
+from vidpred.config import CONDITION_DIM, IMAGE_SIZE
 from vidpred.data import robot_push
 from vidpred.errors import BadInput
 
 CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
 VERSION = 1  # of the packed files
+CLIPS_AT_ONCE = 256
 
 
 class PackedClips:
@@ -63,7 +65,7 @@ class PackedClips:
 
 
 def open_split(
-    root: Path, split: str, cache: Path | None = None, size: int = 64, progress: bool = False
+    root: Path, split: str, cache: Path | None = None, size: int = IMAGE_SIZE, progress: bool = False
 ) -> PackedClips:
     """The clips of ROOT/split, packed on the first call and again whenever a source file has changed.
 
@@ -102,7 +104,7 @@ def _is_current(folder: Path, fingerprint: str) -> bool:
     try:
         index = json.loads((folder / "index.json").read_text())
         clips = PackedClips(folder)
-    except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged: packed again
+    except (OSError, EOFError, ValueError, LookupError, TypeError):  # not there, or damaged: packed again
         return False
     frames = int(clips.offsets[-1])
     return index["fingerprint"] == fingerprint and len(clips.frames) == len(clips.conditions) == frames
@@ -120,15 +122,17 @@ def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: i
     try:
         with (
             _array_file(building / "frames.npy", np.uint8, (total, size, size, 3)) as frames,
-            _array_file(building / "conditions.npy", np.float32, (total, robot_push.CONDITION_DIM)) as conditions,
+            _array_file(building / "conditions.npy", np.float32, (total, CONDITION_DIM)) as conditions,
             ThreadPoolExecutor(os.cpu_count()) as pool,
             tqdm(total=len(clips), desc=f"packing {folder.name}", unit="clip", disable=not progress) as bar,
         ):
             try:
-                for clip in pool.map(lambda path: robot_push.read_clip(path, size), clips):  # in their order
-                    frames.write(clip.frames.tobytes())
-                    conditions.write(clip.conditions.tobytes())
-                    bar.update()
+                for start in range(0, len(clips), CLIPS_AT_ONCE):  # in their order, and few at a time in memory
+                    some = clips[start : start + CLIPS_AT_ONCE]
+                    for clip in pool.map(lambda path: robot_push.read_clip(path, size), some):
+                        frames.write(clip.frames.tobytes())
+                        conditions.write(clip.conditions.tobytes())
+                        bar.update()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -137,10 +141,13 @@ def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: i
         (building / "index.json").write_text(json.dumps(index))
         building.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(building, folder)
-    except BaseException:
+        try:
+            os.replace(building, folder)
+        except OSError:
+            if not _is_current(folder, fingerprint):  # else another process has packed the same clips meanwhile
+                raise
+    finally:
         shutil.rmtree(building, ignore_errors=True)
-        raise
 
 
 @contextlib.contextmanager

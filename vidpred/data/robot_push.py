@@ -10,12 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from vidpred.config import ACTION_DIM, IMAGE_SIZE, POSITION_DIM
 from vidpred.errors import BadInput
 
 SPLITS = ("train", "validate", "test")
-ACTION_DIM = 4  # gripper displacement command (3) and finger command
-POSITION_DIM = 3  # gripper position
-CONDITION_DIM = ACTION_DIM + POSITION_DIM
 ACTIONS_CSV = "actions.csv"
 POSITIONS_CSV = "endeffector_positions.csv"
 
@@ -50,7 +48,7 @@ def list_clips(root: Path, split: str) -> list[Path]:
 
 def list_frames(clip: Path) -> list[Path]:
     """PNG files of a clip, 0.png … in the order of their numbers, none missing."""
-    frames = {int(p.stem): p for p in clip.glob("*.png") if p.stem.isdigit()}
+    frames = {int(p.stem): p for p in clip.glob("*.png") if p.stem.isascii() and p.stem.isdecimal()}
     if not frames:
         raise BadInput(f"{clip}: no frames (expected 0.png, 1.png, …)")
     for t in range(max(frames) + 1):
@@ -59,7 +57,7 @@ def list_frames(clip: Path) -> list[Path]:
     return [frames[t] for t in range(len(frames))]
 
 
-def read_clip(clip: Path, size: int = 64) -> RobotClip:
+def read_clip(clip: Path, size: int = IMAGE_SIZE) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
     frames = np.stack([_read_png(path, size) for path in paths])
@@ -108,12 +106,15 @@ def _by_number(folder: Path) -> list[Path]:
 
 
 def _read_png(path: Path, size: int) -> np.ndarray:
-    from torchvision import io  # here: only packing decodes pictures, and the import takes a second
+    import torch  # here: only packing decodes pictures, and these imports take seconds
+    from torchvision import io
 
     try:
         frame = io.decode_image(io.read_file(str(path)), io.ImageReadMode.RGB)
     except (RuntimeError, ValueError):
         raise BadInput(f"{path}: not a readable PNG") from None
+    if frame.dtype != torch.uint8:
+        raise BadInput(f"{path}: 16 bits per colour, expected 8")
     height, width = frame.shape[1:]
     if (height, width) != (size, size):
         raise BadInput(f"{path}: {width} x {height} pixels, expected {size} x {size}")

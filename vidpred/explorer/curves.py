@@ -79,11 +79,12 @@ def _evaluated(result: Row) -> str:
     known = isinstance(n_past, int) and isinstance(n_future, int)
     frames = f"frames {n_past}…{n_past + n_future - 1}" if known else "all predicted frames"
     count = result.get("samples")
+    clips = f"{text('clips', 'g')} {result.get('split', '')} clips"
     samples = "one sample" if count == 1 else f"mean of {text('samples', 'g')} samples"
     return (
         f"Evaluated: PSNR **{text('psnr', '.2f')} dB**, SSIM **{text('ssim', '.3f')}**; "
         f"copying the last frame {text('copy_last_psnr', '.2f')} dB. *{result.get('protocol', 'unnamed protocol')}: "
-        f"{text('clips', 'g')} clips, {frames}, {samples}, temperature {text('temperature', 'g')}*"
+        f"{clips}, {frames}, {samples}, temperature {text('temperature', 'g')}*"
     )
 
 

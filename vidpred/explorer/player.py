@@ -15,6 +15,7 @@ from PIL import Image
 
 from vidpred.explorer.predict import Prediction
 from vidpred.files import replaced
+from vidpred.render import sprite_sheet
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATE, CSS, JS = ((STATIC / f"player.{kind}").read_text() for kind in ("html", "css", "js"))
@@ -38,8 +39,6 @@ def clip_player(**options) -> gr.HTML:
 
 def player_value(shown: Prediction, request: int) -> dict:
     """What the player draws, as JSON values; lists hold a number per frame, null where the frame was given."""
-    from vidpred.render import sprite_sheet  # matplotlib
-
     sheet, layout = sprite_sheet([shown.truth, shown.prediction])
     means = shown.scores
     blank = [None] * shown.n_past

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vidpred.clip import Clip
-from vidpred.config import SVGConfig
+from vidpred.config import CHANNELS, CONDITION_DIM, SVGConfig
 from vidpred.models.batch_norm import StepBatchNorm
 from vidpred.models.gaussian import Gaussian, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
@@ -37,15 +37,13 @@ class State(NamedTuple):
 class SVG(nn.Module):
     """Encoder, decoder, frame predictor, posterior and (learned) prior, and the one loop over time."""
 
-    image_size = 64
-
     def __init__(self, config: SVGConfig):
         super().__init__()
         self.config = c = config
-        condition_dim = c.condition_dim if c.condition == "actions" else 0
+        condition_dim = CONDITION_DIM if c.condition == "actions" else 0
         known_dim = condition_dim if c.condition_at == "everywhere" else 0
-        self.encoder = Encoder(c.channels, c.width, c.g_dim)
-        self.decoder = Decoder(c.channels, c.width, c.g_dim, condition_dim)
+        self.encoder = Encoder(CHANNELS, c.width, c.g_dim)
+        self.decoder = Decoder(CHANNELS, c.width, c.g_dim, condition_dim)
         self.frame_predictor = FramePredictor(c.g_dim + c.z_dim + known_dim, c.rnn_size, c.g_dim, c.predictor_layers)
         self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim)
         self.prior = GaussianLSTM(c.g_dim + known_dim, c.rnn_size, c.z_dim) if c.learned_prior else None
@@ -121,7 +119,7 @@ class SVG(nn.Module):
         return h.view(steps, batch, -1), [s.unflatten(0, (steps, batch)) for s in skips]
 
     def _conditions(self, clip: Clip, last: int) -> Tensor | None:
-        """Normalised conditions (steps, B, condition_dim); row t - 1 belongs to step t: row t would leak the target."""
+        """Normalised conditions (steps, B, 7); row t - 1 belongs to step t: row t would leak the target."""
         if self.config.condition == "none":
             return None
         if clip.conditions is None or clip.conditions.shape[1] < last:
