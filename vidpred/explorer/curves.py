@@ -81,8 +81,9 @@ def _evaluated(result: Row) -> str:
     count = result.get("samples")
     clips = f"{text('clips', 'g')} {result.get('split', '')} clips"
     samples = "one sample" if count == 1 else f"mean of {text('samples', 'g')} samples"
+    best = "" if count == 1 else f" (best of {text('samples', 'g')}: {text('psnr_best', '.2f')} dB)"
     return (
-        f"Evaluated: PSNR **{text('psnr', '.2f')} dB**, SSIM **{text('ssim', '.3f')}**; "
+        f"Evaluated: PSNR **{text('psnr', '.2f')} dB**{best}, SSIM **{text('ssim', '.3f')}**; "
         f"copying the last frame {text('copy_last_psnr', '.2f')} dB. *{result.get('protocol', 'unnamed protocol')}: "
         f"{clips}, {frames}, {samples}, temperature {text('temperature', 'g')}*"
     )

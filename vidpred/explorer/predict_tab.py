@@ -102,7 +102,7 @@ def build(library: Library, demo: gr.Blocks) -> None:
             player_html = clip_player(elem_id="player")
     gr.Markdown("### How this run was trained", elem_classes="section")
     with gr.Row():
-        options = {"x": "epoch", "height": PLOT_HEIGHT, "show_label": False, "min_width": 240, "x_axis_format": "~g"}
+        options = {"x": "epoch", "height": PLOT_HEIGHT, "show_label": False, "min_width": 240, "x_axis_format": "d"}
         kl_plot = gr.LinePlot(y="nats", title="KL per clip (nats)", y_title=" ", y_lim=[0, None], **options)
         beta_plot = gr.LinePlot(
             y="beta", title="beta, the weight of the KL", y_title=" ", y_lim=[0, None], y_axis_format="~g", **options

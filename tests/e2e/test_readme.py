@@ -1,0 +1,116 @@
+"""The README's commands are run as they stand; only sizes and folders are made small."""
+
+import json
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tests.commands import ROOT, succeeds
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    command.strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    for command in line.split("&&")
+    if command.strip()
+]
+SMALLER = {
+    "--train 1600 --validate 64 --test 256": "--train 6 --validate 4 --test 2",
+    "--preset small": "--preset debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
+}
+
+
+def command(*words):
+    """The one README command that holds these words."""
+    found = [c for c in COMMANDS if all(word in c for word in words)]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def arguments(text, places):
+    """Its module and arguments, made small, with folders moved."""
+    for large, small in SMALLER.items():
+        text = text.replace(large, small)
+    python, dash_m, module, *rest = shlex.split(text)
+    assert (python, dash_m) == ("python", "-m")
+    return module, [str(places.get(argument, argument)) for argument in rest]
+
+
+def test_every_command_is_run_here():
+    """A new command in the README needs a place in one of the tests below."""
+    known = ["pip install", "python app.py", "python -m pytest", "simulate-robot", "import-bair", "train.evaluate"]
+    known += ["train.svg --data data/robot", "train.svg --data data/bair", "train.generate", "train.plot"]
+    assert [c for c in COMMANDS if not any(k in c for k in known)] == []
+
+
+def test_train_your_own(simulator, tmp_path):
+    places = {"data/robot": tmp_path / "clips", "runs/mine": tmp_path / "run"}
+    for words in (["simulate-robot"], ["train.svg", "data/robot"]):
+        module, rest = arguments(command(*words), places)
+        succeeds(module, *rest)
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert list((tmp_path / "run" / "samples").glob("*.gif"))
+
+
+def test_the_report_s_settings_resolve():
+    module, rest = arguments(command("train.svg", "data/bair"), {})
+    assert json.loads(succeeds(module, *rest, "--dry-run"))["train"]["beta_max"] == 1.0
+
+
+def test_reproduce_prints_the_table_s_numbers(tmp_path):
+    module, rest = arguments(command("train.evaluate"), {})
+    result = json.loads(succeeds(module, *rest, "--json", "--out", tmp_path / "eval.json").splitlines()[-1])
+    row = next(line for line in README.splitlines() if line.startswith("| `push-learned-cyclical`"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert f"{result['psnr']:.2f}" in cells
+    assert f"{result['psnr_best']:.2f}" in cells
+    assert f"{result['ssim']:.3f}" in cells
+
+
+def test_pictures_and_curves(tmp_path):
+    places = {"futures": tmp_path / "futures", "curves.png": tmp_path / "curves.png"}
+    for words in (["train.generate"], ["train.plot"]):
+        module, rest = arguments(command(*words), places)
+        succeeds(module, *rest)
+    assert len(list((tmp_path / "futures").glob("*.gif"))) == 8
+    assert (tmp_path / "curves.png").exists()
+
+
+def test_the_app_serves_its_first_page(tmp_path):
+    text = command("python app.py")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, *shlex.split(text)[1:], "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read().decode()
+                break
+            except OSError:
+                assert server.poll() is None, "the app stopped"
+                assert time.monotonic() < deadline, "no page after a minute"
+                time.sleep(0.2)
+        assert "vidpred" in page
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def test_the_test_command_is_the_one_that_ci_runs():
+    assert command("python -m pytest") in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#]+?)\)|`((?:assets|docs|tests|vidpred|train)/[\w./]*)`", README))
+def test_files_that_are_named_exist(path):
+    assert (ROOT / "".join(path)).exists()

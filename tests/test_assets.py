@@ -1,0 +1,80 @@
+"""What is shipped holds what is said of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidpred import checkpoint, runs
+from vidpred.data.packed import open_split
+from vidpred.evaluation import score_futures
+from vidpred.models import count_parameters
+
+ASSETS = Path(__file__).parent.parent / "assets"
+CLIPS = ASSETS / "data" / "robot_push"
+RUNS = ("push-fixed-cyclical", "push-learned-cyclical", "push-free-learned-cyclical")
+
+
+def size(folder):
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and ".packed" not in file.parts)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return open_split(CLIPS, "test", tmp_path_factory.mktemp("cache"))
+
+
+def test_clips_are_of_the_test_split_alone():
+    """A clip depends on (seed, split, index): those of the test split are in no training set."""
+    scenes = [json.loads(path.read_text())["scene"]["key"] for path in CLIPS.rglob("test/*/*/simulation.json")]
+    assert len({tuple(key) for key in scenes}) == len(scenes) >= 24
+    assert {key[1] for key in scenes} == {2}
+    assert [path.name for path in CLIPS.iterdir() if path.is_dir() and path.name != ".packed"] == ["test"]
+    assert size(CLIPS) < 5e6
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_are_whole_and_small(name):
+    folder = ASSETS / "runs" / name
+    config, rows = runs.read_config(folder), runs.read_metrics(folder)
+    assert len(rows) == config.train.epochs
+    assert config.model.learned_prior == ("learned" in name)
+    assert (config.model.condition == "none") == ("free" in name)
+    assert config.train.kl_anneal == "cyclical"
+    assert 1.5e6 < count_parameters(checkpoint.load_model(folder)) < 3e6
+    assert list((folder / runs.SAMPLES).glob("*.gif"))
+    assert size(folder) < 16e6
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_numbers_reach_what_is_promised(name):
+    result = runs.read_eval(ASSETS / "runs" / name)
+    assert (result["samples"], result["temperature"], result["clips"], result["split"]) == (20, 1.0, 32, "test")
+    if "free" in name:
+        assert result["psnr_best"] - result["psnr"] >= 1.5
+        assert result["kld_per_step"] > 0.5
+    else:
+        assert result["psnr"] - result["copy_last_psnr"] >= 7
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_written_numbers_are_those_of_the_shipped_weights(name, clips):
+    """The KL of every step and the copied frame are cheap enough to be computed again."""
+    from vidpred.evaluation import look_at_latents
+
+    folder = ASSETS / "runs" / name
+    result, model = runs.read_eval(folder), checkpoint.load_model(folder)
+    latents = look_at_latents(model, clips, list(range(len(clips))), n_past=2, n_future=10)
+    assert latents.kld.sum(2).mean().item() == pytest.approx(result["kld_per_step"], rel=1e-3, abs=1e-6)
+
+
+def test_samples_spread_with_the_temperature(clips):
+    model = checkpoint.load_model(ASSETS / "runs" / "push-free-learned-cyclical")
+    spread = []
+    for temperature in (0.0, 0.5, 1.0, 1.5):
+        scores = score_futures(model, clips, [0, 5, 10], n_past=2, n_future=10, samples=4, temperature=temperature)
+        spread.append(scores.diversity.mean().item())
+    assert spread[0] == 0
+    assert spread == sorted(set(spread))
+    assert torch.tensor(spread).diff().min() > 1e-3
