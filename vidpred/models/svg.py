@@ -153,8 +153,14 @@ class SVG(nn.Module):
         if self.config.last_frame_skip:
             return [s[:steps] for s in skips_in]
         frozen = max(n_past - (2 if self.config.skip_frame == "published" else 1), 0)
-        frames = [min(step - 1, frozen) for step in range(t, t + steps)]
-        return [s[frames] for s in skips_true]
+        own = max(0, min(frozen + 1, t - 1 + steps) - (t - 1))  # steps that still take the frame before them
+        # Slices, because the gradient of indexing with a list is added up in any order on a CPU of several threads.
+        return [
+            torch.cat([s[t - 1 : t - 1 + own], s[frozen : frozen + 1].expand(steps - own, *s.shape[1:])])
+            if own
+            else s[frozen : frozen + 1].expand(steps, *s.shape[1:])
+            for s in skips_true
+        ]
 
     def _predict(
         self, h: Tensor, z: Tensor, known: Tensor | None, skips: list[Tensor], state: LSTMState | None
