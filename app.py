@@ -77,5 +77,6 @@ if __name__ == "__main__":
     threading.Thread(target=warm_up, args=(library,), daemon=True).start()
     try:
         demo.launch(server_name=options.host, server_port=options.port, **launch_options())
-    except OSError as error:  # the port is taken, or the address is not ours
-        stop(error)
+    except OSError:
+        place = f"--host {options.host or '127.0.0.1'} --port {options.port or '7860 and after'}"
+        stop(BadInput(f"{place}: cannot listen there (the port is in use, or the address is not this machine's)"))

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -205,6 +206,24 @@ def test_a_file_is_no_run_folder(tiny_settings, splits, tmp_path):
     with pytest.raises(BadInput, match="file: not a folder"):
         run_training(tmp_path / "file", tiny_settings, splits, fresh=True)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_that_is_no_run_is_left_alone(tiny_settings, splits, tmp_path, fresh):
+    (tmp_path / runs.SAMPLES).mkdir()
+    (tmp_path / runs.SAMPLES / "mine.txt").write_text("notes")
+    with pytest.raises(BadInput, match="not empty and no run"):
+        run_training(tmp_path, tiny_settings, splits, fresh=fresh)
+    assert [p.name for p in tmp_path.rglob("*")] == [runs.SAMPLES, "mine.txt"]
+
+
+def test_a_bundled_run_is_not_trained_over(tiny_run, tiny_settings, splits, tmp_path):
+    bundled = tmp_path / "bundled"
+    shutil.copytree(tiny_run, bundled, ignore=shutil.ignore_patterns(runs.LAST))
+    before = (bundled / runs.WEIGHTS).read_bytes()
+    with pytest.raises(BadInput, match="nothing to resume"):
+        run_training(bundled, tiny_settings, splits)
+    assert (bundled / runs.WEIGHTS).read_bytes() == before
 
 
 def test_a_senseless_schedule_is_refused_before_anything_is_written(tiny_settings, splits, tmp_path):

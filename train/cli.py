@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import tyro
@@ -32,6 +33,12 @@ def run_commands(commands: dict[str, Callable], prog: str, args: list[str] | Non
                 args=sys.argv[1:] if args is None else args,
             )
         call()
+
+
+def require_outside(data: Path, out: Path) -> None:
+    """Nothing is written among the clips: they would not be readable as a data set any more."""
+    if out.resolve().is_relative_to(data.resolve()):
+        raise BadInput(f"--out {out} lies inside the data set {data}; give another folder")
 
 
 def print_json(values: Any) -> None:
@@ -70,6 +77,7 @@ def box_as_line(prog: str):
         rows = [row.strip("│ ") for row in captured.getvalue().splitlines()]
         rules = [i for i, row in enumerate(rows) if row and set(row) <= set("─╰╯")]
         line = re.sub(r"^Missing from .*?: *", "missing: ", " ".join(rows[1 : rules[0] if rules else None]))
+        line = re.sub(r"^Error parsing \w+: (?=\w+\.\w+ )", "", line)  # the settings' own message names the field
         raise BadInput(f"{line} (see {prog} --help)") from None
 
 

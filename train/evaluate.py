@@ -35,11 +35,11 @@ def evaluate_run(
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
         seed: of the noise
-        n_past: context frames (default: as trained)
-        n_future: predicted frames that are scored (default: as trained)
-        prior_at_test: learned or standard (default: as the run's settings say)
-        cache: folder for the packed clips (default: .packed beside the splits)
-        out: file to write (default: eval.json in the run folder)
+        n_past: context frames (none: as trained)
+        n_future: predicted frames that are scored (none: as trained)
+        prior_at_test: learned or standard (none: as the run's settings say)
+        cache: folder for the packed clips (none: .packed beside the splits)
+        out: file to write (none: eval.json in the run folder)
         also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn
         cpu: stay on the CPU even where there is a GPU
         json: print one JSON object as the last line
@@ -59,11 +59,13 @@ def evaluate_run(
     import torch
     from tqdm import tqdm
 
-    from vidpred import checkpoint, runs
+    from vidpred import checkpoint, metrics, runs
     from vidpred.data.packed import open_split
     from vidpred.evaluation import evaluate
     from vidpred.files import without_infinity, write_json
 
+    for name in also:
+        metrics.metric(name)  # an unknown one is refused before the work
     config = runs.read_config(run)
     model = checkpoint.load_model(run, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
     clips = open_split(data, split, cache, progress=True)
@@ -86,6 +88,7 @@ def evaluate_run(
         print_json(without_infinity(result))
     else:
         print(report(result))
+        print(f"wrote {target}")
 
 
 def report(result: dict) -> str:

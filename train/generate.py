@@ -6,7 +6,7 @@ from typing import Annotated
 
 import tyro
 
-from train.cli import run_command
+from train.cli import require_outside, run_command
 from vidpred.errors import BadInput
 
 GAP = 4  # pixels between pictures that stand side by side
@@ -41,9 +41,9 @@ def generate(
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
         seed: of the noise; sample k of a seed is the same picture here, in train.evaluate and in the app
-        n_future: predicted frames (default: as trained)
+        n_future: predicted frames (none: as trained)
         mp4: also write an MP4 beside each GIF
-        cache: folder for the packed clips (default: .packed beside the splits)
+        cache: folder for the packed clips (none: .packed beside the splits)
         cpu: stay on the CPU even where there is a GPU
     """
     for name, value in (("--clips", clips), ("--samples", samples), ("--n-future", n_future)):
@@ -51,6 +51,7 @@ def generate(
             raise BadInput(f"{name} must be at least 1, got {value}")
     if not (math.isfinite(temperature) and temperature >= 0):
         raise BadInput(f"--temperature must not be negative, got {temperature}")
+    require_outside(data, out)
     import numpy as np
     import torch
     from tqdm import tqdm
@@ -87,6 +88,7 @@ def generate(
         rows = np.stack([render.strip(frames, gap=GAP) for frames in framed])  # each a clip of one picture
         strips = render.grid(list(rows[:, None]), columns=1, gap=GAP)[0]
         render.save_png(target.with_suffix(".png"), render.upscale(strips, SCALE))
+    print(f"wrote {min(clips, len(packed))} clips to {out}")
 
 
 if __name__ == "__main__":

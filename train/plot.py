@@ -24,6 +24,8 @@ def plot(
     """
     if not runs:
         raise BadInput("missing: RUN... (see python -m train.plot --help)")
+    if out.suffix.lower() != ".png":
+        raise BadInput(f"--out {out}: only PNG is written; name it {out.stem}.png")
     from vidpred import plots, render
     from vidpred.runs import list_runs, read_metrics
 
@@ -38,11 +40,10 @@ def plot(
         evaluated = {name: _evaluated(run) for name, run in named.items()}
         first = next(iter(evaluated.values()))
         if figure == "psnr":
-            protocols = {
-                tuple(result[key] for key in ("protocol", "n_past", "n_future")) for result in evaluated.values()
-            }
-            if len(protocols) > 1:
-                raise BadInput("these runs were evaluated on different frames: evaluate them alike first")
+            alike = ("protocol", "split", "clips", "samples", "temperature", "n_past", "n_future")
+            ways = {(*(result.get(k) for k in alike), *_copied(result)) for result in evaluated.values()}
+            if len(ways) > 1:
+                raise BadInput("these runs were evaluated on other clips or in other ways: evaluate them alike first")
             curves = {name: result["per_frame"]["psnr"] for name, result in evaluated.items()}
             drawn = plots.psnr_per_frame(
                 {**curves, plots.COPY_LAST: first["per_frame"]["copy_last_psnr"]}, first["n_past"]
@@ -53,6 +54,12 @@ def plot(
             drawn = plots.kl_heat_map(first["kld_map"])
     out.parent.mkdir(parents=True, exist_ok=True)
     render.save_png(out, plots.rasterise(drawn))
+    print(f"wrote {out}")
+
+
+def _copied(result: dict) -> list[str]:
+    """PSNR of the copied frame, which tells the clips apart (another device changes its last digits)."""
+    return [str(value and round(value, 4)) for value in result["per_frame"]["copy_last_psnr"]]
 
 
 def _evaluated(run: Path) -> dict:

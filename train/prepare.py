@@ -62,16 +62,18 @@ def simulate_robot(
         mp_context=multiprocessing.get_context("spawn"),  # a forked OpenGL context does not work
         initializer=_start_worker,
     )
+    # Ctrl-C reaches the whole process group. The workers inherit that they ignore it; the parent decides.
+    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        # Ctrl-C reaches the whole process group. The workers inherit that they ignore it; the parent decides.
-        interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
         jobs = [pool.submit(_simulate_one, out, seed, split, index, size) for split, index in todo]
         signal.signal(signal.SIGINT, interrupt)
         for job in concurrent.futures.as_completed(jobs):
             job.result()
             progress.update()
     finally:  # also on Ctrl-C: clips in work are finished, the rest is left for another time
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave the workers waiting for ever
         pool.shutdown(wait=True, cancel_futures=True)
+        signal.signal(signal.SIGINT, interrupt)
         progress.close()
 
 

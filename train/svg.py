@@ -12,7 +12,7 @@ from typing import Annotated
 
 import tyro
 
-from train.cli import box_as_line, one_line_errors, print_json
+from train.cli import box_as_line, one_line_errors, print_json, require_outside
 from vidpred import schedules
 from vidpred.config import CHANNELS, IMAGE_SIZE, DataConfig, RunConfig, SVGConfig, TrainConfig
 from vidpred.errors import BadInput
@@ -40,7 +40,7 @@ class Command:
     dry_run: bool = False
     """print the resolved settings as JSON and stop"""
     cache: Path | None = None
-    """folder for the packed clips (default: .packed beside the splits)"""
+    """folder for the packed clips (none: .packed beside the splits)"""
     cpu: bool = False
     """stay on the CPU even where there is a GPU"""
     tensorboard: bool = False
@@ -82,10 +82,11 @@ def run_training(command: Command) -> None:
     from vidpred.data.packed import open_split
     from vidpred.training import train
 
-    print(describe(config), flush=True)
+    require_outside(command.data, command.out)
     training, validation = (
         open_split(command.data, split, command.cache, progress=True) for split in ("train", "validate")
     )
+    print(describe(config), flush=True)
     with interruptible() as stop:
         finished = train(
             command.out,

@@ -72,8 +72,7 @@ def train(
     training_batch(training, config.data, t.batch_size, t.seed, 0)
     chosen = list(range(min(t.validation_clips, len(validation))))
     window_batch(validation, chosen, config.data.length)
-    if run.exists() and not run.is_dir():
-        raise BadInput(f"{run}: not a folder")
+    _require_place(run, fresh)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
 
@@ -249,6 +248,17 @@ def _with_condition_moments(config: RunConfig, clips: PackedClips) -> RunConfig:
     return dataclasses.replace(
         config, model=dataclasses.replace(config.model, condition_mean=mean, condition_scale=scale)
     )
+
+
+def _require_place(run: Path, fresh: bool) -> None:
+    """A run folder is new, empty, or a run that can be resumed; with `fresh` any run."""
+    if run.exists() and not run.is_dir():
+        raise BadInput(f"{run}: not a folder")
+    if not (run / runs.CONFIG).exists():
+        if run.exists() and any(run.iterdir()):
+            raise BadInput(f"{run} is not empty and no run; give another folder")
+    elif not fresh and (run / runs.WEIGHTS).exists() and not (run / runs.LAST / STATE).exists():
+        raise BadInput(f"{run} is a bundled run: nothing to resume; use another --out, or --fresh to start over")
 
 
 def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:

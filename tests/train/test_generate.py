@@ -36,4 +36,6 @@ def test_bad_input_is_one_line(tiny_run, tiny_data, tmp_path):
     for option, said in (("--samples", "--samples must be at least 1"), ("--n-future", "--n-future must be")):
         assert said in fails("train.generate", tiny_run, "--data", tiny_data, *out, option, 0)
     assert "are needed" in fails("train.generate", tiny_run, "--data", tiny_data, *out, "--n-future", 99)
+    inside = ["--out", tiny_data / "test" / "futures"]
+    assert "inside the data set" in fails("train.generate", tiny_run, "--data", tiny_data, *inside)
     assert not (tmp_path / "out").exists()

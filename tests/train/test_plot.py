@@ -1,10 +1,13 @@
 """The figure command."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands import fails, succeeds
+from tests.commands import ROOT, fails, succeeds
 
 
 @pytest.mark.parametrize("figure", ["curves", "psnr", "kl"])
@@ -20,4 +23,11 @@ def test_bad_input_is_one_line(tmp_path, tiny_run):
     assert "RUN" in fails("train.plot", *out)
     assert "no such folder of runs" in fails("train.plot", "nowhere", *out)
     assert "not evaluated yet" in fails("train.plot", tiny_run, *out, "--figure", "psnr")
+    assert "only PNG is written" in fails("train.plot", "assets/runs", "--out", tmp_path / "f.pdf")
+    other = tmp_path / "other"
+    shutil.copytree(ROOT / "assets" / "runs" / "push-fixed-cyclical", other)
+    evaluated = json.loads((other / "eval.json").read_text())
+    (other / "eval.json").write_text(json.dumps(evaluated | {"clips": 3}))
+    both = ["assets/runs/push-fixed-cyclical", other]
+    assert "evaluate them alike" in fails("train.plot", *both, *out, "--figure", "psnr")
     assert "one run" in fails("train.plot", "assets/runs", *out, "--figure", "kl")

@@ -96,7 +96,8 @@ def build(library: Library, demo: gr.Blocks) -> None:
                 0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature", info="scales the noise; 0 takes the means"
             )
             with gr.Group():
-                seed_number = gr.Number(0, label="Seed", minimum=0, maximum=MAX_SEED, step=1)
+                # no bounds here: Gradio's own check would answer in its words and print a traceback
+                seed_number = gr.Number(0, label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
         with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             player_html = clip_player(elem_id="player")
