@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split
 from vidpred.data.robot_push import write_clip
 from vidpred.presets import preset
 from vidpred.training import train

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vidpred import checkpoint, runs
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split
 from vidpred.evaluation import score_futures
 from vidpred.models import count_parameters
 

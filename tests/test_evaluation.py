@@ -7,8 +7,7 @@ import torch
 
 from tests.commands import fails, succeeds
 from vidpred import checkpoint, metrics, runs
-from vidpred.data.batches import window_batch
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split, window_batch
 from vidpred.evaluation import evaluate, look_at_latents, score_futures
 from vidpred.rollout import predict
 

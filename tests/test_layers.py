@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 LAYERS = [
     {"vidpred.errors"},
-    {"vidpred.files", "vidpred.clip", "vidpred.frames", "vidpred.randomness", "vidpred.config"},
+    {"vidpred.files", "vidpred.clip", "vidpred.frames", "vidpred.randomness", "vidpred.config", "vidpred.processes"},
     {"vidpred.presets", "vidpred.schedules"},
     {"vidpred.data", "vidpred.models", "vidpred.simulate"},  # none of them knows another
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},

@@ -5,11 +5,10 @@ import torch
 
 from vidpred import checkpoint
 from vidpred.clip import Clip
-from vidpred.data.batches import window_batch
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split, window_batch
 from vidpred.frames import to_uint8
 from vidpred.models.batch_norm import update_running_statistics
-from vidpred.rollout import INTERNAL_BATCH, predict, rollout_noise
+from vidpred.rollout import internal_batch, predict, rollout_noise
 
 N_PAST, N_FUTURE = 2, 4
 
@@ -17,7 +16,7 @@ N_PAST, N_FUTURE = 2, 4
 @pytest.fixture(scope="module")
 def model(tiny_run, clip):
     """After so little training z has no visible effect: weights a little larger, and statistics that fit them."""
-    model = checkpoint.load_model(tiny_run)
+    model = checkpoint.load_trained(tiny_run)
     with torch.no_grad():
         model.frame_predictor.embed.weight[:, model.config.g_dim :] *= 30
         model.frame_predictor.out.weight *= 30
@@ -128,5 +127,5 @@ def test_too_few_frames_are_refused(model, clip, batch):
 
 def test_the_internal_batch_divides_nothing(model, clip, batch):
     """The number of samples need not fit the batch: a published suite drops the rest."""
-    samples = INTERNAL_BATCH // 3 + 2
+    samples = internal_batch(torch.device("cpu")) // 3 + 2
     assert len(predict(model, clip, batch.ids, n_future=1, samples=samples)) == samples

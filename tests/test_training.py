@@ -12,7 +12,7 @@ import torch
 
 from vidpred import checkpoint, runs, schedules
 from vidpred.config import to_dict
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.evaluation import evaluate
@@ -104,8 +104,8 @@ def test_a_batch_of_nan_is_skipped_and_counted(tiny_settings, splits, tmp_path, 
 
     original = training.training_noise
 
-    def noise(model, clip, seed, iteration):
-        eps = original(model, clip, seed, iteration)
+    def noise(model, clip, batch_size, rows, seed, iteration):
+        eps = original(model, clip, batch_size, rows, seed, iteration)
         return eps * float("nan") if iteration == 4 else eps
 
     monkeypatch.setattr(training, "training_noise", noise)
@@ -269,10 +269,10 @@ def test_the_checkpoint_holds_weights_and_the_optimizer_its_own(tiny_run):
 
 
 def test_half_precision_weights_give_the_same_model(tiny_run, tmp_path):
-    model = checkpoint.load_model(tiny_run)
+    model = checkpoint.load_trained(tiny_run)
     runs.write_config(tmp_path, runs.read_config(tiny_run), {})
     checkpoint.save_weights(tmp_path / runs.WEIGHTS, model, torch.float16)
-    halved = checkpoint.load_model(tmp_path)
+    halved = checkpoint.load_trained(tmp_path)
     for (name, a), b in zip(model.named_parameters(), halved.parameters()):
         assert b.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6, msg=name)

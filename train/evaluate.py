@@ -60,7 +60,7 @@ def evaluate_run(
     from tqdm import tqdm
 
     from vidpred import checkpoint, metrics, runs
-    from vidpred.data.packed import open_split
+    from vidpred.data.batches import open_split
     from vidpred.evaluation import evaluate
     from vidpred.files import without_infinity, write_json
 

@@ -57,8 +57,7 @@ def generate(
     from tqdm import tqdm
 
     from vidpred import checkpoint, render, runs
-    from vidpred.data.batches import window_batch
-    from vidpred.data.packed import open_split
+    from vidpred.data.batches import open_split, window_batch
     from vidpred.frames import to_uint8
     from vidpred.rollout import predict
 

@@ -161,7 +161,7 @@ def bundle(
     from vidpred import checkpoint, runs
 
     config = runs.read_config(run)  # a run that does not load is not shipped
-    model = checkpoint.load_model(run)
+    model = checkpoint.load_trained(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
     if out.exists() and any(out.iterdir()) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):

@@ -14,7 +14,7 @@ import tyro
 
 from train.cli import box_as_line, one_line_errors, print_json, require_outside
 from vidpred import schedules
-from vidpred.config import CHANNELS, IMAGE_SIZE, DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred.config import CHANNELS, IMAGE_SIZE, DataConfig, RunConfig, SpeedConfig, SVGConfig, TrainConfig
 from vidpred.errors import BadInput
 from vidpred.presets import preset
 
@@ -32,6 +32,7 @@ class Command:
     model: SVGConfig
     window: Annotated[DataConfig, tyro.conf.arg(name="data")]
     train: TrainConfig
+    speed: SpeedConfig
     preset: str = "svg"
     """named settings that the other options change: svg (published network), small (2 M parameters), debug (seconds),
     report-robot-{fixed,learned}-{cyclical,monotonic}[-early]"""
@@ -63,7 +64,14 @@ def main(args: list[str] | None = None) -> None:
         named = PresetParser(add_help=False, allow_abbrev=False)
         named.add_argument("--preset", default="svg")
         start = preset(named.parse_known_args(args)[0].preset)
-        default = Command(data=tyro.MISSING, out=tyro.MISSING, model=start.model, window=start.data, train=start.train)
+        default = Command(
+            data=tyro.MISSING,
+            out=tyro.MISSING,
+            model=start.model,
+            window=start.data,
+            train=start.train,
+            speed=SpeedConfig(),
+        )
         with box_as_line(PROG):
             command = tyro.cli(Command, prog=PROG, args=args, default=default)
         run_training(command)
@@ -79,7 +87,7 @@ def run_training(command: Command) -> None:
         print(json.dumps(config.to_dict(), indent=None if command.json else 1))
         return
     from vidpred import runs  # imports of torch wait until the command line is known to be good
-    from vidpred.data.packed import open_split
+    from vidpred.data.batches import open_split
     from vidpred.training import train
 
     require_outside(command.data, command.out)
@@ -93,6 +101,7 @@ def run_training(command: Command) -> None:
             config,
             training,
             validation,
+            speed=command.speed,
             fresh=command.fresh,
             cpu=command.cpu,
             tensorboard=command.tensorboard,

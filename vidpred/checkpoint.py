@@ -11,6 +11,7 @@ from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.files import replaced
 from vidpred.models import build_model
+from vidpred.models.batch_norm import merge_batch_norm
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -49,8 +50,15 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
-def load_model(run: Path, device: torch.device | str = "cpu") -> nn.Module:
-    """The best model of a run, in eval mode and float32."""
-    model = build_model(runs.read_config(run).model)
+def load_trained(run: Path) -> nn.Module:
+    """The best model of a run with its weights as they were trained, in eval mode and float32."""
+    model = build_model(runs.read_config(run).model).eval()
     load_weights(Path(run) / runs.WEIGHTS, model)
-    return model.to(device, memory_format=torch.channels_last).eval()
+    return model
+
+
+def load_model(run: Path, device: torch.device | str = "cpu") -> nn.Module:
+    """The best model of a run, for prediction alone: batch normalisation is merged into the weights."""
+    model = load_trained(run)
+    merge_batch_norm(model)
+    return model.to(device, memory_format=torch.channels_last)

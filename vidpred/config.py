@@ -76,6 +76,8 @@ class SVGConfig:
     """free running feeds predictions back after the context, or already from frame 1 on (published quirk)"""
     detach_feedback: bool = False
     """cut the gradient where a prediction is fed back"""
+    norm_stats: Literal["per_step", "pooled"] = "per_step"
+    """batch statistics in training: of each time step, as published, or of all the steps of a call together"""
     prior_at_test: Literal["learned", "standard"] = "learned"
     """where z comes from at prediction: the model's own prior, or N(0, I) as the report did even for a learned prior"""
 
@@ -146,8 +148,12 @@ class TrainConfig:
     """clips of the validation split that are scored after every epoch, always the same ones"""
     gif_every: int = 10
     """epochs between sample GIFs (0: none)"""
-    precision: Literal["no", "bf16"] = "no"
-    """no: float32; bf16: mixed precision, with KL, LSTM state, BatchNorm statistics and loss in float32"""
+    accumulation: int = 1
+    """parts into which a batch is split, one after the other through the model: less memory, but batch normalisation
+    sees a part at a time"""
+    precision: Literal["no", "bf16", "auto"] = "no"
+    """no: float32; bf16: mixed precision, with KL, LSTM state, BatchNorm statistics and loss in float32; auto: bf16
+    where the processor computes in it, float32 elsewhere"""
     seed: int = 0
     """seed of weights, batches, noise and coin flips"""
 
@@ -172,7 +178,50 @@ class TrainConfig:
         )
         _require(self.gif_every >= 0, f"train.gif_every must not be negative, got {self.gif_every}")
         _require(self.tfr_decay_start >= 0, f"train.tfr_decay_start must not be negative, got {self.tfr_decay_start}")
+        _require(
+            self.accumulation >= 1 and self.batch_size % self.accumulation == 0,
+            f"train.accumulation must divide batch_size {self.batch_size}, got {self.accumulation}",
+        )
+        _require(
+            self.batch_size // self.accumulation >= 2,
+            f"train.accumulation {self.accumulation} leaves parts of one clip: batch normalisation needs two",
+        )
         _require(0 <= self.seed < 2**63, f"train.seed must lie in [0, 2^63), got {self.seed}")
+
+
+@dataclass(frozen=True)
+class SpeedConfig:
+    """How the same results are computed, up to rounding: no part of a run, and free to change where it resumes.
+
+    Each can be switched alone, to measure what it gains.
+    """
+
+    hoist_skips: bool = True
+    """convolve a skip once for all the steps that keep it"""
+    fold_upsampling: bool = True
+    """upsampling and the convolution after it as one transposed convolution, with 4/9 of the multiplications"""
+    steps_per_call: int | None = None
+    """time steps that encoder and decoder take in one call where they can (none: all of them on a GPU; on a CPU as many
+    as its cache holds)"""
+    channels_last: bool = True
+    """a pixel's channels side by side in memory"""
+    fused_optimizer: bool = True
+    """one kernel for all of Adam"""
+    keep_memory: bool = True
+    """on a CPU under glibc, keep freed memory for the next step"""
+    compile: Literal["no", "layers", "graphs"] = "no"
+    """torch.compile: not at all, normalisation with its activation fused, or the whole pass as CUDA graphs"""
+    checkpoint_activations: bool = False
+    """keep no activations inside encoder and decoder and compute them again in the backward pass: less memory"""
+    prefetch: int = 2
+    """batches that are read ahead"""
+
+    def __post_init__(self):
+        _require(
+            self.steps_per_call is None or self.steps_per_call >= 1,
+            f"speed.steps_per_call must be at least 1, got {self.steps_per_call}",
+        )
+        _require(self.prefetch >= 0, f"speed.prefetch must not be negative, got {self.prefetch}")
 
 
 @dataclass(frozen=True)

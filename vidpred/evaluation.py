@@ -1,20 +1,21 @@
-"""The numbers of a model on clips: by named protocol, independent of batch size and of the clips' order."""
+"""The numbers of a model on clips: by named protocol, independent of batch size, of the clips' order and of the number
+of processes that share the work."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vidpred import metrics
+from vidpred import metrics, processes
 from vidpred.clip import Clip
-from vidpred.data.batches import window_batch
-from vidpred.data.packed import PackedClips
+from vidpred.data.batches import Clips, window_batch
 from vidpred.losses import kl_divergence
-from vidpred.models.svg import SVG, Unroll
-from vidpred.rollout import INTERNAL_BATCH, predict
+from vidpred.models.gaussian import Gaussian
+from vidpred.models.svg import SVG
+from vidpred.rollout import internal_batch, predict
 
-CLIPS_AT_ONCE = 4
+CLIPS_AT_ONCE = 8  # whose latents are looked at
 
 
 class Scores(NamedTuple):
@@ -60,7 +61,7 @@ def score(futures: Tensor, clip: Clip, also: tuple[str, ...] = ()) -> Scores:
 
 def score_futures(
     model: SVG,
-    clips: PackedClips,
+    clips: Clips,
     chosen: list[int],
     *,
     n_past: int,
@@ -75,7 +76,7 @@ def score_futures(
     """Predict the chosen clips from their first n_past frames and score the n_future frames after them ("finn")."""
     device = next(model.parameters()).device
     parts = []
-    for group in _groups(chosen, CLIPS_AT_ONCE):
+    for group in processes.own(_groups(chosen, max(1, 2 * internal_batch(device) // samples))):
         batch = window_batch(clips, group, n_past + n_future)
         clip = batch.to_clip(n_past, device)
         futures = predict(
@@ -90,7 +91,7 @@ def score_futures(
         )
         parts.append(score(futures, clip, also))
         progress(len(group))
-    *tensors, further = zip(*parts)
+    *tensors, further = zip(*processes.gathered(parts))
     return Scores(
         *(torch.cat(part, -2) for part in tensors),
         {name: torch.cat([part[name] for part in further], -2) for name in also},
@@ -98,33 +99,20 @@ def score_futures(
 
 
 @torch.no_grad()
-def look_at_latents(model: SVG, clips: PackedClips, chosen: list[int], *, n_past: int, n_future: int) -> Latents:
+def look_at_latents(model: SVG, clips: Clips, chosen: list[int], *, n_past: int, n_future: int) -> Latents:
     """What posterior and prior say about the chosen clips when all true frames are shown."""
     device = next(model.parameters()).device
     parts = []
-    for group in _groups(chosen, INTERNAL_BATCH):
+    for group in processes.own(_groups(chosen, CLIPS_AT_ONCE)):
         clip = window_batch(clips, group, n_past + n_future).to_clip(n_past, device)
-        unroll = true_frames_unroll(model, clip)
-        parts.append(
-            Latents(
-                kl_divergence(unroll.posterior, unroll.prior).cpu().double(),
-                unroll.posterior.mu.cpu().double(),
-                (unroll.posterior.mu - unroll.prior.mu).cpu().double(),
-            )
-        )
-    return Latents(*(torch.cat(part) for part in zip(*parts)))
-
-
-def true_frames_unroll(model: SVG, clip: Clip) -> Unroll:
-    """Reconstruction with z at the posterior's mean and every true frame shown."""
-    steps = clip.frames.shape[1] - 1
-    noise = clip.frames.new_zeros(clip.frames.shape[0], steps, *model.z_shape)
-    return model.unroll(clip, noise, "posterior", "truth")
+        posterior, prior = (Gaussian(*(v.cpu().double() for v in side)) for side in model.gaussians(clip))
+        parts.append(Latents(kl_divergence(posterior, prior), posterior.mu, posterior.mu - prior.mu))
+    return Latents(*(torch.cat(part) for part in zip(*processes.gathered(parts))))
 
 
 def evaluate(
     model: SVG,
-    clips: PackedClips,
+    clips: Clips,
     *,
     n_past: int,
     n_future: int,
@@ -187,5 +175,5 @@ def evaluate(
     }
 
 
-def _groups(chosen: list[int], size: int) -> Iterator[list[int]]:
-    return (chosen[i : i + size] for i in range(0, len(chosen), size))
+def _groups(chosen: list[int], size: int) -> list[list[int]]:
+    return [chosen[i : i + size] for i in range(0, len(chosen), size)]

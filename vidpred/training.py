@@ -1,5 +1,6 @@
 """The training loop: the only place with an optimizer."""
 
+import contextlib
 import ctypes
 import dataclasses
 import importlib.util
@@ -16,14 +17,14 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from vidpred import checkpoint, metrics, render, runs, schedules
+from vidpred import checkpoint, metrics, processes, render, runs, schedules
 from vidpred.clip import Clip
-from vidpred.config import RunConfig
-from vidpred.data.batches import condition_moments, training_batch, window_batch
-from vidpred.data.packed import PackedClips
+from vidpred.config import RunConfig, SpeedConfig
+from vidpred.data.batches import Batch, Clips, read_ahead, training_batch, window_batch
 from vidpred.errors import BadInput
 from vidpred.evaluation import look_at_latents, score_futures
 from vidpred.files import without_infinity, write_json
@@ -52,9 +53,10 @@ class Progress:
 def train(
     run: Path,
     config: RunConfig,
-    training: PackedClips,
-    validation: PackedClips,
+    training: Clips,
+    validation: Clips,
     *,
+    speed: SpeedConfig | None = None,
     fresh: bool = False,
     cpu: bool = False,
     tensorboard: bool = False,
@@ -64,10 +66,11 @@ def train(
     """Train into a run folder, or go on with what is there. True when it is finished, False when `stop` said so.
 
     Every draw is a function of (seed, iteration), so that a training that was stopped and resumed ends with the same
-    weights, bit for bit on a CPU, as one that was not.
+    weights, bit for bit on a CPU, as one that was not. Under torchrun the processes share each batch, and together do
+    what one does, up to rounding.
     """
     # --- what cannot work is refused before anything is written or deleted
-    t = config.train
+    t, speed = config.train, speed or SpeedConfig()
     schedules.beta_at(t, 0)
     training_batch(training, config.data, t.batch_size, t.seed, 0)
     chosen = list(range(min(t.validation_clips, len(validation))))
@@ -75,53 +78,72 @@ def train(
     _require_place(run, fresh)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
+    cpu = cpu or not torch.cuda.is_available()
+    precision = resolved_precision(t.precision, "cpu" if cpu else "cuda")
+    accelerator = Accelerator(
+        mixed_precision=precision,
+        cpu=cpu,
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
+        log_with="tensorboard" if tensorboard else None,
+        project_dir=run if tensorboard else None,
+    )
+    writes = accelerator.is_main_process
+    device = accelerator.device
+    parts = _own_rows(t.batch_size, t.accumulation)
+    own = [row for part in parts for row in part]
 
     # --- where things stand
     config = _with_condition_moments(config, training)
     last = run / runs.LAST
-    if fresh:
-        runs.remove(run)
-    if (run / runs.CONFIG).exists():
-        _require_same(runs.read_config(run), config, run)
-    else:
-        runs.write_config(run, config, _versions())
+    accelerator.wait_for_everyone()  # until every process has seen the folder as it was
+    if writes:
+        if fresh:
+            runs.remove(run)
+        if (run / runs.CONFIG).exists():
+            _require_same(runs.read_config(run), config, run)
+        else:
+            runs.write_config(run, config, {**_versions(), "precision": precision})
+    accelerator.wait_for_everyone()
     progress, tensors = _read_state(last)
     total = t.epochs * t.iterations_per_epoch
     rows = [row for row in runs.read_metrics(run) if row["epoch"] < progress.iteration // t.iterations_per_epoch]
 
     # --- model and optimizer
-    accelerator = Accelerator(
-        mixed_precision=t.precision,
-        cpu=cpu,
-        log_with="tensorboard" if tensorboard else None,
-        project_dir=run if tensorboard else None,
-    )
-    if accelerator.num_processes > 1:
-        raise BadInput("one process only: every process would draw the same batches")
-    if accelerator.device.type == "cpu":
+    if device.type == "cpu" and speed.keep_memory:
         keep_freed_memory()
     with torch.random.fork_rng():
         torch.manual_seed(t.seed)
-        model = build_model(config.model)
-    model.to(accelerator.device, memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(model.parameters(), lr=t.lr, betas=(t.adam_beta1, 0.999), fused=True)
+        model = build_model(config.model, speed)
+    model.to(device, memory_format=torch.channels_last if speed.channels_last else torch.contiguous_format)
+    optimizer = torch.optim.Adam(model.parameters(), t.lr, (t.adam_beta1, 0.999), fused=speed.fused_optimizer)
     if tensors is not None:
         _load_tensors(tensors, model, optimizer)
     if progress.iteration >= total:
         return True
-    unroll, optimizer = accelerator.prepare(model, optimizer)  # unroll: the model inside autocast
+    unroll, optimizer = accelerator.prepare(model, optimizer)  # unroll: the model inside autocast, for all processes
+    if speed.compile == "graphs":
+        unroll = torch.compile(unroll, mode="reduce-overhead")
     if tensorboard:
         accelerator.init_trackers("tensorboard")
     began = time.monotonic() - progress.seconds
 
+    def read(iteration: int) -> Batch:
+        batch = training_batch(training, config.data, t.batch_size, t.seed, iteration, own)
+        return batch if cpu else batch.pinned()
+
     # --- iterations
-    bar = tqdm(total=total, initial=progress.iteration, desc=run.name, unit="it", disable=not show_progress)
+    bar = tqdm(
+        total=total, initial=progress.iteration, desc=run.name, unit="it", disable=not (show_progress and writes)
+    )
     bar_validation = {}
+    batches = read_ahead(read, progress.iteration, total, speed.prefetch)
     try:
         while progress.iteration < total:
-            if stop():
+            if processes.averaged({"stop": float(stop())}, device)["stop"] > 0:  # one is asked: all save and stop
                 progress.seconds = time.monotonic() - began
-                _save_state(last, model, optimizer, progress)
+                if writes:
+                    _save_state(last, model, optimizer, progress)
+                accelerator.wait_for_everyone()
                 return False
             i = progress.iteration
             epoch = i // t.iterations_per_epoch
@@ -130,21 +152,29 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = schedules.lr_at(t, i)
 
+            # --- gradients of the batch, part by part
             model.train()
-            batch = training_batch(training, config.data, t.batch_size, t.seed, i)
-            clip = batch.to_clip(config.data.n_past, accelerator.device)
-            noise = training_noise(model, clip, t.seed, i)
-            unrolled = unroll(clip, noise, "posterior", "truth" if teacher_forced else "prediction")
-            reduced = reduce_terms(loss_terms(unrolled, clip))
-            loss = total_loss(reduced, beta)
             optimizer.zero_grad()
-            accelerator.backward(loss)
+            step = dict.fromkeys(("loss", "mse", "kld", "train_psnr"), 0.0)
+            for number, (part, its_rows) in enumerate(zip(next(batches).parts(t.accumulation), parts)):
+                last_part = number + 1 == t.accumulation
+                with contextlib.nullcontext() if last_part else accelerator.no_sync(unroll):
+                    clip = part.to_clip(config.data.n_past, device)
+                    noise = training_noise(model, clip, t.batch_size, its_rows, t.seed, i)
+                    unrolled = unroll(clip, noise, "posterior", "truth" if teacher_forced else "prediction")
+                    reduced = reduce_terms(loss_terms(unrolled, clip))
+                    loss = total_loss(reduced, beta)
+                    accelerator.backward(loss / t.accumulation)
+                psnr = _psnr_after_context(unrolled.predictions.detach(), clip)
+                for name, value in {"loss": loss, **reduced, "train_psnr": psnr}.items():
+                    step[name] += value.item() / t.accumulation
+            step = processes.averaged(step, device)
+
+            # --- the step itself
             norm = nn.utils.clip_grad_norm_(model.parameters(), t.grad_clip or math.inf)
-            if math.isfinite(loss.item()) and math.isfinite(norm.item()):
+            if math.isfinite(step["loss"]) and math.isfinite(norm.item()):
                 optimizer.step()
                 update_running_statistics(model)
-                psnr = _psnr_after_context(unrolled.predictions.detach(), clip)
-                step = {"loss": loss.item(), **{k: v.item() for k, v in reduced.items()}, "train_psnr": psnr}
                 for name, value in {**step, "teacher_forced": float(teacher_forced), "steps": 1.0}.items():
                     progress.sums[name] = progress.sums.get(name, 0.0) + value
                 bar.set_postfix(
@@ -152,7 +182,7 @@ def train(
                     kl=f"{step['kld']:.3g}",
                     beta=f"{beta:.1e}",
                     tfr=f"{tfr:.2f}",
-                    psnr=f"{psnr:.2f}dB",
+                    psnr=f"{step['train_psnr']:.2f}dB",
                     **bar_validation,
                 )
             else:  # weights and running statistics stay as they were
@@ -180,23 +210,51 @@ def train(
                 progress.seconds = time.monotonic() - began
                 bar_validation = {"val": f"{row['val_psnr']:.2f}dB"}
                 rank = {"psnr": row["val_psnr"], "loss": -row["val_loss"], "last": float(epoch)}[t.best_by]
-                if progress.best is None or rank > progress.best:
+                better = progress.best is None or rank > progress.best
+                if better:
                     progress.best = rank if math.isfinite(rank) else None
-                    checkpoint.save_weights(run / runs.WEIGHTS, model)
-                if t.gif_every and ((epoch + 1) % t.gif_every == 0 or progress.iteration == total):
-                    _save_gif(run / runs.SAMPLES / f"epoch_{epoch + 1:04d}.gif", model, validation, config)
+                if writes:
+                    if better:
+                        checkpoint.save_weights(run / runs.WEIGHTS, model)
+                    if t.gif_every and ((epoch + 1) % t.gif_every == 0 or progress.iteration == total):
+                        _save_gif(run / runs.SAMPLES / f"epoch_{epoch + 1:04d}.gif", model, validation, config)
+                    runs.write_metrics(
+                        run, rows
+                    )  # before the state: a resume drops a row too many, one too few is lost
+                    _save_state(last, model, optimizer, progress)
                 if tensorboard:
                     accelerator.log({k: v for k, v in rows[-1].items() if v is not None}, step=progress.iteration)
-                runs.write_metrics(run, rows)  # before the state: a resume drops a row too many, one too few is lost
-                _save_state(last, model, optimizer, progress)
+                accelerator.wait_for_everyone()
     finally:
+        batches.close()
         bar.close()
         if tensorboard:
             accelerator.end_training()
     return True
 
 
-def validate(model: nn.Module, clips: PackedClips, chosen: list[int], config: RunConfig) -> dict[str, float | int]:
+def resolved_precision(precision: str, device: str) -> str:
+    """ "auto" as what the device computes in natively: "bf16" or "no" (float32)."""
+    if precision != "auto":
+        return precision
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    return "bf16" if torch.cpu._is_avx512_bf16_supported() else "no"
+
+
+def _own_rows(batch_size: int, accumulation: int) -> list[list[int]]:
+    """The rows of each part of a batch that fall to this process."""
+    size, sharers = batch_size // accumulation, processes.count()
+    if size % sharers:
+        raise BadInput(f"{sharers} processes cannot share {size} clips evenly: choose another train.batch_size")
+    own = size // sharers
+    return [
+        list(range(first + processes.rank() * own, first + (processes.rank() + 1) * own))
+        for first in range(0, batch_size, size)
+    ]
+
+
+def validate(model: nn.Module, clips: Clips, chosen: list[int], config: RunConfig) -> dict[str, float | int]:
     """One future of each chosen clip at temperature 1, and what the posterior does. Always the same noise."""
     frames = {"n_past": config.data.n_past, "n_future": config.data.n_future}
     scores = score_futures(model, clips, chosen, **frames)
@@ -209,17 +267,16 @@ def validate(model: nn.Module, clips: PackedClips, chosen: list[int], config: Ru
     }
 
 
-def training_noise(model: nn.Module, clip: Clip, seed: int, iteration: int) -> Tensor:
-    """eps (B, T-1, *z_shape) of an iteration."""
-    batch, frames = clip.frames.shape[:2]
-    noise = draw_steps(generator("noise", seed, iteration), frames - 1, (batch, *model.z_shape))
-    return noise.transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
+def training_noise(model: nn.Module, clip: Clip, batch_size: int, rows: list[int], seed: int, iteration: int) -> Tensor:
+    """eps (rows, T-1, *z_shape) of the given rows of an iteration's batch."""
+    noise = draw_steps(generator("noise", seed, iteration), clip.frames.shape[1] - 1, (batch_size, *model.z_shape))
+    return noise[:, rows].transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
 
 
-def _psnr_after_context(predictions: Tensor, clip: Clip) -> float:
+def _psnr_after_context(predictions: Tensor, clip: Clip) -> Tensor:
     """Mean PSNR of predictions of frames 1 … T-1; context frames do not count."""
     first = clip.n_past - 1
-    return metrics.psnr(predictions[:, first:], clip.frames[:, clip.n_past :]).mean().item()
+    return metrics.psnr(predictions[:, first:], clip.frames[:, clip.n_past :]).mean()
 
 
 def keep_freed_memory() -> None:
@@ -241,10 +298,10 @@ def _epoch_means(sums: dict[str, float]) -> dict[str, float | None]:
     return {name: sums[name] / sums["steps"] if sums else None for name in names}
 
 
-def _with_condition_moments(config: RunConfig, clips: PackedClips) -> RunConfig:
+def _with_condition_moments(config: RunConfig, clips: Clips) -> RunConfig:
     if config.model.condition == "none":
         return config
-    mean, scale = condition_moments(clips)
+    mean, scale = clips.condition_moments()
     return dataclasses.replace(
         config, model=dataclasses.replace(config.model, condition_mean=mean, condition_scale=scale)
     )
@@ -325,7 +382,7 @@ def _load_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer
         optimizer.state[parameter]["step"] = tensors[f"optimizer.step.{name}"].to(parameter.device)
 
 
-def _save_gif(path: Path, model: nn.Module, clips: PackedClips, config: RunConfig) -> None:
+def _save_gif(path: Path, model: nn.Module, clips: Clips, config: RunConfig) -> None:
     """Truth and prediction of the first validation clips, side by side: context framed green, predictions red."""
     n_past = config.data.n_past
     batch = window_batch(clips, list(range(min(GIF_CLIPS, len(clips)))), config.data.length)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from vidpred.config import DataConfig
-from vidpred.data.batches import condition_moments, training_batch, window_batch
-from vidpred.data.packed import PackedClips, open_split
+from vidpred.data.batches import open_split, training_batch, window_batch
+from vidpred.data.packed import PackedClips
 from vidpred.data.robot_push import list_clips, read_clip, write_clip
 from vidpred.errors import BadInput
 
@@ -225,7 +225,7 @@ def test_a_window_longer_than_a_clip_names_the_clip(root):
 
 def test_moments_of_the_conditions(root):
     clips = open_split(root, "train")
-    mean, scale = condition_moments(clips)
+    mean, scale = clips.condition_moments()
     rows = np.asarray(clips.conditions, np.float64)
     assert mean == pytest.approx(rows.mean(0))
     varying = rows.std(0) > 1e-6

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split
 from vidpred.explorer.library import Library
 from vidpred.explorer.predict import predict_clip
 

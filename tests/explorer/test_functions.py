@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vidpred import runs
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.evaluation import score_futures

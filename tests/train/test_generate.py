@@ -5,8 +5,7 @@ import numpy as np
 
 from tests.commands import fails, succeeds
 from vidpred import checkpoint
-from vidpred.data.batches import window_batch
-from vidpred.data.packed import open_split
+from vidpred.data.batches import open_split, window_batch
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
 

@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import torch
 from tqdm import tqdm
 
 from vidpred.config import CONDITION_DIM, IMAGE_SIZE
@@ -22,6 +23,19 @@ from vidpred.errors import BadInput
 CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
 VERSION = 1  # of the packed files
 CLIPS_AT_ONCE = 256
+
+
+class Moments(NamedTuple):
+    """Mean and standard deviation of each of the conditions."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+def moments(mean: np.ndarray, variance: np.ndarray) -> Moments:
+    """From mean and variance; a number that never changes has scale 1."""
+    scale = np.sqrt(variance)
+    return Moments(tuple(mean.tolist()), tuple(np.where(scale > 1e-6, scale, 1.0).tolist()))
 
 
 class PackedClips:
@@ -55,6 +69,20 @@ class PackedClips:
             )
         return self.frames[first : first + length], self.conditions[first : first + length]
 
+    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int) -> list[int]:
+        """The clips of a training batch: any, without replacement where there are enough."""
+        if len(self) >= batch_size:
+            return torch.randperm(len(self), generator=source)[:batch_size].tolist()
+        return torch.randint(len(self), (batch_size,), generator=source).tolist()
+
+    def condition_moments(self) -> Moments:
+        """Of the conditions over all frames."""
+        pieces = max(1, len(self.conditions) // 100_000)  # memory independent of the clips
+        total = sum(rows.sum(0, dtype=np.float64) for rows in np.array_split(self.conditions, pieces))
+        mean = total / len(self.conditions)
+        square = sum(((rows - mean) ** 2).sum(0) for rows in np.array_split(self.conditions, pieces))
+        return moments(mean, square / len(self.conditions))
+
     def release(self) -> None:
         """Take the pages that were read out of this process; the kernel keeps them in its cache as long as it likes.
 
@@ -64,7 +92,7 @@ class PackedClips:
             self.frames._mmap.madvise(mmap.MADV_DONTNEED)
 
 
-def open_split(
+def pack_split(
     root: Path, split: str, cache: Path | None = None, size: int = IMAGE_SIZE, progress: bool = False
 ) -> PackedClips:
     """The clips of ROOT/split, packed on the first call and again whenever a source file has changed.

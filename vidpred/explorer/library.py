@@ -63,8 +63,7 @@ class Library:
 
     def read_clip(self, clip: str, frames: int) -> "Batch":
         """The first `frames` frames of a clip, as validation and test take them."""
-        from vidpred.data.batches import window_batch
-        from vidpred.data.packed import open_split
+        from vidpred.data.batches import open_split, window_batch
 
         entry = self.clip(clip)
         with self._clip_lock:

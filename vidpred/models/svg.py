@@ -1,19 +1,25 @@
 """SVG: stochastic video generation with a fixed or learned prior, conditions and teacher forcing."""
 
-from typing import Literal, NamedTuple
+import contextlib
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vidpred.clip import Clip
-from vidpred.config import CHANNELS, CONDITION_DIM, SVGConfig
-from vidpred.models.batch_norm import StepBatchNorm
+from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, SpeedConfig, SVGConfig
+from vidpred.models.batch_norm import StepBatchNorm, statistics_kept
 from vidpred.models.gaussian import Gaussian, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
 from vidpred.models.vgg import Decoder, Encoder
 
 Latent = Literal["posterior", "prior", "standard"]
 Feedback = Literal["truth", "prediction"]
+
+CPU_CACHE = 16 * 2**20
+"""Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
 
 
 class Unroll(NamedTuple):
@@ -28,18 +34,41 @@ class Unroll(NamedTuple):
 
 
 class State(NamedTuple):
-    """What one step hands to the next."""
+    """What one step hands to the next. It is never changed: a step from a kept state can be taken again."""
 
+    h: Tensor  # (1, B, g_dim), code of the last frame
+    laterals: list[Tensor]  # what the decoder adds at 64, 32, 16 and 8 pixels, each (1, B, …)
     predictor: LSTMState | None = None
     prior: LSTMState | None = None
+
+
+class Context(NamedTuple):
+    """What the model knows when a future begins."""
+
+    h: Tensor  # (n_past, B, g_dim)
+    laterals: list[Tensor]  # of the frame whose skips the next step takes, each (1, B, …)
+    known: Tensor | None  # normalised conditions (n_past - 1, B, 7)
+
+    def rows(self, rows: Tensor) -> "Context":
+        """Those of the given clips, in that order, as often as they are named."""
+        known = None if self.known is None else self.known[:, rows]
+        return Context(self.h[:, rows], [s[:, rows] for s in self.laterals], known)
+
+
+class Look(NamedTuple):
+    """Frames as the encoder sees them: codes h (S, B, g_dim), and of the first frames what the decoder adds."""
+
+    h: Tensor
+    laterals: list[Tensor]
 
 
 class SVG(nn.Module):
     """Encoder, decoder, frame predictor, posterior and (learned) prior, and the one loop over time."""
 
-    def __init__(self, config: SVGConfig):
+    def __init__(self, config: SVGConfig, speed: SpeedConfig | None = None):
         super().__init__()
         self.config = c = config
+        self.speed = speed or SpeedConfig()
         condition_dim = CONDITION_DIM if c.condition == "actions" else 0
         known_dim = condition_dim if c.condition_at == "everywhere" else 0
         self.encoder = Encoder(CHANNELS, c.width, c.g_dim)
@@ -51,6 +80,10 @@ class SVG(nn.Module):
         self.register_buffer("condition_mean", torch.tensor(c.condition_mean or 0.0), persistent=False)
         self.register_buffer("condition_scale", torch.tensor(c.condition_scale or 1.0), persistent=False)
         self.apply(initialise)
+        for module in self.modules():
+            if isinstance(module, StepBatchNorm):
+                module.pooled = c.norm_stats == "pooled"
+                module.fused = self.speed.compile == "layers"
 
     @property
     def z_shape(self) -> tuple[int, ...]:
@@ -76,56 +109,168 @@ class SVG(nn.Module):
         shown = last + 1 if latent == "posterior" or feedback == "truth" else n_past
         if clip.frames.shape[1] < shown:
             raise ValueError(f"{shown} frames needed, {clip.frames.shape[1]} given")
-        frames = clip.frames[:, :shown].transpose(0, 1)
         noise = noise.transpose(0, 1)
         known = self._conditions(clip, last)
-        h_true, skips_true = self._encode(frames)
-
-        inferred = last if latent == "posterior" else n_past - 1
-        posterior = self._posterior(h_true[1 : inferred + 1])
-        z_posterior = posterior.at(noise[:inferred])
+        inferred = last if latent == "posterior" else n_past - 1  # steps whose z the posterior gives
         feedback_from = 1 if c.feedback_from == "published" and latent == "posterior" else n_past
-        first_chunk = last if feedback == "truth" else min(feedback_from, last)
+        together = last if feedback == "truth" else min(feedback_from, last)  # steps that see true frames: all at once
 
-        state, chunks, priors = State(), [], []
-        h_in, skips_in = h_true[:first_chunk], skips_true
-        t = 1  # first step of the chunk: all steps that see true frames run at once, then one by one
-        while t <= last:
-            steps = h_in.shape[0]
-            now = slice(t - 1, t - 1 + steps)
-            known_in = known[now] if known is not None else None
-            prior, prior_state = self._prior(h_in, known_in, state.prior)
-            drawn = prior if latent == "prior" else standard_like(prior)
-            z = torch.cat([z_posterior[now], drawn.at(noise[now])[max(0, inferred + 1 - t) :]])
-            skips = self._skips(t, steps, n_past, skips_true, skips_in)
-            x, predictor_state = self._predict(h_in, z, known_in, skips, state.predictor)
-            state = State(predictor_state, prior_state)
-            chunks.append(x)
+        frozen = self._frozen(n_past)
+        weights = self.decoder.up_weights(self.speed.fold_upsampling)
+        true = self._encode(clip.frames[:, :shown].transpose(0, 1), together if frozen is None else frozen + 1)
+        posterior = self._posterior(true.h[1 : inferred + 1])
+        z_given = posterior.at(noise[:inferred])
+
+        h, now = true.h[:together], _rows(known, 0, together)
+        prior, prior_state = self._prior(h, now, None)
+        drawn = prior if latent == "prior" else standard_like(prior)
+        z = torch.cat([z_given[:together], drawn.at(noise[:together])[inferred:]])
+        g, predictor_state = self._predict(h, z, now, None)
+        x = self._decode(g, now, true.laterals, frozen, weights)
+        frames, priors = [x], [prior]
+        state = State(h[-1:], true.laterals, predictor_state, prior_state)
+        for t in range(together + 1, last + 1):
+            state = self.see(state._replace(laterals=_of_step(true.laterals, t, frozen)), x[-1:])
+            given = z_given[t - 1 : t] if t <= inferred else None
+            x, prior, state = self.step(state, _rows(known, t - 1, t), noise[t - 1 : t], latent, weights, given)
+            frames.append(x)
             priors.append(prior)
-            t += steps
-            if t <= last:
-                h_in, skips_in = self._encode(x[-1:].detach() if c.detach_feedback else x[-1:])
         return Unroll(
-            torch.cat(chunks).transpose(0, 1),
+            torch.cat(frames).transpose(0, 1),
             Gaussian(*(v.transpose(0, 1) for v in posterior)),
             Gaussian(*(torch.cat(v).transpose(0, 1) for v in zip(*priors))),
         )
 
-    def _encode(self, frames: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Frames (S, B, C, H, W) -> h (S, B, g_dim) and skips (S, B, c, s, s), in one call."""
-        steps, batch = frames.shape[:2]
-        x = frames.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        h, skips = self.encoder(x, steps)
-        return h.view(steps, batch, -1), [s.unflatten(0, (steps, batch)) for s in skips]
+    def look(self, clip: Clip) -> Context:
+        """The context of each clip, encoded once for all the futures that continue it.
+
+        A clip is encoded in a call of its own, so that its batch mates do not change the last bits of float32.
+        """
+        n_past, frozen = clip.n_past, self._frozen(clip.n_past)
+        if clip.frames.shape[1] < n_past:
+            raise ValueError(f"{n_past} context frames needed, {clip.frames.shape[1]} given")
+        frames = clip.frames[:, :n_past].transpose(0, 1)
+        looks = [self._encode(one, n_past if frozen is None else frozen + 1) for one in frames.split(1, dim=1)]
+        return Context(
+            torch.cat([look.h for look in looks], 1),
+            [torch.cat(level, 1) for level in zip(*(_of_step(look.laterals, n_past, frozen) for look in looks))],
+            self._conditions(clip, n_past - 1),
+        )
+
+    def begin(self, context: Context, noise: Tensor) -> State:
+        """The state after the context, noise: (B, n_past - 1, z); frame n_past is the next. Nothing is decoded."""
+        h, known = context.h, context.known
+        state = State(h[-1:], context.laterals)
+        if len(h) == 1:
+            return state
+        z = self._posterior(h[1:]).at(noise.transpose(0, 1))
+        return state._replace(
+            predictor=self._predict(h[:-1], z, known, None)[1], prior=self._prior(h[:-1], known, None)[1]
+        )
+
+    def step(
+        self,
+        state: State,
+        known: Tensor | None,
+        eps: Tensor,
+        latent: Latent,
+        weights: list[Tensor],
+        z: Tensor | None = None,
+    ) -> tuple[Tensor, Gaussian, State]:
+        """The next frame (1, B, C, H, W), the prior of its z and the state, which waits to `see` a frame.
+
+        known: normalised conditions (1, B, 7) of the last frame. eps: (1, B, z). weights: the decoder's up_weights.
+        z: (1, B, z), where it is not to be drawn.
+        """
+        prior, prior_state = self._prior(state.h, known, state.prior)
+        if z is None:
+            z = (prior if latent == "prior" else standard_like(prior)).at(eps)
+        g, predictor_state = self._predict(state.h, z, known, state.predictor)
+        x = self._decode(g, known, state.laterals, 0, weights)
+        return x, prior, state._replace(predictor=predictor_state, prior=prior_state)
+
+    def see(self, state: State, x: Tensor) -> State:
+        """The state after looking at the frame (1, B, C, H, W) that was predicted."""
+        fresh = self.config.last_frame_skip
+        look = self._encode(x.detach() if self.config.detach_feedback else x, 1 if fresh else 0)
+        return state._replace(h=look.h, laterals=look.laterals if fresh else state.laterals)
+
+    def gaussians(self, clip: Clip) -> tuple[Gaussian, Gaussian]:
+        """Posterior and prior of steps 1 … T-1, each (B, T-1, z), when all true frames are shown. Decodes nothing."""
+        h = self._encode(clip.frames.transpose(0, 1), 0).h
+        known = self._conditions(clip, len(h) - 1)
+        pair = self._posterior(h[1:]), self._prior(h[:-1], known, None)[0]
+        return tuple(Gaussian(*(v.transpose(0, 1) for v in gaussian)) for gaussian in pair)
+
+    def normalised(self, conditions: Tensor | None) -> Tensor | None:
+        """Conditions (..., 7) as the networks take them; None for an action-free model."""
+        if self.config.condition == "none":
+            return None
+        return (conditions - self.condition_mean) / self.condition_scale
+
+    def _frozen(self, n_past: int) -> int | None:
+        """The frame whose skips are kept once the steps have passed it; None when none is (last_frame_skip)."""
+        if self.config.last_frame_skip:
+            return None
+        return max(n_past - (2 if self.config.skip_frame == "published" else 1), 0)
+
+    def _encode(self, frames: Tensor, wanted: int) -> Look:
+        """Frames (S, B, C, H, W): the codes of all, and of the first `wanted` what the decoder adds."""
+        batch, codes, laterals = frames.shape[1], [], []
+        layout = torch.channels_last if self.speed.channels_last else torch.contiguous_format
+        for piece in frames.split(self._steps_per_call(frames)):
+            steps = len(piece)
+            h, skips = self._call(self.encoder, piece.flatten(0, 1).contiguous(memory_format=layout), steps)
+            codes.append(h.view(steps, batch, -1))
+            if (keep := min(wanted, steps)) > 0:
+                kept = [s[: keep * batch] for s in skips]
+                kept = self.decoder.skip_halves(kept) if self.speed.hoist_skips else kept
+                laterals.append([s.unflatten(0, (keep, batch)) for s in kept])
+            wanted -= keep
+        return Look(torch.cat(codes), [torch.cat(level) for level in zip(*laterals)])
+
+    def _decode(
+        self, g: Tensor, known: Tensor | None, laterals: list[Tensor], frozen: int | None, weights: list[Tensor]
+    ) -> Tensor:
+        """Frames (S, B, C, H, W) from codes g (S, B, g_dim); laterals: of the S frames before, up to the frozen one."""
+        batch, frames, first = g.shape[1], [], 0
+        for piece in g.split(self._steps_per_call(g)):
+            steps = len(piece)
+            own = [_of_steps(s, first, steps, frozen) for s in laterals]
+            if not self.speed.hoist_skips:
+                halves = self.decoder.skip_halves([s.flatten(0, 1) for s in own])
+                own = [s.unflatten(0, (steps, batch)) for s in halves]
+            condition = None if known is None else known[first : first + steps].flatten(0, 1)
+            x = self._call(self.decoder, piece.flatten(0, 1), own, condition, steps, weights)
+            frames.append(x.unflatten(0, (steps, batch)))
+            first += steps
+        return torch.cat(frames)
+
+    def _steps_per_call(self, x: Tensor) -> int:
+        """Time steps of x (S, B, …) that encoder and decoder take at once."""
+        every = max(len(x), 1)
+        if self.training and self.config.norm_stats == "pooled":
+            return every  # the statistics are those of a call
+        if self.speed.steps_per_call is not None:
+            return self.speed.steps_per_call
+        largest = x.shape[1] * self.config.width * IMAGE_SIZE**2 * x.element_size()
+        return every if x.device.type != "cpu" else max(1, CPU_CACHE // largest)
+
+    def _call(self, module: Callable, *args: Any) -> Any:
+        """A module's result; with checkpoint_activations what is inside is computed again in the backward pass."""
+        if not (self.speed.checkpoint_activations and self.training):
+            return module(*args)
+        again = lambda: (contextlib.nullcontext(), statistics_kept())  # noqa: E731
+        return checkpoint(module, *args, use_reentrant=False, context_fn=again)
 
     def _conditions(self, clip: Clip, last: int) -> Tensor | None:
-        """Normalised conditions (steps, B, 7); row t - 1 belongs to step t: row t would leak the target."""
+        """Normalised conditions (last, B, 7); row t - 1 belongs to step t: row t would leak the target."""
         if self.config.condition == "none":
             return None
         if clip.conditions is None or clip.conditions.shape[1] < last:
             given = 0 if clip.conditions is None else clip.conditions.shape[1]
             raise ValueError(f"{last} rows of conditions needed, {given} given")
-        return ((clip.conditions[:, :last] - self.condition_mean) / self.condition_scale).transpose(0, 1)
+        return self.normalised(clip.conditions[:, :last]).transpose(0, 1)
 
     def _posterior(self, h_target: Tensor) -> Gaussian:
         """q(z) of the steps whose true frames have the codes h_target (S, B, g_dim); S may be 0 (one context frame)."""
@@ -148,28 +293,29 @@ class SVG(nn.Module):
         everywhere = known is not None and self.config.condition_at == "everywhere"
         return torch.cat([x, known], -1) if everywhere else x
 
-    def _skips(self, t: int, steps: int, n_past: int, skips_true: list[Tensor], skips_in: list[Tensor]) -> list[Tensor]:
-        """Skips for steps t … t + steps - 1: of the frame before the step while it is given, then frozen."""
-        if self.config.last_frame_skip:
-            return [s[:steps] for s in skips_in]
-        frozen = max(n_past - (2 if self.config.skip_frame == "published" else 1), 0)
-        own = max(0, min(frozen + 1, t - 1 + steps) - (t - 1))  # steps that still take the frame before them
-        # Slices, because the gradient of indexing with a list is added up in any order on a CPU of several threads.
-        return [
-            torch.cat([s[t - 1 : t - 1 + own], s[frozen : frozen + 1].expand(steps - own, *s.shape[1:])])
-            if own
-            else s[frozen : frozen + 1].expand(steps, *s.shape[1:])
-            for s in skips_true
-        ]
+    def _predict(self, h: Tensor, z: Tensor, known: Tensor | None, state: LSTMState | None) -> tuple[Tensor, LSTMState]:
+        """Codes g (S, B, g_dim) of the next frames from the codes h of the frames before them."""
+        return self.frame_predictor(self._with_known(torch.cat([h, z.to(h.dtype)], -1), known), state)
 
-    def _predict(
-        self, h: Tensor, z: Tensor, known: Tensor | None, skips: list[Tensor], state: LSTMState | None
-    ) -> tuple[Tensor, LSTMState]:
-        """Frames (S, B, C, H, W) of S steps from the codes of the frames before them."""
-        g, state = self.frame_predictor(self._with_known(torch.cat([h, z.to(h.dtype)], -1), known), state)
-        condition = None if known is None else known.flatten(0, 1)
-        x = self.decoder(g.flatten(0, 1), [s.flatten(0, 1) for s in skips], condition, h.shape[0])
-        return x.unflatten(0, h.shape[:2]), state
+
+def _rows(known: Tensor | None, first: int, end: int) -> Tensor | None:
+    return None if known is None else known[first:end]
+
+
+def _of_steps(lateral: Tensor, first: int, steps: int, frozen: int | None) -> Tensor:
+    """What frames first … first + steps - 1 bring, those after the frozen one bringing what that one brings."""
+    own = steps if frozen is None else max(0, min(frozen + 1 - first, steps))
+    # Slices, because the gradient of indexing with a list is added up in any order on a CPU of several threads.
+    if own == steps:
+        return lateral[first : first + steps]
+    kept = lateral[frozen : frozen + 1].expand(steps - own, *lateral.shape[1:])
+    return torch.cat([lateral[first : first + own], kept]) if own else kept
+
+
+def _of_step(laterals: list[Tensor], t: int, frozen: int | None) -> list[Tensor]:
+    """What step t takes: of frame t - 1, or of the frozen one."""
+    frame = t - 1 if frozen is None else min(t - 1, frozen)
+    return [s[frame : frame + 1] for s in laterals]
 
 
 def initialise(module: nn.Module) -> None:

@@ -1,0 +1,154 @@
+"""Clips in WebDataset tar files: read one after the other, for data larger than a disk."""
+
+import io
+import json
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+import webdataset
+from tqdm import tqdm
+
+from vidpred.data.packed import Moments, PackedClips, moments
+from vidpred.errors import BadInput
+from vidpred.files import replaced, write_json
+from vidpred.randomness import generator
+
+INDEX = "index.json"
+VERSION = 1  # of the index
+SHARDS_TOGETHER = 4
+"""Shards whose clips are mixed in training; as many, and one more, are held in memory."""
+
+
+class ShardedClips:
+    """The clips of a split in tar files, with the interface of PackedClips; whole shards are read, and few are kept.
+
+    A training pass takes the shards in an order of its own, some at a time, and the clips of these in any order. Both
+    are functions of (seed, iteration), so that a resumed training goes on where it stopped.
+    """
+
+    def __init__(self, folder: Path):
+        path = folder / INDEX
+        try:
+            index = json.loads(path.read_text())
+            self.ids: list[str] = index["ids"]
+            self._lengths = np.asarray(index["lengths"], np.int64)
+            self._names: list[str] = [shard["name"] for shard in index["shards"]]
+            self._sizes = [int(shard["clips"]) for shard in index["shards"]]
+            self._moments = moments(np.asarray(index["mean"]), np.asarray(index["variance"]))
+            self._base: str = index["base"]
+            sound = index["version"] == VERSION and sum(self._sizes) == len(self.ids) == len(self._lengths) > 0
+        except (OSError, ValueError, LookupError, TypeError):
+            sound = False
+        if not sound:
+            raise BadInput(f"{path}: not an index of shards; write them again with train.prepare shard")
+        self.folder = folder
+        self._firsts = np.cumsum([0, *self._sizes])  # number of each shard's first clip
+        self._kept: OrderedDict[int, list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
+        self._order: tuple[tuple[int, int], list[list[int]]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def lengths(self) -> np.ndarray:
+        """Frames of every clip."""
+        return self._lengths
+
+    def condition_moments(self) -> Moments:
+        """Of the conditions over all frames, as they were when the shards were written."""
+        return self._moments
+
+    def window(self, clip: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+        """`length` frames of a clip from `start` on: views of frames (length, H, W, 3) and conditions (length, 7)."""
+        if start < 0 or start + length > self._lengths[clip]:
+            raise BadInput(
+                f"clip {self.ids[clip]} has {self._lengths[clip]} frames, {start + length} are needed: "
+                "take fewer past or future frames"
+            )
+        shard = int(np.searchsorted(self._firsts, clip, "right")) - 1
+        frames, conditions = self._shard(shard)[clip - self._firsts[shard]]
+        return frames[start : start + length], conditions[start : start + length]
+
+    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int) -> list[int]:
+        """The clips of a training batch: the next ones of the pass, or passes, that the iteration lies in."""
+        first = iteration * batch_size
+        return [self._nth(seed, *divmod(position, len(self))) for position in range(first, first + batch_size)]
+
+    def release(self) -> None:
+        """Nothing to give back: what is read stays until other shards take its place."""
+
+    def _nth(self, seed: int, number: int, position: int) -> int:
+        """Clip at a position of a pass."""
+        if self._order is None or self._order[0] != (seed, number):
+            shards = torch.randperm(len(self._sizes), generator=generator("shards", seed, number)).tolist()
+            together = [shards[i : i + SHARDS_TOGETHER] for i in range(0, len(shards), SHARDS_TOGETHER)]
+            self._order = (seed, number), together
+        for i, group in enumerate(self._order[1]):
+            clips = np.concatenate([np.arange(self._firsts[s], self._firsts[s + 1]) for s in group])
+            if position < len(clips):
+                return int(clips[torch.randperm(len(clips), generator=generator("mix", seed, number, i))[position]])
+            position -= len(clips)
+        raise IndexError(position)
+
+    def _shard(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
+        if number not in self._kept:
+            while len(self._kept) > SHARDS_TOGETHER:
+                self._kept.popitem(last=False)
+            self._kept[number] = list(self._read(number))
+        self._kept.move_to_end(number)
+        return self._kept[number]
+
+    def _read(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        name = self._names[number]
+        where = f"{self._base}{name}" if self._base else str(self.folder / name)
+        first, size = self._firsts[number], self._sizes[number]
+        found = 0
+        try:
+            for sample in webdataset.WebDataset([where], shardshuffle=False):
+                frames, conditions = (np.load(io.BytesIO(sample[f"{part}.npy"])) for part in ("frames", "conditions"))
+                if found == size or frames.shape[0] != self._lengths[first + found]:
+                    raise ValueError("clips of another data set")
+                yield frames, conditions
+                found += 1
+            if found < size:
+                raise ValueError(f"{size} clips expected, {found} found")
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            raise BadInput(f"{where}: not a readable shard ({' '.join(str(error).split())[:200]})") from None
+
+
+def write_shards(clips: PackedClips, folder: Path, clips_per_shard: int, base: str = "", progress: bool = False) -> int:
+    """Write clips as tar files and their index; the number of files. base: where they will be read, if not there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = []
+    with tqdm(total=len(clips), desc=f"sharding {folder.name}", unit="clip", disable=not progress) as bar:
+        for first in range(0, len(clips), clips_per_shard):
+            some = range(first, min(first + clips_per_shard, len(clips)))
+            name = f"{len(shards):06d}.tar"
+            with replaced(folder / name) as temporary, webdataset.TarWriter(str(temporary), mtime=0) as tar:
+                for i in some:
+                    frames, conditions = clips.window(i, 0, int(clips.lengths()[i]))
+                    key = clips.ids[i].replace("/", "-").replace(".", "_")  # a dot would end the key
+                    tar.write({"__key__": key, "frames.npy": _npy(frames), "conditions.npy": _npy(conditions)})
+                    clips.release()
+                    bar.update()
+            shards.append({"name": name, "clips": len(some)})
+    mean, scale = clips.condition_moments()
+    index = {
+        "version": VERSION,
+        "base": base,
+        "ids": clips.ids,
+        "lengths": clips.lengths().tolist(),
+        "shards": shards,
+        "mean": list(mean),
+        "variance": [s**2 for s in scale],
+    }
+    write_json(folder / INDEX, index)
+    return len(shards)
+
+
+def _npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
