@@ -5,7 +5,9 @@ import torch
 
 
 def to_float(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
-    """uint8 (…, T, H, W, C) -> float32 (…, T, C, H, W) in [0, 1], contiguous, on the device of the input.
+    """uint8 (…, T, H, W, C) -> float32 (…, T, C, H, W) in [0, 1], on the device of the input.
+
+    A pixel's channels stay side by side in memory, as they are on disk and as the encoder takes them.
 
     Raises ValueError for another dtype (a float picture would be divided by 255 a second time).
     """
@@ -20,7 +22,7 @@ def to_float(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
     if frames.ndim < 3:
         raise ValueError(f"frames must be (…, T, H, W, C), got shape {tuple(frames.shape)}")
     # One memory layout for one picture: the layout picks the convolution kernel, and that the last bits of its result.
-    return frames.movedim(-1, -3).to(torch.float32, memory_format=torch.contiguous_format).div_(255.0)
+    return frames.contiguous().to(torch.float32).div_(255.0).movedim(-1, -3)
 
 
 def to_uint8(frames: np.ndarray | torch.Tensor) -> np.ndarray:

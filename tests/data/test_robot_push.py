@@ -133,7 +133,7 @@ def test_a_damaged_cache_is_made_again(root, file):
 def test_packed_arrays_are_mapped_not_read(root):
     clips = open_split(root, "train")
     frames, conditions = clips.window(3, 2, 5)
-    assert isinstance(clips.frames, np.memmap)
+    assert isinstance(clips.frames.base, np.memmap)
     assert np.shares_memory(frames, clips.frames)
     assert np.array_equal(frames, make_clip(4)[0][2:7])
     assert conditions[:, 1].tolist() == [2, 3, 4, 5, 6]

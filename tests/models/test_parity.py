@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.models.published_loop import PublishedSVG, copy_weights
+from train.yardstick import PublishedSVG, copy_weights
 from vidpred.clip import Clip
 from vidpred.config import SVGConfig
 from vidpred.losses import loss_terms, reduce_terms, total_loss

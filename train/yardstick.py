@@ -1,9 +1,17 @@
-"""The report's SVG as it is published: frame by frame, LSTM cells stepped, every true frame encoded on its own.
+"""The report's SVG as it is published: frame by frame, LSTM cells stepped, every true frame encoded on its own, a
+picture and a table read for every item.
 
-Plain modules and a plain loop, sharing no code with vidpred: the oracle of the parity tests.
+Plain modules and plain loops, sharing no code with vidpred: the oracle of the parity tests, and what the benchmark
+measures against. It is never used for anything else.
 """
 
+import csv
+import random
+from pathlib import Path
+
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 
@@ -66,7 +74,7 @@ class LSTM(nn.Module):
         self.size = size
 
     def init_hidden(self, batch):
-        zeros = torch.zeros(batch, self.size, dtype=torch.float64)
+        zeros = self.embed.weight.new_zeros(batch, self.size)
         self.hidden = [(zeros, zeros) for _ in self.cells]
 
     def forward(self, x):
@@ -200,3 +208,27 @@ def copy_weights(model, published):
     assert set(pairs.values()) == set(ours), set(pairs.values()) ^ set(ours)
     published.load_state_dict({name: ours[pair] for name, pair in pairs.items()}, strict=False)
     return pairs
+
+
+class PublishedClips:
+    """The published loader: an item is a clip's first frames, each read from its PNG, and its rows of two CSV files."""
+
+    def __init__(self, root, length):
+        self.folders = sorted(path for path in Path(root).glob("*/*") if path.is_dir())
+        self.length = length
+
+    def item(self, folder):
+        frames = []
+        for t in range(self.length):
+            with Image.open(folder / f"{t}.png") as picture:
+                frames.append(torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255)
+        rows = []
+        for name in ("actions.csv", "endeffector_positions.csv"):
+            with open(folder / name) as file:
+                rows.append([[float(v) for v in row] for row in list(csv.reader(file))[: self.length]])
+        return torch.stack(frames), torch.cat([torch.tensor(part) for part in rows], 1)
+
+    def batch(self, size, number):
+        chosen = random.Random(number).choices(self.folders, k=size)
+        frames, conditions = zip(*(self.item(folder) for folder in chosen))
+        return torch.stack(frames), torch.stack(conditions)
