@@ -8,7 +8,7 @@ from vidpred.clip import Clip
 from vidpred.data.batches import open_split, window_batch
 from vidpred.frames import to_uint8
 from vidpred.models.batch_norm import update_running_statistics
-from vidpred.rollout import internal_batch, predict, rollout_noise
+from vidpred.rollout import Stepper, internal_batch, predict, rollout_noise
 
 N_PAST, N_FUTURE = 2, 4
 
@@ -129,3 +129,34 @@ def test_the_internal_batch_divides_nothing(model, clip, batch):
     """The number of samples need not fit the batch: a published suite drops the rest."""
     samples = internal_batch(torch.device("cpu")) // 3 + 2
     assert len(predict(model, clip, batch.ids, n_future=1, samples=samples)) == samples
+
+
+# --- the live stepper
+
+
+def begun(model, clip, noise, b=0):
+    """A stepper for one clip, and what it is fed at each step."""
+    one = only(clip, b)
+    stepper = Stepper(model, model.look(one), noise[None, : N_PAST - 1])
+    return stepper, [(one.conditions[:, t], noise[None, t]) for t in range(N_PAST - 1, N_PAST - 1 + N_FUTURE)]
+
+
+def test_the_stepper_makes_the_frames_of_the_rollout(model, clip, batch, futures):
+    noise = rollout_noise(model, 5, 2, batch.ids[1], N_PAST - 1 + N_FUTURE)
+    stepper, inputs = begun(model, clip, noise, 1)
+    frames = torch.stack([stepper.next(*given)[0] for given in inputs])
+    torch.testing.assert_close(frames, futures[2, 1], rtol=0, atol=1e-5)
+
+
+def test_a_kept_state_takes_a_step_again(model, clip, batch):
+    """Undo in the app: back to a state, another action, and back again."""
+    noise = rollout_noise(model, 0, 0, batch.ids[0], N_PAST - 1 + N_FUTURE)
+    stepper, inputs = begun(model, clip, noise)
+    stepper.next(*inputs[0])
+    kept = stepper.state
+    first = stepper.next(*inputs[1])
+    stepper.next(*inputs[2])
+    stepper.state = kept
+    assert not torch.equal(stepper.next(inputs[1][0] + 1, inputs[1][1]), first)
+    stepper.state = kept
+    assert torch.equal(stepper.next(*inputs[1]), first)

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -93,17 +93,17 @@ def step(
         yardstick = YardstickStep(config, batch, frames, device, forced)
         speed = SpeedConfig(compile=compile)
         project = ProjectStep(config, batch, frames, device, forced, precision, speed, yardstick.weights)
-        difference = abs(project.run() - yardstick.run())  # of the losses, before any step; it also warms both up
-        times = _take_turns({"yardstick": yardstick.run, "project": project.run}, rounds, name)
+        works = {"yardstick": yardstick.run, "project": project.run}
+        looks = {who: _look(work, device) for who, work in works.items()}  # from the same weights; it warms them up
+        times = _take_turns(works, rounds, name, device, warm_up=False)
         measured = {f"{who}_s": statistics.median(values) for who, values in times.items()}
         measured["ratio"] = measured["yardstick_s"] / measured["project_s"]
-        measured["loss_difference"] = difference
-        for who, work in (("yardstick", yardstick), ("project", project)):
-            dtype = "no" if who == "yardstick" else precision
-            gflop = _gflop(work.run)
-            measured[f"{who}_gflop"] = gflop
-            measured[f"{who}_share_of_peak"] = gflop / measured[f"{who}_s"] / result["peak_gflops"][dtype]
-            measured[f"{who}_peak_memory_gb"] = _peak_memory(work.run, device)
+        measured["loss_difference"] = abs(looks["yardstick"].result - looks["project"].result)
+        for who, look in looks.items():
+            peak = result["peak_gflops"]["no" if who == "yardstick" else precision]
+            measured[f"{who}_gflop"] = look.gflop
+            measured[f"{who}_share_of_peak"] = look.gflop / measured[f"{who}_s"] / peak
+            measured[f"{who}_peak_memory_gb"] = look.memory
         result[name] = measured
         del yardstick, project
     base = (config, batch, frames, device, True, precision)
@@ -167,11 +167,15 @@ def rollout(
 
     result = {"device": _device_name(device), "size": size, "samples": samples, "n_future": n_future}
     result |= {"torch": torch.__version__, "rounds": rounds}
-    result["largest_difference"] = (one_by_one() - together()).abs().max().item()
-    times = _take_turns({"yardstick": one_by_one, "project": together}, rounds, "rollout", device)
+    works = {"yardstick": one_by_one, "project": together}
+    looks = {who: _look(work, device) for who, work in works.items()}
+    result["largest_difference"] = (looks["yardstick"].result - looks["project"].result).abs().max().item()
+    times = _take_turns(works, rounds, "rollout", device, warm_up=False)
     result |= {f"{who}_s": statistics.median(values) for who, values in times.items()}
     result["ratio"] = result["yardstick_s"] / result["project_s"]
-    result["project_peak_memory_gb"] = _peak_memory(together, device)
+    for who, look in looks.items():
+        result[f"{who}_gflop"] = look.gflop
+        result[f"{who}_peak_memory_gb"] = look.memory
     if growth:
         result["exponents"] = {
             "samples": _exponent({n: lambda n=n: together(samples=n) for n in (20, 40, 80)}, rounds),
@@ -218,7 +222,7 @@ def loader(
 
         ways = {"yardstick": one_by_one, "packed": lambda: read(packed), "shards": lambda: read(sharded)}
         times = _take_turns({**ways, "packed_as_float": read_as_float}, rounds, "loader")
-        memory = _peak_memory(ways["packed"], "cpu")
+        memory = _look(ways["packed"], "cpu").memory
     torch.set_num_threads(threads)
     frames = batches * batch * config.length
     result = {"device": _device_name("cpu"), "clips": len(packed), "batch": batch, "rounds": rounds}
@@ -353,16 +357,18 @@ def _measure_switches(base: tuple, rounds: int) -> dict[str, float]:
     return {name: seconds / medians[""] for name, seconds in medians.items() if name}
 
 
-def _take_turns(works: dict[str, Callable], rounds: int, what: str, device: str = "cpu") -> dict[str, list[float]]:
-    """Seconds of each piece of work, in turn, `rounds` times; a first turn is not counted."""
+def _take_turns(
+    works: dict[str, Callable], rounds: int, what: str, device: str = "cpu", warm_up: bool = True
+) -> dict[str, list[float]]:
+    """Seconds of each piece of work, in turn, `rounds` times; with warm_up a first turn is not counted."""
     times: dict[str, list[float]] = {name: [] for name in works}
-    for turn in tqdm(range(rounds + 1), desc=what, unit="round", leave=False):
+    for turn in tqdm(range(-warm_up, rounds), desc=what, unit="round", leave=False):
         for name, work in works.items():
             _wait(device)
             began = time.perf_counter()
             work()
             _wait(device)
-            if turn:
+            if turn >= 0:
                 times[name].append(time.perf_counter() - began)
     return times
 
@@ -374,10 +380,28 @@ def _exponent(works: dict[int, Callable], rounds: int) -> float:
     return statistics.linear_regression(*zip(*points)).slope
 
 
-def _gflop(work: Callable) -> float:
+class Look(NamedTuple):
+    """What a piece of work gave, and what it took: multiplications and additions, and GB at the peak."""
+
+    result: Any
+    gflop: float
+    memory: float | None
+
+
+def _look(work: Callable, device: str) -> Look:
+    """Do the work once, slowly. Memory: what the process or the GPU holds at most; None where it cannot be told."""
+    high_water, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif high_water.exists():
+        with contextlib.suppress(OSError):
+            high_water.write_text("5")  # sets the mark back
     with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops() / 1e9
+        result = work()
+    memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
+    if device == "cpu" and status.exists():
+        memory = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1e6
+    return Look(result, counter.get_total_flops() / 1e9, memory)
 
 
 def _peak(device: str, dtype: torch.dtype) -> float:
@@ -390,21 +414,6 @@ def _peak(device: str, dtype: torch.dtype) -> float:
 
 def _dtypes(precision: str) -> dict[str, torch.dtype]:
     return {"no": torch.float32} | ({"bf16": torch.bfloat16} if precision == "bf16" else {})
-
-
-def _peak_memory(work: Callable, device: str) -> float | None:
-    """GB that the process (or the GPU) holds at most while the work is done; None where it cannot be told."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        work()
-        return torch.cuda.max_memory_allocated() / 1e9
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
-        work()
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) / 1e6
-    except (OSError, IndexError):
-        return None
 
 
 @contextlib.contextmanager

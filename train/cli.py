@@ -4,6 +4,7 @@ import contextlib
 import functools
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -52,6 +53,8 @@ def one_line_errors(prog: str):
     try:
         yield
     except BadInput as error:
+        if os.environ.get("RANK", "0") != "0":  # every process of torchrun fails alike: one of them says why
+            raise SystemExit(2) from None
         print(f"{prog.removeprefix('python -m ')}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
     except OSError as error:  # no space, no permission, a folder where a file should be

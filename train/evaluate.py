@@ -56,10 +56,9 @@ def evaluate_run(
     target = run / "eval.json" if out is None else out
     if target.is_dir():
         raise BadInput(f"--out {target}: a folder, not a file")
-    import torch
     from tqdm import tqdm
 
-    from vidpred import checkpoint, metrics, runs
+    from vidpred import checkpoint, metrics, processes, runs
     from vidpred.data.batches import open_split
     from vidpred.evaluation import evaluate
     from vidpred.files import without_infinity, write_json
@@ -67,9 +66,12 @@ def evaluate_run(
     for name in also:
         metrics.metric(name)  # an unknown one is refused before the work
     config = runs.read_config(run)
-    model = checkpoint.load_model(run, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
-    clips = open_split(data, split, cache, progress=True)
-    with tqdm(total=len(clips), desc=f"{run.resolve().name} on {split}", unit="clip") as bar:
+    model = checkpoint.load_model(run, processes.join(cpu))
+    speaks = processes.rank() == 0
+    with processes.first_alone():
+        clips = open_split(data, split, cache, progress=speaks)
+    share = -(-len(clips) // processes.count())
+    with tqdm(total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=not speaks) as bar:
         result = evaluate(
             model,
             clips,
@@ -82,6 +84,8 @@ def evaluate_run(
             also=also,
             progress=bar.update,
         )
+    if not speaks:
+        return
     result |= {"split": split, "best_by": config.train.best_by}
     write_json(target, without_infinity(result))
     if json:

@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 from tqdm import tqdm
 
-from train.cli import run_commands
+from train.cli import require_outside, run_commands
 from vidpred.data.robot_push import SPLITS, write_clip
 from vidpred.errors import BadInput
 from vidpred.files import write_json
@@ -146,6 +146,39 @@ def import_bair_command(
     import_bair(tfrecords, out)
 
 
+def shard(
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    clips_per_shard: int = 128,
+    base: str = "",
+    cache: Path | None = None,
+) -> None:
+    """WebDataset tar files of clips, for data larger than a disk; training and evaluation read them as they do DATA.
+
+    Args:
+        data: Clips in the robot-push layout.
+        out: Folder to write: OUT/{train,validate,test}/000000.tar … and an index.json beside them.
+        clips_per_shard: Clips in a file (a clip of 30 frames takes 0.4 MB); training holds five files in memory.
+        base: Where the files will be read from, if not from OUT: the start of an address, or of a command as
+            "pipe:cat /mnt/far/", that {split} and the file's name are put behind.
+        cache: Folder for the packed clips (none: .packed beside the splits).
+    """
+    if clips_per_shard < 1:
+        raise BadInput(f"--clips-per-shard must be at least 1, got {clips_per_shard}")
+    require_outside(data, out)
+    from vidpred.data.packed import pack_split
+    from vidpred.data.robot_push import SPLITS
+    from vidpred.data.shards import write_shards
+
+    splits = [split for split in SPLITS if (data / split).is_dir()]
+    if not splits:
+        raise BadInput(f"{data}: no train, validate or test folder in it")
+    for split in splits:
+        clips = pack_split(data, split, cache, progress=True)
+        files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
+        print(f"{out / split}: {len(clips)} clips in {files} files")
+
+
 def bundle(
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
@@ -183,6 +216,6 @@ def bundle(
 
 if __name__ == "__main__":
     run_commands(
-        {"simulate-robot": simulate_robot, "import-bair": import_bair_command, "bundle": bundle},
+        {"simulate-robot": simulate_robot, "import-bair": import_bair_command, "shard": shard, "bundle": bundle},
         prog="python -m train.prepare",
     )

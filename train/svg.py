@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import signal
 import sys
 from argparse import ArgumentParser
@@ -86,15 +87,19 @@ def run_training(command: Command) -> None:
     if command.dry_run:
         print(json.dumps(config.to_dict(), indent=None if command.json else 1))
         return
-    from vidpred import runs  # imports of torch wait until the command line is known to be good
+    from vidpred import processes, runs  # imports of torch wait until the command line is known to be good
     from vidpred.data.batches import open_split
     from vidpred.training import train
 
     require_outside(command.data, command.out)
-    training, validation = (
-        open_split(command.data, split, command.cache, progress=True) for split in ("train", "validate")
-    )
-    print(describe(config), flush=True)
+    processes.join(command.cpu)
+    speaks = processes.rank() == 0
+    with processes.first_alone():
+        training, validation = (
+            open_split(command.data, split, command.cache, progress=speaks) for split in ("train", "validate")
+        )
+    if speaks:
+        print(describe(config), flush=True)
     with interruptible() as stop:
         finished = train(
             command.out,
@@ -107,6 +112,8 @@ def run_training(command: Command) -> None:
             tensorboard=command.tensorboard,
             stop=stop,
         )
+    if not speaks:
+        return
     rows = runs.read_metrics(command.out)
     best = max((row["val_psnr"] for row in rows if row["val_psnr"] is not None), default=None)
     if finished:
@@ -139,7 +146,8 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        print("\nstopping after this iteration …", file=sys.stderr, flush=True)
+        if os.environ.get("RANK", "0") == "0":
+            print("\nstopping after this iteration …", file=sys.stderr, flush=True)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

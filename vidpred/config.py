@@ -151,9 +151,9 @@ class TrainConfig:
     accumulation: int = 1
     """parts into which a batch is split, one after the other through the model: less memory, but batch normalisation
     sees a part at a time"""
-    precision: Literal["no", "bf16", "auto"] = "no"
+    precision: Literal["no", "bf16", "auto", "float64"] = "no"
     """no: float32; bf16: mixed precision, with KL, LSTM state, BatchNorm statistics and loss in float32; auto: bf16
-    where the processor computes in it, float32 elsewhere"""
+    where the processor computes in it, float32 elsewhere; float64: to check a change"""
     seed: int = 0
     """seed of weights, batches, noise and coin flips"""
 

@@ -74,11 +74,11 @@ def score_futures(
     progress: Callable[[int], None] = lambda done: None,
 ) -> Scores:
     """Predict the chosen clips from their first n_past frames and score the n_future frames after them ("finn")."""
-    device = next(model.parameters()).device
+    weight = next(model.parameters())
     parts = []
-    for group in processes.own(_groups(chosen, max(1, 2 * internal_batch(device) // samples))):
+    for group in processes.own(_groups(chosen, max(1, 2 * internal_batch(weight.device) // samples))):
         batch = window_batch(clips, group, n_past + n_future)
-        clip = batch.to_clip(n_past, device)
+        clip = batch.to_clip(n_past, weight.device, weight.dtype)
         futures = predict(
             model,
             clip,
@@ -101,10 +101,10 @@ def score_futures(
 @torch.no_grad()
 def look_at_latents(model: SVG, clips: Clips, chosen: list[int], *, n_past: int, n_future: int) -> Latents:
     """What posterior and prior say about the chosen clips when all true frames are shown."""
-    device = next(model.parameters()).device
+    weight = next(model.parameters())
     parts = []
     for group in processes.own(_groups(chosen, CLIPS_AT_ONCE)):
-        clip = window_batch(clips, group, n_past + n_future).to_clip(n_past, device)
+        clip = window_batch(clips, group, n_past + n_future).to_clip(n_past, weight.device, weight.dtype)
         posterior, prior = (Gaussian(*(v.cpu().double() for v in side)) for side in model.gaussians(clip))
         parts.append(Latents(kl_divergence(posterior, prior), posterior.mu, posterior.mu - prior.mu))
     return Latents(*(torch.cat(part) for part in zip(*processes.gathered(parts))))

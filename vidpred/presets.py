@@ -8,7 +8,7 @@ from vidpred.errors import BadInput
 _PUBLISHED_LOOP = SVGConfig(skip_frame="published", feedback_from="published", prior_at_test="standard")
 _SMALL = SVGConfig(width=16, g_dim=64, z_dim=16, rnn_size=128, condition_at="everywhere")
 _DEBUG = SVGConfig(width=4, g_dim=16, z_dim=4, rnn_size=32, condition_at="everywhere")
-_SHORT_EPOCHS = TrainConfig(iterations_per_epoch=25, lr_decay="cosine", precision="bf16")
+_SHORT_EPOCHS = TrainConfig(iterations_per_epoch=25, lr_decay="cosine", precision="auto")
 
 PRESETS: dict[str, RunConfig] = {
     # the published network, with every default as it should be

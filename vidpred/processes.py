@@ -1,11 +1,32 @@
-"""The processes that work together under torchrun; alone, a group of one. accelerate starts the group."""
+"""The processes that work together under torchrun; alone, a group of one."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
 from torch import distributed
 
 Part = TypeVar("Part")
+
+
+def join(cpu: bool = False) -> torch.device:
+    """Join the group that torchrun has started (gloo on CPUs, NCCL on GPUs), if any; the device of this process."""
+    from accelerate import PartialState  # takes a second to import
+
+    return PartialState(cpu=cpu or not torch.cuda.is_available()).device
+
+
+@contextlib.contextmanager
+def first_alone() -> Iterator[None]:
+    """Process 0 of each machine goes through the block before the others: what it makes, they find."""
+    local = int(os.environ.get("LOCAL_RANK", 0))
+    if local and count() > 1:
+        distributed.barrier()
+    yield
+    if not local and count() > 1:
+        distributed.barrier()
 
 
 def count() -> int:

@@ -81,13 +81,14 @@ def train(
     cpu = cpu or not torch.cuda.is_available()
     precision = resolved_precision(t.precision, "cpu" if cpu else "cuda")
     accelerator = Accelerator(
-        mixed_precision=precision,
+        mixed_precision="bf16" if precision == "bf16" else "no",
         cpu=cpu,
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
         log_with="tensorboard" if tensorboard else None,
         project_dir=run if tensorboard else None,
     )
     writes = accelerator.is_main_process
+    dtype = torch.float64 if precision == "float64" else torch.float32
     device = accelerator.device
     parts = _own_rows(t.batch_size, t.accumulation)
     own = [row for part in parts for row in part]
@@ -114,7 +115,8 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(t.seed)
         model = build_model(config.model, speed)
-    model.to(device, memory_format=torch.channels_last if speed.channels_last else torch.contiguous_format)
+    layout = torch.channels_last if speed.channels_last else torch.contiguous_format
+    model.to(device, dtype, memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters(), t.lr, (t.adam_beta1, 0.999), fused=speed.fused_optimizer)
     if tensors is not None:
         _load_tensors(tensors, model, optimizer)
@@ -159,7 +161,7 @@ def train(
             for number, (part, its_rows) in enumerate(zip(next(batches).parts(t.accumulation), parts)):
                 last_part = number + 1 == t.accumulation
                 with contextlib.nullcontext() if last_part else accelerator.no_sync(unroll):
-                    clip = part.to_clip(config.data.n_past, device)
+                    clip = part.to_clip(config.data.n_past, device, dtype)
                     noise = training_noise(model, clip, t.batch_size, its_rows, t.seed, i)
                     unrolled = unroll(clip, noise, "posterior", "truth" if teacher_forced else "prediction")
                     reduced = reduce_terms(loss_terms(unrolled, clip))

@@ -47,15 +47,23 @@ def test_every_command_is_run_here():
     """A new command in the README needs a place in one of the tests below."""
     known = ["pip install", "python app.py", "python -m pytest", "simulate-robot", "import-bair", "train.evaluate"]
     known += ["train.svg --data data/robot", "train.svg --data data/bair", "train.generate", "train.plot"]
+    known += ["torchrun", "train.prepare shard", "train.benchmark"]
     assert [c for c in COMMANDS if not any(k in c for k in known)] == []
 
 
 def test_train_your_own(simulator, tmp_path):
     places = {"data/robot": tmp_path / "clips", "runs/mine": tmp_path / "run"}
-    for words in (["simulate-robot"], ["train.svg", "data/robot"]):
+    for words in (["simulate-robot"], ["python -m train.svg", "data/robot"]):
         module, rest = arguments(command(*words), places)
         succeeds(module, *rest)
     assert (tmp_path / "run" / "model.safetensors").exists()
+    places |= {"data/shards": tmp_path / "shards", "runs/shared": tmp_path / "shared"}
+    module, rest = arguments(command("train.prepare shard"), places)
+    succeeds(module, *rest)
+    assert (tmp_path / "shards" / "train" / "000000.tar").exists()
+    _, rest = arguments(command("torchrun").replace("torchrun", "python -m torchrun"), places)
+    succeeds("torch.distributed.run", *rest)
+    assert (tmp_path / "shared" / "model.safetensors").exists()
     assert list((tmp_path / "run" / "samples").glob("*.gif"))
 
 
@@ -72,6 +80,11 @@ def test_reproduce_prints_the_table_s_numbers(tmp_path):
     assert f"{result['psnr']:.2f}" in cells
     assert f"{result['psnr_best']:.2f}" in cells
     assert f"{result['ssim']:.3f}" in cells
+
+
+def test_the_benchmark_runs():
+    module, rest = arguments(command("train.benchmark"), {})
+    assert "ratio" in succeeds(module, *rest, "--samples", "2", "--n-future", "2", "--rounds", "1")
 
 
 def test_pictures_and_curves(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from train.yardstick import PublishedSVG, copy_weights
 from vidpred.clip import Clip
-from vidpred.config import SVGConfig
+from vidpred.config import SpeedConfig, SVGConfig
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
 from vidpred.models.batch_norm import update_running_statistics
@@ -24,9 +24,9 @@ SIZES = SVGConfig(
 B, T, N_PAST, BETA = 3, 7, 2, 0.3
 
 
-def make(config, seed=0, n_past=N_PAST):
+def make(config, seed=0, n_past=N_PAST, speed=None):
     torch.manual_seed(seed)
-    model = build_model(config).double()
+    model = build_model(config, speed).double()
     for p in model.parameters():  # away from the start, where biases are 0 and nothing saturates
         p.data.add_(torch.randn_like(p) * 0.1)
     published = PublishedSVG(config).double()
@@ -67,6 +67,89 @@ def test_loss_and_gradients_equal_the_published_loop(learned_prior, feedback, op
     ours = dict(model.named_parameters())
     for name, parameter in published.named_parameters():
         torch.testing.assert_close(ours[pairs[name]].grad, parameter.grad, rtol=0, atol=1e-10, msg=name)
+
+
+@pytest.mark.parametrize("feedback", ["truth", "prediction"])
+@pytest.mark.parametrize("n_past", [2, 4])
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"hoist_skips": False},
+        {"fold_upsampling": False},
+        {"hoist_skips": False, "fold_upsampling": False, "steps_per_call": 1, "channels_last": False},
+        {"steps_per_call": 2},
+        {"checkpoint_activations": True},
+    ],
+)
+def test_no_switch_changes_a_result(switches, n_past, feedback):
+    """Loss, every gradient and the running statistics; with a context of 4, a call holds kept skips and others."""
+    config = replace(SIZES, learned_prior=True)
+    outcomes = []
+    for speed in (SpeedConfig(), SpeedConfig(**switches)):
+        model, published, _, clip, noise = make(config, n_past=n_past, speed=speed)
+        layout = torch.channels_last if speed.channels_last else torch.contiguous_format
+        model.to(memory_format=layout)
+        loss, _ = loss_of(model, clip, noise, feedback)
+        loss.backward()
+        update_running_statistics(model)
+        outcomes.append({"loss": loss.detach(), **{n: p.grad for n, p in model.named_parameters()}})
+        outcomes[-1] |= {name: b for name, b in model.named_buffers() if "running" in name}
+    torch.testing.assert_close(outcomes[1], outcomes[0], rtol=0, atol=1e-10)
+    expected, _, _ = published.loss(
+        clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), n_past, BETA, feedback == "truth"
+    )
+    assert abs(outcomes[1]["loss"] - expected) < 1e-10
+
+
+@pytest.mark.parametrize("way", ["layers", "graphs"])
+def test_the_compiler_changes_no_result(way):
+    """Normalisation fused, or the whole pass compiled (as CUDA graphs where there is a GPU)."""
+    model, published, pairs, clip, noise = make(replace(SIZES, learned_prior=True), speed=SpeedConfig(compile=way))
+    clip = Clip(clip.frames[:, :3], clip.conditions[:, :3], N_PAST)
+    unroll = torch.compile(model, mode="reduce-overhead") if way == "graphs" else model
+    unrolled = unroll(clip, noise[:, :2], "posterior", "truth")
+    loss = total_loss(reduce_terms(loss_terms(unrolled, clip)), BETA)
+    loss.backward()
+    expected, _, _ = published.loss(
+        clip.frames.unbind(1), clip.conditions.unbind(1), noise[:, :2].unbind(1), N_PAST, BETA, True
+    )
+    expected.backward()
+    assert abs(loss - expected) < 1e-10
+    ours = dict(model.named_parameters())
+    for name, parameter in published.named_parameters():
+        torch.testing.assert_close(ours[pairs[name]].grad, parameter.grad, rtol=0, atol=1e-10, msg=name)
+
+
+def test_bf16_stays_near():
+    """Mixed precision keeps 8 bits of a number: the loss within 1 %, the gradient within 15 degrees."""
+    model, _, _, clip, noise = make(replace(SIZES, width=16, learned_prior=True))
+    expected, _ = loss_of(model, clip, noise, "truth")
+    gradient = torch.autograd.grad(expected, list(model.parameters()))
+    model.float()
+    clip = Clip(clip.frames.float(), clip.conditions.float(), N_PAST)
+    with torch.autocast("cpu", torch.bfloat16):
+        unrolled = model(clip, noise.float(), "posterior", "truth")
+    loss = total_loss(reduce_terms(loss_terms(unrolled, clip)), BETA)
+    assert loss.dtype == torch.float32
+    assert abs(loss / expected - 1) < 0.01
+    near = torch.autograd.grad(loss, list(model.parameters()))
+    pair = [torch.cat([g.flatten().double() for g in side]) for side in (near, gradient)]
+    assert torch.nn.functional.cosine_similarity(*pair, dim=0) > 0.966
+
+
+def test_checkpointing_keeps_fewer_activations():
+    kept = []
+    for switch in (False, True):
+        model, _, _, clip, noise = make(SIZES, speed=SpeedConfig(checkpoint_activations=switch, steps_per_call=1))
+        kept.append(0)
+
+        def keep(x):
+            kept[-1] += x.nbytes
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            model.unroll(clip, noise, "posterior", "truth")
+    assert kept[1] < kept[0] / 4
 
 
 @pytest.mark.parametrize("learned_prior", [False, True])

@@ -9,7 +9,7 @@ from vidpred.clip import Clip
 from vidpred.config import SVGConfig
 from vidpred.losses import kl_divergence, loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model, count_parameters
-from vidpred.models.batch_norm import drop_pending_statistics, update_running_statistics
+from vidpred.models.batch_norm import drop_pending_statistics, merge_batch_norm, update_running_statistics
 from vidpred.models.gaussian import Gaussian
 
 SIZES = SVGConfig(width=4, g_dim=16, z_dim=6, rnn_size=24, condition_at="everywhere", learned_prior=True)
@@ -267,6 +267,37 @@ def test_kl_equals_torch_distributions_and_survives_extreme_variances():
     torch.testing.assert_close(kl_divergence(q, p), expected)
     narrow = Gaussian(torch.zeros(1), torch.full((1,), -230.0))  # sigma underflows in float32, its logarithm does not
     assert torch.isfinite(kl_divergence(narrow, Gaussian(torch.zeros(1), torch.zeros(1)))).all()
+
+
+def test_latents_alone_are_those_of_the_unroll():
+    model, clip, noise = make()
+    with torch.no_grad():
+        unrolled = model.unroll(clip, noise, "posterior", "truth")
+        posterior, prior = model.gaussians(clip)
+    for one, other in ((posterior, unrolled.posterior), (prior, unrolled.prior)):
+        torch.testing.assert_close(one.mu, other.mu)
+        torch.testing.assert_close(one.logvar, other.logvar)
+
+
+def test_merged_batch_norm_predicts_the_same_and_cannot_be_trained():
+    model, clip, noise = make()
+    expected = generated(model, clip, noise)
+    merge_batch_norm(model)
+    torch.testing.assert_close(generated(model, clip, noise), expected)
+    with pytest.raises(RuntimeError, match="cannot be trained"):
+        generated(model.train(), clip, noise)
+
+
+def test_pooled_statistics_are_those_of_all_steps_together():
+    """One normalisation over T x B: the outputs of a layer have mean 0 over all steps, not in each."""
+    model, clip, noise = make(replace(SIZES, norm_stats="pooled"), train=True)
+    brightness = torch.linspace(0.2, 1, T).double()[None, :, None, None, None]
+    clip = clip._replace(frames=clip.frames * brightness)
+    norm = model.encoder.blocks[0][0].norm
+    model.train().unroll(clip, noise, "posterior", "truth")
+    assert [len(mean) for mean, _ in norm.pending] == [1]
+    x = model.encoder.blocks[0][0].conv(clip.frames.transpose(0, 1).flatten(0, 1))
+    torch.testing.assert_close(norm.pending[0][0][0], x.mean((0, 2, 3)))
 
 
 def test_statistics_of_a_skipped_step_are_forgotten():

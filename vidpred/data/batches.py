@@ -41,10 +41,10 @@ class Batch(NamedTuple):
     conditions: Tensor
     ids: list[str]
 
-    def to_clip(self, n_past: int, device: torch.device | str = "cpu") -> Clip:
+    def to_clip(self, n_past: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Clip:
         """On the device and across the border: frames (B, T, C, H, W) in [0, 1]."""
         frames, conditions = (x.to(device, non_blocking=True) for x in (self.frames, self.conditions))
-        return Clip(to_float(frames), conditions, n_past)
+        return Clip(to_float(frames).to(dtype), conditions.to(dtype), n_past)
 
     def parts(self, count: int) -> "list[Batch]":
         """The batch in equal parts."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tarfile
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +115,7 @@ class ShardedClips:
                 found += 1
             if found < size:
                 raise ValueError(f"{size} clips expected, {found} found")
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, tarfile.TarError) as error:
             raise BadInput(f"{where}: not a readable shard ({' '.join(str(error).split())[:200]})") from None
 
 

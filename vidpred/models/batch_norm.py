@@ -1,7 +1,8 @@
 """Batch normalisation for frames of many time steps in one call, on one device or on many."""
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import torch
@@ -46,7 +47,7 @@ class StepBatchNorm(nn.Module):
             x = F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, EPS)
             return leaky(x, slope)
         groups = 1 if self.pooled else steps
-        normalise = by_formula if self.fused or processes.count() > 1 else by_kernel
+        normalise = compiled_formula() if self.fused else by_formula if processes.count() > 1 else by_kernel
         y, mean, variance = normalise(x, self.weight, self.bias, groups, slope)
         if _recording.get():
             self.pending.append((mean.detach(), variance.detach()))
@@ -95,6 +96,12 @@ def by_formula(x: Tensor, weight: Tensor, bias: Tensor, groups: int, slope: floa
     scale = torch.rsqrt(variance + EPS) * weight
     y = (precise - mean.view(shape)) * scale.view(shape) + bias.view(1, 1, *shape[2:])
     return F.leaky_relu(y, slope).to(x.dtype).flatten(0, 1), mean, variance
+
+
+@functools.cache
+def compiled_formula() -> Callable:
+    """by_formula as the compiler fuses it: one kernel for moments, one for the rest."""
+    return torch.compile(by_formula)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,44 @@
+"""A training of 20 steps, to be run by one process or by several under torchrun:
+`python -m tests.shared_training RUN DATA STEPS key=value…` stops after STEPS, or goes on where it stopped."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from vidpred import processes
+from vidpred.config import DataConfig
+from vidpred.data.batches import open_split
+from vidpred.presets import preset
+from vidpred.training import train
+
+
+def main(run, data, steps, *settings):
+    """Every step is an epoch, so that metrics.jsonl holds each step's loss."""
+    start = preset("debug")
+    changes = {key: type(getattr(start.train, key) or 0)(value) for key, value in (s.split("=") for s in settings)}
+    config = replace(
+        start,
+        model=replace(start.model, learned_prior=True),
+        data=DataConfig(n_past=2, n_future=3),
+        train=replace(
+            start.train,
+            **{"epochs": 20, "iterations_per_epoch": 1, "tfr": 0.6, "tfr_decay_start": 50, "validation_clips": 3}
+            | {"gif_every": 0, "batch_size": 8}
+            | changes,
+        ),
+    )
+    left = int(steps)
+
+    def stop():
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    processes.join(cpu=True)
+    with processes.first_alone():
+        training, validation = (open_split(Path(data), split) for split in ("train", "validate"))
+    train(Path(run), config, training, validation, cpu=True, show_progress=False, stop=stop)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
