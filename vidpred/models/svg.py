@@ -20,6 +20,8 @@ Feedback = Literal["truth", "prediction"]
 
 CPU_CACHE = 16 * 2**20
 """Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
+CPU_STEPS = 3
+"""Steps that a call takes even if they do not fit: each call reads all the weights, and adds up all their gradients."""
 
 
 class Unroll(NamedTuple):
@@ -254,7 +256,7 @@ class SVG(nn.Module):
         if self.speed.steps_per_call is not None:
             return self.speed.steps_per_call
         largest = x.shape[1] * self.config.width * IMAGE_SIZE**2 * x.element_size()
-        return every if x.device.type != "cpu" else max(1, CPU_CACHE // largest)
+        return every if x.device.type != "cpu" else max(CPU_STEPS, CPU_CACHE // largest)
 
     def _call(self, module: Callable, *args: Any) -> Any:
         """A module's result; with checkpoint_activations what is inside is computed again in the backward pass."""
