@@ -18,7 +18,6 @@ def test_axes_and_range(shape):
     frames = random_frames(*shape)
     x = to_float(frames)
     assert x.dtype == torch.float32
-    assert x.dtype == torch.float32
     assert x.movedim(-3, -1).is_contiguous()  # one layout: another picks other kernels, and so other last bits
     assert x.shape == (*shape[:-3], shape[-1], shape[-3], shape[-2])
     # Height and width differ, so that a swap shows: element by element.

@@ -99,6 +99,13 @@ def test_other_rules_for_the_best(tiny_settings, splits, tmp_path, rule):
     assert same == (expected == len(rows) - 1)
 
 
+def test_float64_trains_scores_and_draws(tiny_settings, splits, tmp_path):
+    """A sample GIF was made from float32 frames, which a float64 model refuses."""
+    settings = replace(tiny_settings, train=replace(tiny_settings.train, precision="float64", gif_every=2))
+    run_training(tmp_path, settings, splits)
+    assert list((tmp_path / runs.SAMPLES).glob("*.gif"))
+
+
 def test_a_batch_of_nan_is_skipped_and_counted(tiny_settings, splits, tmp_path, monkeypatch):
     from vidpred import training
 

@@ -53,7 +53,7 @@ def one_line_errors(prog: str):
     try:
         yield
     except BadInput as error:
-        if os.environ.get("RANK", "0") != "0":  # every process of torchrun fails alike: one of them says why
+        if os.environ.get("LOCAL_RANK", "0") != "0":  # a machine's processes fail alike: one of them says why
             raise SystemExit(2) from None
         print(f"{prog.removeprefix('python -m ')}: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -167,7 +167,6 @@ def shard(
         raise BadInput(f"--clips-per-shard must be at least 1, got {clips_per_shard}")
     require_outside(data, out)
     from vidpred.data.packed import pack_split
-    from vidpred.data.robot_push import SPLITS
     from vidpred.data.shards import write_shards
 
     splits = [split for split in SPLITS if (data / split).is_dir()]

@@ -77,8 +77,9 @@ def predict(
         raise ValueError("predict needs a model in eval mode: in training mode a sample depends on its batch mates")
     n_past, clips, device = clip.n_past, len(ids), clip.frames.device
     warm_up, steps = n_past - 1, n_past - 1 + n_future
-    if clip.conditions is not None and clip.conditions.shape[1] < steps:
-        raise ValueError(f"{steps} rows of conditions needed, {clip.conditions.shape[1]} given")
+    given = None if model.config.condition == "none" else clip.conditions
+    if given is not None and given.shape[1] < steps:
+        raise ValueError(f"{steps} rows of conditions needed, {given.shape[1]} given")
     context, futures = model.look(clip), []
     jobs = [(k, b) for k in range(samples) for b in range(clips)]
     size = internal_batch(device)
@@ -89,7 +90,6 @@ def predict(
         eps = torch.stack(noise + [noise[-1]] * missing).to(device, clip.frames.dtype) * temperature
         rows = torch.tensor([b for _, b in group] + [group[-1][1]] * missing, device=device)
         stepper = Stepper(model, context.rows(rows), eps[:, :warm_up], latent)
-        given = clip.conditions
         frames = [stepper.next(None if given is None else given[rows, t], eps[:, t]) for t in range(warm_up, steps)]
         futures.append(torch.stack(frames, 1)[: len(group)])
     return torch.cat(futures).unflatten(0, (samples, clips))

@@ -220,9 +220,8 @@ def train(
                         checkpoint.save_weights(run / runs.WEIGHTS, model)
                     if t.gif_every and ((epoch + 1) % t.gif_every == 0 or progress.iteration == total):
                         _save_gif(run / runs.SAMPLES / f"epoch_{epoch + 1:04d}.gif", model, validation, config)
-                    runs.write_metrics(
-                        run, rows
-                    )  # before the state: a resume drops a row too many, one too few is lost
+                    # before the state: a resume drops a row too many, one too few is lost
+                    runs.write_metrics(run, rows)
                     _save_state(last, model, optimizer, progress)
                 if tensorboard:
                     accelerator.log({k: v for k, v in rows[-1].items() if v is not None}, step=progress.iteration)
@@ -236,7 +235,7 @@ def train(
 
 
 def resolved_precision(precision: str, device: str) -> str:
-    """ "auto" as what the device computes in natively: "bf16" or "no" (float32)."""
+    """What "auto" means: what the device computes in natively: "bf16" or "no" (float32)."""
     if precision != "auto":
         return precision
     if device == "cuda":
@@ -388,7 +387,8 @@ def _save_gif(path: Path, model: nn.Module, clips: Clips, config: RunConfig) -> 
     """Truth and prediction of the first validation clips, side by side: context framed green, predictions red."""
     n_past = config.data.n_past
     batch = window_batch(clips, list(range(min(GIF_CLIPS, len(clips)))), config.data.length)
-    clip = batch.to_clip(n_past, next(model.parameters()).device)
+    weight = next(model.parameters())
+    clip = batch.to_clip(n_past, weight.device, weight.dtype)
     futures = predict(model, clip, batch.ids, n_future=config.data.n_future)[0]
     if not torch.isfinite(futures).all():
         return  # nothing to see, and the validation scores say so

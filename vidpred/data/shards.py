@@ -48,7 +48,7 @@ class ShardedClips:
         self.folder = folder
         self._firsts = np.cumsum([0, *self._sizes])  # number of each shard's first clip
         self._kept: OrderedDict[int, list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
-        self._order: tuple[tuple[int, int], list[list[int]]] | None = None
+        self._order: tuple[tuple[int, int], list[list[int]], np.ndarray] | None = None  # of a pass: its shards
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,13 +85,13 @@ class ShardedClips:
         if self._order is None or self._order[0] != (seed, number):
             shards = torch.randperm(len(self._sizes), generator=generator("shards", seed, number)).tolist()
             together = [shards[i : i + SHARDS_TOGETHER] for i in range(0, len(shards), SHARDS_TOGETHER)]
-            self._order = (seed, number), together
-        for i, group in enumerate(self._order[1]):
-            clips = np.concatenate([np.arange(self._firsts[s], self._firsts[s + 1]) for s in group])
-            if position < len(clips):
-                return int(clips[torch.randperm(len(clips), generator=generator("mix", seed, number, i))[position]])
-            position -= len(clips)
-        raise IndexError(position)
+            ends = np.cumsum([sum(self._sizes[s] for s in group) for group in together])
+            self._order = (seed, number), together, ends
+        _, together, ends = self._order
+        i = int(np.searchsorted(ends, position, "right"))
+        clips = np.concatenate([np.arange(self._firsts[s], self._firsts[s + 1]) for s in together[i]])
+        mixed = torch.randperm(len(clips), generator=generator("mix", seed, number, i))
+        return int(clips[mixed[position - (ends[i] - len(clips))]])
 
     def _shard(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
         if number not in self._kept:
