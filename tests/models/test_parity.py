@@ -11,6 +11,7 @@ from vidpred.config import SpeedConfig, SVGConfig
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
 from vidpred.models.batch_norm import update_running_statistics
+from vidpred.rollout import Stepper
 
 SIZES = SVGConfig(
     width=3,
@@ -180,6 +181,9 @@ def test_rollout_equals_the_published_generation(learned_prior, n_past):
     else:
         expected = published.generate(clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), n_past, T - 1)
     torch.testing.assert_close(predictions, torch.stack(expected[n_past:], 1), rtol=0, atol=1e-10)
+    stepper = Stepper(model, model.look(given), noise[:, : n_past - 1], "standard")  # what predict and the app use
+    stepped = [stepper.next(clip.conditions[:, t], noise[:, t]) for t in range(n_past - 1, T - 1)]
+    torch.testing.assert_close(torch.stack(stepped, 1), predictions, rtol=0, atol=1e-10)
 
 
 def reference_with_one_frame(published, clip, noise):
