@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vidpred.data.batches import open_split
+from vidpred.data.dance import video_folders, write_pair
 from vidpred.data.robot_push import write_clip
 from vidpred.presets import preset
 from vidpred.training import train
@@ -68,4 +69,45 @@ def tiny_run(tiny_data, tiny_settings, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "tiny"
     splits = (open_split(tiny_data, split) for split in ("train", "validate"))
     assert train(run, tiny_settings, *splits, cpu=True, show_progress=False)
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_dance(tmp_path_factory):
+    """A square that moves over a gradient, its pose a cross at the same place, in the dance layout: 40 frames to train,
+    12 to validate, two sequences of 9 to test."""
+    root = tmp_path_factory.mktemp("dance")
+    y, x = np.mgrid[:32, :64]
+    videos = [("train", 0, 40), ("validate", 0, 12), ("test", 0, 9), ("test", 1, 9)]
+    for video, (split, sequence, length) in enumerate(videos):
+        for t in range(length):
+            across, down = 32 + 18 * np.sin(0.4 * t + video), 16 + 6 * np.cos(0.3 * t + video)
+            near = (abs(x - across) < 6) & (abs(y - down) < 6)
+            frame = np.where(near[..., None], (220, 60, 40), np.stack([60 + x, 90 + 2 * y, 120 + 0 * x], -1))
+            cross = (abs(x - across) < 1.5) | (abs(y - down) < 1.5)
+            pose = np.where(cross[..., None], (255, 255, 255), (0, 0, 0))
+            write_pair(video_folders(root, split, sequence), t, frame.astype(np.uint8), pose.astype(np.uint8))
+    return root
+
+
+@pytest.fixture(scope="session")
+def dance_settings():
+    """A training of seconds with every strategy switched on that goes with the others."""
+    start = preset("pose-debug")
+    switches = {
+        **{"iterations_per_epoch": 2, "batch_size": 2, "kl_anneal_cycles": 1, "optimizer": "adamw", "grad_clip": 1.0},
+        **{"tfr": 0.9, "tfr_decay": "every", "tfr_decay_start": 1, "tfr_decay_step": 0.3, "tfr_floor": 0.3},
+        **{"tfr_coin": "epoch", "tfr_mix": True, "plateau_patience": 2, "plateau_threshold": 100.0},
+        **{"interpolate_every": 1, "fast_train_epoch": 2, "fast_partial": 0.5, "data_fraction": 0.9},
+        **{"lr_milestones": (3,), "best_by": "both", "save_every": 2},
+    }
+    return replace(start, train=replace(start.train, **switches))
+
+
+@pytest.fixture(scope="session")
+def dance_run(tiny_dance, dance_settings, tmp_path_factory):
+    """A run folder of the pose CVAE as training leaves it."""
+    run = tmp_path_factory.mktemp("runs") / "dance"
+    splits = (open_split(tiny_dance, split) for split in ("train", "validate"))
+    assert train(run, dance_settings, *splits, cpu=True, show_progress=False)
     return run

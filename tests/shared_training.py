@@ -8,18 +8,22 @@ from pathlib import Path
 from vidpred import processes
 from vidpred.config import DataConfig
 from vidpred.data.batches import open_split
+from vidpred.data.dance import is_dance
 from vidpred.presets import preset
 from vidpred.training import train
 
 
 def main(run, data, steps, *settings):
-    """Every step is an epoch, so that metrics.jsonl holds each step's loss."""
-    start = preset("debug")
+    """Every step is an epoch, so that metrics.jsonl holds each step's loss. The family is that of the data."""
+    if is_dance(data):
+        start = preset("pose-debug")
+    else:
+        start = preset("debug")
+        model, window = replace(start.model, learned_prior=True), DataConfig(n_past=2, n_future=3)
+        start = replace(start, model=model, data=window)
     changes = {key: type(getattr(start.train, key) or 0)(value) for key, value in (s.split("=") for s in settings)}
     config = replace(
         start,
-        model=replace(start.model, learned_prior=True),
-        data=DataConfig(n_past=2, n_future=3),
         train=replace(
             start.train,
             **{"epochs": 20, "iterations_per_epoch": 1, "tfr": 0.6, "tfr_decay_start": 50, "validation_clips": 3}

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from vidpred.config import DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
+from vidpred.config import DATA_CONFIGS, DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS, preset
 
@@ -15,7 +15,7 @@ def test_every_preset_survives_json(name):
     config = preset(name)
     values = json.loads(json.dumps(config.to_dict()))
     assert model_from_dict(values["model"]) == config.model
-    assert from_dict(DataConfig, values["data"]) == config.data
+    assert from_dict(DATA_CONFIGS[type(config.model)], values["data"]) == config.data
     assert from_dict(TrainConfig, values["train"]) == config.train
 
 
@@ -35,7 +35,7 @@ def test_moments_of_the_conditions_survive_json():
         (TrainConfig, {"epochs": 0}, "epochs"),
         (TrainConfig, {"kl_anneal": "sawtooth"}, "kl_anneal"),
         (TrainConfig, {"tfr": 1.1}, "tfr"),
-        (TrainConfig, {"batch_size": 1}, "batch_size"),
+        (TrainConfig, {"batch_size": 0}, "batch_size"),
         (TrainConfig, {"kl_anneal_ratio": 0.0}, "kl_anneal_ratio"),
         (DataConfig, {"n_past": 0}, "n_past"),
         (SVGConfig, {"condition_mean": [1.0], "condition_scale": [1.0]}, "condition_mean"),

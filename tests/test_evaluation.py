@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -95,3 +96,33 @@ def test_bad_input_is_one_line_and_exit_code_2(tiny_run, tiny_data, tmp_path, ar
     places = {"RUN": tiny_run, "DATA": tiny_data}
     line = fails("train.evaluate", *(places.get(a, a) for a in arguments), "--out", tmp_path / "e.json", "--cpu")
     assert said in line
+
+
+def test_a_dance_is_scored_frame_by_frame_by_its_own_protocol(dance_run, tiny_dance, tmp_path):
+    target = tmp_path / "eval.json"
+    command = ["train.evaluate", dance_run, "--data", tiny_dance, "--split", "val", "--samples", 2, "--out", target]
+    result = json.loads(succeeds(*command, "--json", "--cpu").splitlines()[-1])
+    assert result == json.loads(target.read_text())
+    assert (result["protocol"], result["n_past"], result["n_future"], result["clips"]) == ("joint", 1, 11, 1)
+    assert [len(curve) for curve in result["per_frame"].values()] == [11] * 4
+    assert [len(result["kld_map"]), len(result["kld_map"][0])] == [11, 4]  # steps, channels
+    model, clips = checkpoint.load_model(dance_run), open_split(tiny_dance, "validate")
+    batch = window_batch(clips, [0], 12)
+    clip = batch.to_clip(1)
+    futures = predict(model, clip, batch.ids, n_future=11, samples=2)
+    truth = clip.frames[:, 1:].expand_as(futures).double()
+    psnr = -10 * (futures.double() - truth).square().mean((3, 4, 5)).log10()
+    assert result["psnr"] == pytest.approx(psnr.mean().item(), abs=1e-5)
+    first = clip.frames[:, :1].double()
+    assert result["copy_last_psnr"] == pytest.approx(
+        (-10 * (first - clip.frames[:, 1:].double()).square().mean((2, 3, 4)).log10()).mean().item(), abs=1e-5
+    )
+    posterior, _ = model.gaussians(clip)
+    q = [v.double()[0] for v in posterior]
+    kld = -0.5 * (1 + q[1] - q[0].square() - q[1].exp()).sum((2, 3))
+    assert np.allclose(result["kld_map"], kld.detach().numpy(), rtol=1e-4)
+
+
+def test_the_other_family_s_clips_are_refused(dance_run, tiny_run, tiny_data, tiny_dance):
+    assert "robot clips are for SVG" in fails("train.evaluate", dance_run, "--data", tiny_data)
+    assert "robot clips are for SVG" in fails("train.evaluate", tiny_run, "--data", tiny_dance)

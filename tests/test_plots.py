@@ -133,7 +133,9 @@ def test_awkward_names_are_shown_as_they_are():
 
 def test_psnr_per_frame_starts_after_the_context_and_dashes_the_baseline():
     figure = plots.psnr_per_frame({"svg": [25.0, None, 23.0], "copy-last-frame": [20.0, 19.0, 18.0]}, n_past=2)
-    model, copy = figure.axes[0].get_lines()
+    drawn = figure.axes[0].get_lines()
+    model, copy = [line for line in drawn if not line.get_label().startswith("_")]
+    assert [line.get_ydata() for line in drawn if line not in (model, copy)] == [[19.0, 19.0]]  # the mean of all frames
     assert list(model.get_xdata()) == [2, 3, 4]
     assert values(model) == [25, None, 23]
     assert values(copy) == [20, 19, 18]
@@ -169,3 +171,44 @@ def test_figures_are_drawn_in_threads_without_pyplot():
     assert not np.array_equal(pictures[0], pictures[1])
     assert "matplotlib.pyplot" not in vars(plots)
     assert sys.modules[plots.__name__].Figure.__module__ == "matplotlib.figure"
+
+
+def test_losses_stand_side_by_side_on_one_scale():
+    a, b = rows(), rows(4, shift=1.0)
+    figure = plots.losses_side_by_side({"a": a, "b": b})
+    for name, metrics in (("a", a), ("b", b)):
+        for line, key in zip(lines(figure, name), ("loss", "mse", "val_loss")):
+            assert values(line) == column(metrics, key)
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    assert {axes.get_yscale() for axes in figure.axes} == {"log"}
+    plots.rasterise(plots.losses_side_by_side(dict.fromkeys("abcd", a)))  # two rows of panels
+
+
+def points(axes):
+    """Of a panel's coloured points: places and colours' values."""
+    (scatter,) = axes.collections
+    return scatter.get_offsets()[:, 1].tolist(), scatter.get_array().tolist()
+
+
+def test_each_epoch_shows_whether_it_was_forced():
+    a, b = rows(), rows(4, shift=1.0)
+    figure = plots.loss_by_forcing({"a": a, "b": b})
+    for name, metrics in (("a", a), ("b", b)):
+        (axes,) = [axes for axes in figure.axes if axes.get_title() == name]
+        assert points(axes) == (column(metrics, "loss"), column(metrics, "teacher_forced"))
+    plots.rasterise(figure)
+
+
+def test_the_dashboard_holds_its_four_panels():
+    a = rows()
+    figure = plots.dashboard("a$run", a)
+    for title, keys in {"PSNR": ["train_psnr", "val_psnr"], "Loss": ["loss", "val_loss"], "Learning": ["lr"]}.items():
+        for line, key in zip(lines(figure, title), keys):
+            assert values(line) == column(a, key)
+    beta, tfr, _ = lines(figure, "Schedules")
+    assert values(beta) == pytest.approx([row["beta"] / 0.5 for row in a])  # as a share of its top
+    assert values(tfr) == column(a, "tfr")
+    (axes,) = [axes for axes in figure.axes if axes.get_title() == "Schedules"]
+    assert points(axes) == (column(a, "tfr"), column(a, "teacher_forced"))
+    plots.rasterise(figure)
+    plots.rasterise(plots.dashboard("empty", []))

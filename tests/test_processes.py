@@ -63,6 +63,21 @@ def test_parts_of_a_batch_are_shared_alike(tiny_data, tmp_path):
     assert differences(*pair, ("loss", "mse", "train_psnr"), steps=5) <= 1e-10
 
 
+def test_the_pose_cvae_trains_alike(tiny_dance, tmp_path):
+    """With the strategies that move weights or ratio between epochs: every process must do the same."""
+    settings = (
+        "precision=float64",
+        "beta_max=0.0001",
+        "tfr_mix=1",
+        "plateau_patience=2",
+        "plateau_threshold=99",
+        "interpolate_every=2",
+    )
+    pair = [train_20(tmp_path / str(n), tiny_dance, *settings, processes=n, steps=5) for n in (1, 2)]
+    assert differences(*pair, steps=5) <= 1e-8
+    assert len({row["tfr"] for row in pair[0]}) > 1
+
+
 def test_evaluation_is_shared_and_equal(tiny_run, tiny_data, tmp_path):
     arguments = (tiny_run, "--data", tiny_data, "--samples", 12, "--cpu", "--out")
     succeeds("train.evaluate", *arguments, tmp_path / "one.json")

@@ -127,7 +127,7 @@ def test_too_few_frames_are_refused(model, clip, batch):
 
 def test_the_internal_batch_divides_nothing(model, clip, batch):
     """The number of samples need not fit the batch: a published suite drops the rest."""
-    samples = internal_batch(torch.device("cpu")) // 3 + 2
+    samples = internal_batch(model) // 3 + 2
     assert len(predict(model, clip, batch.ids, n_future=1, samples=samples)) == samples
 
 

@@ -6,7 +6,18 @@ import pytest
 
 from vidpred.config import TrainConfig
 from vidpred.errors import BadInput
-from vidpred.schedules import beta_at, cyclical, equivalent_sigma, kl_anneal_at, lr_at, ramp, tfr_at
+from vidpred.schedules import (
+    beta_at,
+    cyclical,
+    equivalent_sigma,
+    fraction_at,
+    interpolates_after,
+    is_plateau,
+    kl_anneal_at,
+    lr_at,
+    ramp,
+    tfr_at,
+)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +104,12 @@ def test_a_rise_of_less_than_two_positions_is_refused(changes):
         ({"tfr": 0.5, "tfr_decay_start": 2, "tfr_decay_step": 0.1, "tfr_floor": 0.3}, {2: 0.5, 3: 0.4, 4: 0.3, 9: 0.3}),
         ({"tfr": 0.0}, {0: 0.0, 100: 0.0}),
         ({"tfr": 0.2, "tfr_floor": 0.3}, {0: 0.2, 100: 0.2}),
+        ({"epochs": 50, "tfr_decay": "linear", "tfr_decay_start": 10}, {0: 1, 10: 1, 11: 0.975, 30: 0.5, 49: 0.025}),
+        ({"epochs": 4, "tfr_decay": "linear", "tfr_decay_start": 0}, {0: 1.0, 1: 0.75, 3: 0.25}),
+        (
+            {"tfr_decay": "every", "tfr_decay_start": 5, "tfr_decay_step": 0.2, "tfr_floor": 0.3},
+            {0: 1.0, 4: 1.0, 5: 0.8, 9: 0.8, 10: 0.6, 15: 0.4, 20: 0.3, 99: 0.3},
+        ),
     ],
 )
 def test_teacher_forcing_ratio(changes, values):
@@ -100,9 +117,64 @@ def test_teacher_forcing_ratio(changes, values):
     assert {e: tfr_at(c, e) for e in values} == pytest.approx(values)
 
 
+@pytest.mark.parametrize(
+    ("changes", "values"),
+    [
+        # back to 1 in epochs 8 and 12, and down again from the epoch after
+        ({"tfr_decay_start": 2, "tfr_decay_step": 0.1}, {2: 1, 7: 0.5, 8: 1, 9: 0.9, 11: 0.7, 12: 1, 13: 0.9, 22: 0}),
+        ({"tfr": 0.0, "tfr_decay_step": 0.1}, {7: 0.0, 8: 1.0, 9: 0.9}),
+        ({"tfr_decay": "every", "tfr_decay_start": 3, "tfr_decay_step": 0.1}, {7: 0.8, 8: 1, 10: 1, 11: 0.9, 15: 0.9}),
+        ({"tfr_decay": "linear", "tfr_decay_start": 4, "epochs": 20}, {6: 0.875, 8: 1, 9: 11 / 12, 12: 1, 14: 0.75}),
+    ],
+)
+def test_teacher_forcing_ratio_with_restarts(changes, values):
+    c = TrainConfig(**changes)
+    assert {e: tfr_at(c, e, restarts=[8, 12]) for e in values} == pytest.approx(values)
+
+
+FLAT = [0.3, 0.2, 0.105, 0.1, 0.1]  # the last three lie within 0.005
+
+
+@pytest.mark.parametrize(
+    ("losses", "psnrs", "restarts", "expected"),
+    [
+        (FLAT, [1, 2, 9.995, 10, 10], [], True),
+        (FLAT, [1, 2, 9.5, 10, 10], [], False),  # PSNR still moves
+        ([0.3, 0.2, 0.2, 0.1, 0.1], [1, 2, 10, 10, 10], [], False),  # loss still moves
+        (FLAT[:2], [10, 10], [], False),  # too early
+        (FLAT, [1, 2, 10, 10, 10], [2], True),  # epochs 2, 3 and 4 come after the restart
+        (FLAT, [1, 2, 10, 10, 10], [3], False),
+        (FLAT, [1, 2, 10, None, 10], [], False),
+        (FLAT, [1, 2, 10, 10, 10.01], [], False),  # as large as the threshold is no plateau
+    ],
+)
+def test_a_plateau(losses, psnrs, restarts, expected):
+    c = TrainConfig(plateau_patience=3, plateau_threshold=0.0078125)  # a power of two: differences are exact
+    assert is_plateau(c, losses, psnrs, restarts) == expected
+    assert not is_plateau(TrainConfig(plateau_threshold=1.0), losses, psnrs, restarts)
+
+
+def test_fast_start():
+    c = TrainConfig(data_fraction=0.5, fast_train_epoch=3, fast_partial=0.4)
+    assert [fraction_at(c, e) for e in (0, 2, 3, 9)] == pytest.approx([0.2, 0.2, 0.5, 0.5])
+    assert fraction_at(TrainConfig(), 0) == 1.0
+
+
+def test_weights_are_interpolated_after_every_kth_epoch_but_the_first():
+    assert [e for e in range(12) if interpolates_after(TrainConfig(interpolate_every=5), e)] == [5, 10]
+    assert not any(interpolates_after(TrainConfig(), e) for e in range(12))
+
+
 def test_learning_rate():
     assert [lr_at(config(lr=0.1), i) for i in (0, 99)] == [0.1, 0.1]
     assert [lr_at(config(lr=0.1, lr_decay="cosine"), i) for i in (0, 50, 100)] == pytest.approx([0.1, 0.05, 0.0])
+
+
+def test_learning_rate_falls_to_a_tenth_at_each_milestone():
+    c = config(lr=0.1, lr_milestones=(4, 8))  # 10 iterations an epoch
+    assert [lr_at(c, i) for i in (0, 39, 40, 79, 80, 99)] == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+    both = config(lr=0.1, lr_milestones=(5,), lr_decay="cosine")
+    assert [lr_at(both, i) for i in (49, 50)] == pytest.approx([0.1 * (1 + math.cos(0.49 * math.pi)) / 2, 0.005])
 
 
 def test_beta_as_the_sigma_of_a_decoder():

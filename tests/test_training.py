@@ -92,7 +92,7 @@ def test_other_rules_for_the_best(tiny_settings, splits, tmp_path, rule):
     rows = runs.read_metrics(tmp_path)
     expected = min(range(len(rows)), key=lambda i: rows[i]["val_loss"]) if rule == "loss" else len(rows) - 1
     state = json.loads((tmp_path / runs.LAST / "state.json").read_text())
-    assert state["progress"]["best"] == (-rows[expected]["val_loss"] if rule == "loss" else expected)
+    assert state["progress"]["best_loss"] == min(row["val_loss"] for row in rows)
     best = safetensors.torch.load_file(tmp_path / runs.WEIGHTS)
     last = tensors(tmp_path)
     same = all(torch.equal(value, last[f"model.{name}"]) for name, value in best.items())
@@ -160,10 +160,10 @@ def test_killed_at_the_end_of_an_epoch_no_row_is_lost(tiny_run, tiny_settings, s
 
     original = training._save_state
 
-    def killed(last, model, optimizer, progress):
+    def killed(last, model, optimizer, kind, progress):
         if progress.iteration == 6:
             raise SystemExit
-        original(last, model, optimizer, progress)
+        original(last, model, optimizer, kind, progress)
 
     monkeypatch.setattr(training, "_save_state", killed)
     with pytest.raises(SystemExit):

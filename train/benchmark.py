@@ -148,7 +148,7 @@ def rollout(
     copy_weights(model, yardstick)
     yardstick.to(device)
     merge_batch_norm(model)
-    model.to(device, memory_format=torch.channels_last)
+    model.to(device).to(memory_format=model.memory_format)
     with tempfile.TemporaryDirectory() as cache:
         some = window_batch(open_split(CLIPS, "test", Path(cache)), [0], 2)
     clip = Clip(some.to_clip(2, device).frames, torch.zeros(1, n_future + 1, 7, device=device), 2)
@@ -306,8 +306,7 @@ class ProjectStep:
         self.model = build_model(config, self.speed)
         if weights is not None:
             self.model.load_state_dict(weights)
-        layout = torch.channels_last if self.speed.channels_last else torch.contiguous_format
-        self.model.to(device, memory_format=layout)
+        self.model.to(device).to(memory_format=self.model.memory_format)
         self.unroll = self.model
         if self.speed.compile == "graphs":
             self.unroll = torch.compile(self.model, mode="reduce-overhead")

@@ -1,4 +1,4 @@
-"""Figures of runs: `python -m train.plot RUN... --out PNG [--figure curves|psnr|kl]`."""
+"""Figures of runs: `python -m train.plot RUN... --out PNG [--figure NAME]`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,15 +12,17 @@ from vidpred.errors import BadInput
 def plot(
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN...")],
     out: Path,
-    figure: Literal["curves", "psnr", "kl"] = "curves",
+    figure: Literal["curves", "losses", "forcing", "dashboard", "psnr", "kl"] = "curves",
 ) -> None:
     """Draw one or several runs.
 
     Args:
         runs: run folders
         out: PNG to write
-        figure: curves: KL, beta, teacher forcing, PSNR, loss and learning rate over training; psnr: PSNR of each
-            predicted frame, with the last frame copied beside it; kl: KL per step and dimension of z (one run)
+        figure: curves: KL, beta, teacher forcing, PSNR, loss and learning rate over training; losses: a panel per run;
+            forcing: the loss with each epoch's teacher-forcing status as a coloured point; dashboard: the four panels
+            of the dance reports (one run); psnr: PSNR of each predicted frame with its mean, and with the last given
+            frame copied; kl: KL per step and dimension or channel of z (one run)
     """
     if not runs:
         raise BadInput("missing: RUN... (see python -m train.plot --help)")
@@ -30,12 +32,22 @@ def plot(
     from vidpred.runs import list_runs, read_metrics
 
     named = list_runs(list(runs))
-    if figure == "curves":
+    if figure in ("dashboard", "kl") and len(named) > 1:
+        raise BadInput(f"--figure {figure} draws one run")
+    if figure in ("curves", "losses", "forcing", "dashboard"):
         metrics = {name: read_metrics(run) for name, run in named.items()}
         for name, rows in metrics.items():
             if not rows:
                 raise BadInput(f"{named[name]}: no epoch has ended yet")
-        drawn = plots.training_curves(metrics)
+        if figure == "dashboard":
+            drawn = plots.dashboard(*next(iter(metrics.items())))
+        else:
+            draw = {
+                "curves": plots.training_curves,
+                "losses": plots.losses_side_by_side,
+                "forcing": plots.loss_by_forcing,
+            }
+            drawn = draw[figure](metrics)
     else:
         evaluated = {name: _evaluated(run) for name, run in named.items()}
         first = next(iter(evaluated.values()))
@@ -48,10 +60,9 @@ def plot(
             drawn = plots.psnr_per_frame(
                 {**curves, plots.COPY_LAST: first["per_frame"]["copy_last_psnr"]}, first["n_past"]
             )
-        elif len(named) > 1:
-            raise BadInput("--figure kl draws one run")
         else:
-            drawn = plots.kl_heat_map(first["kld_map"])
+            unit = "channel of z" if first["protocol"] == "joint" else "dimension of z"
+            drawn = plots.kl_heat_map(first["kld_map"], unit)
     out.parent.mkdir(parents=True, exist_ok=True)
     render.save_png(out, plots.rasterise(drawn))
     print(f"wrote {out}")

@@ -1,4 +1,4 @@
-"""What goes in and out: simulate robot clips, import BAIR's TFRecords, bundle a run for others."""
+"""What goes in and out: simulate clips, import BAIR's TFRecords, bundle a run for others."""
 
 import concurrent.futures
 import functools
@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +16,17 @@ import tyro
 from tqdm import tqdm
 
 from train.cli import require_outside, run_commands
-from vidpred.data.robot_push import SPLITS, write_clip
+from vidpred.config import DANCE_SIZE
+from vidpred.data.dance import Folders, is_dance, video_folders, write_pair
+from vidpred.data.layout import SPLITS
+from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.files import write_json
-from vidpred.simulate.robot_push import SIMULATOR_VERSION, RobotPush, require_simulator, simulate_clip
+from vidpred.simulate import dance, robot_push
 
 GROUP_SIZE = 256
 N_FRAMES = 30
+FRAMES_AT_ONCE = 50  # of a video: what a process makes before it asks for more
 MANIFEST = "simulation.json"  # at the data set's root: what all of its clips have in common, and how many there are
 
 
@@ -50,26 +55,74 @@ def simulate_robot(
         raise BadInput("numbers of clips, seed and workers cannot be negative")
     if not 16 <= size <= 512:
         raise BadInput(f"size {size}: from 16 to 512 pixels")
-    require_simulator()
-    _write_manifest(out, {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}, counts)
+    robot_push.require_simulator()
+    common = {"simulator": robot_push.SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
+    _write_manifest(out, "clips", common, counts)
     todo = []
     for split, count in counts.items():
         _remove_unfinished(out / split)
         todo += [(split, index) for index in range(count) if not _is_whole(clip_folder(out, split, index))]
-    progress = tqdm(total=sum(counts.values()), initial=sum(counts.values()) - len(todo), unit="clip", desc="simulate")
+    total = sum(counts.values())
+    jobs = [functools.partial(_simulate_one, out, seed, split, index, size) for split, index in todo]
+    _run_jobs(jobs, workers, "clip", total, done=total - len(todo))
+
+
+def simulate_dance(
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    train: int,
+    val: int,
+    test: int,
+    seed: int,
+    test_frames: int = 630,
+    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+) -> None:
+    """Videos of a dancing figure with a pose picture per frame, 32 x 64. Run again to go on after an interruption.
+
+    Args:
+        out: Folder to write: OUT/{train,val,test}/… in the dance layout.
+        train: Frames of the training video. A larger number extends a folder made with the same seed.
+        val: Frames of the validation video.
+        test: Number of test sequences.
+        seed: Frame i of a video depends on the seed, the split, the sequence and i only.
+        test_frames: Frames of each test sequence.
+        workers: Processes, 0 for one per processor.
+    """
+    if min(train, val, test, seed, workers) < 0 or test_frames < 1:
+        raise BadInput("numbers of frames and sequences, seed and workers cannot be negative, nor --test-frames 0")
+    dance.require_simulator()
+    common = {
+        "simulator": dance.SIMULATOR_VERSION,
+        "seed": seed,
+        "size": list(DANCE_SIZE),
+        "test_frames": test_frames,
+        **{package: importlib.metadata.version(package) for package in ("mujoco", "gymnasium")},
+    }
+    _write_manifest(out, "videos", common, {"train": train, "validate": val, "test": test})
+    videos = [("train", 0, train), ("validate", 0, val), *(("test", k, test_frames) for k in range(test))]
+    jobs, done = [], 0
+    for split, sequence, length in videos:
+        left = _missing_frames(video_folders(out, split, sequence), length)
+        done += length - len(left)
+        pieces = [left[i : i + FRAMES_AT_ONCE] for i in range(0, len(left), FRAMES_AT_ONCE)]
+        jobs += [functools.partial(_dance_frames, out, seed, split, sequence, piece) for piece in pieces]
+    _run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
+
+
+def _run_jobs(jobs: list[Callable[[], int]], workers: int, unit: str, total: int, done: int) -> None:
+    """In processes of their own, with a progress bar; a job returns how many units it made."""
+    progress = tqdm(total=total, initial=done, unit=unit, desc="simulate")
     pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers or os.cpu_count() or 1, max(1, len(todo))),
+        min(workers or os.cpu_count() or 1, max(1, len(jobs))),
         mp_context=multiprocessing.get_context("spawn"),  # a forked OpenGL context does not work
         initializer=_start_worker,
     )
     # Ctrl-C reaches the whole process group. The workers inherit that they ignore it; the parent decides.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        jobs = [pool.submit(_simulate_one, out, seed, split, index, size) for split, index in todo]
+        running = [pool.submit(job) for job in jobs]
         signal.signal(signal.SIGINT, interrupt)
-        for job in concurrent.futures.as_completed(jobs):
-            job.result()
-            progress.update()
+        for job in concurrent.futures.as_completed(running):
+            progress.update(job.result())
     finally:  # also on Ctrl-C: clips in work are finished, the rest is left for another time
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave the workers waiting for ever
         pool.shutdown(wait=True, cancel_futures=True)
@@ -83,13 +136,16 @@ def clip_folder(out: Path, split: str, index: int) -> Path:
     return out / split / f"traj_{start}_to_{start + GROUP_SIZE - 1}" / str(index - start + 1)
 
 
-def _write_manifest(out: Path, common: dict, counts: dict[str, int]) -> None:
-    """Notes what the folder holds. Refuses a folder of anything else: a data set is made with one setting."""
+def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int]) -> None:
+    """Notes what the folder holds: what all has in common and, under `counted`, how much there is per split.
+
+    Refuses a folder of anything else: a data set is made with one setting.
+    """
     path = out / MANIFEST
     if path.is_file():
         try:
             found = json.loads(path.read_text())
-            counts = {split: max(counts[split], found["clips"][split]) for split in counts}
+            counts = {split: max(counts[split], found[counted][split]) for split in counts}
         except (ValueError, KeyError, TypeError):
             raise BadInput(f"{path}: not a simulation's record; give another folder") from None
         for name, value in common.items():
@@ -97,7 +153,7 @@ def _write_manifest(out: Path, common: dict, counts: dict[str, int]) -> None:
                 raise BadInput(f"{out} was made with {name} {found.get(name)}, not {value}; give another folder")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise BadInput(f"{out} is not empty and has no {MANIFEST}; give another folder")
-    write_json(path, {**common, "clips": counts})
+    write_json(path, {**common, counted: counts})
 
 
 def _is_whole(clip: Path) -> bool:
@@ -115,20 +171,43 @@ def _start_worker() -> None:
 
 
 @functools.cache
-def _simulator() -> RobotPush:
-    return RobotPush()
+def _robot() -> robot_push.RobotPush:
+    return robot_push.RobotPush()
 
 
-def _simulate_one(out: Path, seed: int, split: str, index: int, size: int) -> None:
-    clip = simulate_clip(_simulator(), seed, split, index, N_FRAMES, size)
+def _simulate_one(out: Path, seed: int, split: str, index: int, size: int) -> int:
+    clip = robot_push.simulate_clip(_robot(), seed, split, index, N_FRAMES, size)
     record = {
-        "simulator": SIMULATOR_VERSION,
+        "simulator": robot_push.SIMULATOR_VERSION,
         "mujoco": importlib.metadata.version("mujoco"),
         "size": size,
         "scene": clip.scene.to_dict(),
     }
     folder = clip_folder(out, split, index)
     write_clip(folder, clip.frames, clip.actions, clip.positions, {"simulation.json": record})
+    return 1
+
+
+@functools.cache
+def _stage() -> dance.DanceStage:
+    return dance.DanceStage()
+
+
+def _dance_frames(out: Path, seed: int, split: str, sequence: int, numbers: list[int]) -> int:
+    folders, choreography = video_folders(out, split, sequence), dance.Dance.draw(seed, split, sequence)
+    for number in numbers:
+        write_pair(folders, number, *_stage().render(choreography, number))
+    return len(numbers)
+
+
+def _missing_frames(folders: Folders, length: int) -> list[int]:
+    """Numbers of the frames that are not there whole; what a killed process had begun is removed."""
+    places = [folders.frames, folders.poses, *([folders.given.parent] if folders.given else [])]
+    for place in places:
+        for unfinished in place.glob(".*.png"):  # pictures are written under hidden names
+            unfinished.unlink()
+    there = [{path.name for path in place.glob("*.png")} for place in places]
+    return [n for n in range(length) if not all(f"{n}.png" in names for names in there[: 3 if n == 0 else 2])]
 
 
 def import_bair_command(
@@ -166,6 +245,8 @@ def shard(
     if clips_per_shard < 1:
         raise BadInput(f"--clips-per-shard must be at least 1, got {clips_per_shard}")
     require_outside(data, out)
+    if is_dance(data):
+        raise BadInput(f"{data}: dance videos; shards are for robot clips, of which there are many")
     from vidpred.data.packed import pack_split
     from vidpred.data.shards import write_shards
 
@@ -215,6 +296,12 @@ def bundle(
 
 if __name__ == "__main__":
     run_commands(
-        {"simulate-robot": simulate_robot, "import-bair": import_bair_command, "shard": shard, "bundle": bundle},
+        {
+            "simulate-robot": simulate_robot,
+            "simulate-dance": simulate_dance,
+            "import-bair": import_bair_command,
+            "shard": shard,
+            "bundle": bundle,
+        },
         prog="python -m train.prepare",
     )

@@ -61,4 +61,5 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> nn.Module:
     """The best model of a run, for prediction alone: batch normalisation is merged into the weights."""
     model = load_trained(run)
     merge_batch_norm(model)
-    return model.to(device, memory_format=torch.channels_last)
+    model.to(device)
+    return model.to(memory_format=model.memory_format)

@@ -10,8 +10,8 @@ class Clip(NamedTuple):
 
     frames: (B, T, C, H, W), floats in [0, 1]. For generation only the n_past given frames need to be there, so that
         nothing can look at the frames that are to be predicted.
-    conditions: (B, T, C) numbers known about each frame (action and gripper position), or None for action-free models.
-        They may reach further than the frames.
+    conditions: what is known about each frame: (B, T, 7) numbers (action and gripper position), (B, T, C, H, W) pose
+        pictures in [0, 1], or None for action-free models. They may reach further than the frames.
     n_past: number of context frames.
     """
 

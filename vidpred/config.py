@@ -5,13 +5,14 @@ import math
 import types
 import typing
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from vidpred.errors import BadInput
 
 Config = TypeVar("Config")
 
 IMAGE_SIZE = 64  # height and width of a robot clip's frames, pixels
+DANCE_SIZE = (32, 64)  # height and width of a dance video's frames and poses, pixels
 CHANNELS = 3
 ACTION_DIM = 4  # gripper displacement command (3) and finger command
 POSITION_DIM = 3  # gripper position
@@ -25,7 +26,7 @@ def _require(ok: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which windows of the clips are read."""
+    """Which windows of the robot clips are read."""
 
     n_past: int = 2
     """context frames that are given"""
@@ -43,11 +44,48 @@ class DataConfig:
         """Frames in a window."""
         return self.n_past + self.n_future
 
+    @property
+    def scored_length(self) -> int:
+        """Frames of a clip that validation and test look at, the context included."""
+        return self.length
+
+
+@dataclass(frozen=True)
+class DanceDataConfig:
+    """Which windows of the dance videos are read. One frame is given, and every pose."""
+
+    clip_length: int = 16
+    """consecutive frames of a training window"""
+    windows: Literal["random", "published"] = "random"
+    """where a training window starts: anywhere in the video, or one after the other as the published loader does"""
+    val_length: int = 630
+    """frames of the validation and test videos that are looked at, from the first on (where there are as many)"""
+
+    def __post_init__(self):
+        for name in ("clip_length", "val_length"):
+            _require(getattr(self, name) >= 2, f"data.{name} must be at least 2, got {getattr(self, name)}")
+
+    @property
+    def n_past(self) -> int:
+        """Context frames."""
+        return 1
+
+    @property
+    def length(self) -> int:
+        """Frames in a training window."""
+        return self.clip_length
+
+    @property
+    def scored_length(self) -> int:
+        """Frames of a video that validation and test look at, the given one included."""
+        return self.val_length
+
 
 @dataclass(frozen=True)
 class SVGConfig:
     """Stochastic video generation (Denton & Fergus 2018) with conditions and teacher forcing, 64 x 64 pixels."""
 
+    frame_size: ClassVar[tuple[int, int]] = (IMAGE_SIZE, IMAGE_SIZE)
     learned_prior: bool = False
     """prior from an LSTM over the past frames instead of N(0, I)"""
     width: int = 64
@@ -75,7 +113,7 @@ class SVGConfig:
     feedback_from: Literal["context", "published"] = "context"
     """free running feeds predictions back after the context, or already from frame 1 on (published quirk)"""
     detach_feedback: bool = False
-    """cut the gradient where a prediction is fed back"""
+    """cut the gradient where a prediction alone is fed back"""
     norm_stats: Literal["per_step", "pooled"] = "per_step"
     """batch statistics in training: of each time step, as published, or of all the steps of a call together"""
     prior_at_test: Literal["learned", "standard"] = "learned"
@@ -97,21 +135,60 @@ class SVGConfig:
 
 
 @dataclass(frozen=True)
+class PoseCVAEConfig:
+    """Pose-conditioned CVAE, 32 x 64 pixels: the next frame from the last one and the next pose picture."""
+
+    frame_size: ClassVar[tuple[int, int]] = DANCE_SIZE
+    frame_dim: int = 128
+    """channels of a frame's code; the layers before it follow"""
+    pose_dim: int = 32
+    """channels of a pose's code"""
+    z_channels: int = 12
+    """maps of the latent z, each as large as a frame"""
+    fusion_dim: int = 192
+    """channels in which both codes and z are joined; the generator's layers follow"""
+    output_activation: Literal["sigmoid", "none"] = "sigmoid"
+    """what the generator ends with (one report has none)"""
+    leaky_relu: Literal["leaky", "published"] = "leaky"
+    """LeakyReLU of pose encoder and Gaussian predictor: slope 0.2, or 1 as published (the identity)"""
+    detach_feedback: bool = False
+    """cut the gradient where a prediction alone is fed back"""
+    norm_stats: Literal["per_step", "pooled"] = "per_step"
+    """batch statistics in training: of each time step, as published, or of all the steps of a call together"""
+
+    def __post_init__(self):
+        for name, least in (("frame_dim", 8), ("pose_dim", 2), ("z_channels", 4), ("fusion_dim", 8)):
+            _require(getattr(self, name) >= least, f"model.{name} must be at least {least}, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """How a model is trained. beta = beta_max * schedule; one teacher-forcing coin flip per batch."""
+    """How a model is trained. beta = beta_max * schedule."""
 
     epochs: int = 160
     """number of epochs"""
     iterations_per_epoch: int = 600
-    """batches per epoch; clips are drawn at random, so an epoch is a length of its own"""
+    """batches per epoch (0: as many as one pass over the training data takes)"""
     batch_size: int = 12
     """clips per batch"""
+    data_fraction: float = 1.0
+    """share of the training data that is used, its first part"""
+    fast_train_epoch: int = 0
+    """fast start: epochs at the beginning that use the share fast_partial of the data"""
+    fast_partial: float = 0.4
+    """share of the training data in those epochs"""
+    init: str | None = None
+    """run folder whose weights training starts from (fine-tuning)"""
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
+    """rule that moves the weights"""
     lr: float = 0.002
-    """learning rate of Adam"""
+    """learning rate"""
     lr_decay: Literal["none", "cosine"] = "none"
     """none: constant; cosine: falls to 0 over the training"""
+    lr_milestones: tuple[int, ...] = ()
+    """epochs from which on the learning rate is a tenth of what it was"""
     adam_beta1: float = 0.9
-    """first momentum of Adam"""
+    """first momentum of Adam and AdamW; momentum of SGD"""
     grad_clip: float | None = None
     """largest norm of the gradient (none: not clipped)"""
     beta_max: float = 1e-4
@@ -134,16 +211,33 @@ class TrainConfig:
     """shape of the rise"""
     kl_anneal_value: float = 1.0
     """schedule without annealing (kl_anneal none)"""
+    kld_reduction: Literal["batch", "length"] = "batch"
+    """what the KL of a batch is divided by: its clips, or the frames of a clip as one report did"""
     tfr: float = 1.0
-    """teacher-forcing ratio at the start: probability that a batch is fed the true frames"""
+    """teacher-forcing ratio at the start: probability that the true frames are fed back (0: free running)"""
+    tfr_decay: Literal["step", "linear", "every"] = "step"
+    """how the ratio falls: by a step an epoch from tfr_decay_start on; from there in a line to 0 at the end; by a step
+    every tfr_decay_start epochs"""
     tfr_decay_start: int = 60
-    """epoch at which the ratio begins to fall"""
+    """epoch at which the ratio begins to fall (every: epochs between two falls)"""
     tfr_decay_step: float = 0.01
-    """fall of the ratio per epoch"""
+    """fall of the ratio"""
     tfr_floor: float = 0.0
     """lowest ratio"""
-    best_by: Literal["psnr", "loss", "last"] = "psnr"
-    """weights that are kept: highest validation PSNR, lowest validation loss, or simply the last"""
+    tfr_coin: Literal["batch", "epoch"] = "batch"
+    """what one flip of the teacher-forcing coin decides"""
+    tfr_mix: bool = False
+    """under teacher forcing, feed back tfr * true frame + (1 - tfr) * prediction"""
+    plateau_patience: int = 0
+    """validations without change after which the ratio returns to 1 and falls again (0: it never does)"""
+    plateau_threshold: float = 0.01
+    """largest difference, in validation loss and in dB of PSNR, that counts as no change"""
+    interpolate_every: int = 0
+    """epochs between cosine interpolations of the weights with those at the start (0: none)"""
+    best_by: Literal["psnr", "loss", "both", "last"] = "psnr"
+    """weights that are kept: highest validation PSNR, lowest validation loss, both at once, or simply the last"""
+    save_every: int = 0
+    """epochs between weights that are kept beside the best ones, in RUN/weights (0: none)"""
     validation_clips: int = 64
     """clips of the validation split that are scored after every epoch, always the same ones"""
     gif_every: int = 10
@@ -158,10 +252,24 @@ class TrainConfig:
     """seed of weights, batches, noise and coin flips"""
 
     def __post_init__(self):
-        for name in ("epochs", "iterations_per_epoch", "batch_size", "validation_clips", "kl_anneal_cycles"):
+        for name in ("epochs", "batch_size", "validation_clips", "kl_anneal_cycles"):
             _require(getattr(self, name) >= 1, f"train.{name} must be at least 1, got {getattr(self, name)}")
-        _require(self.batch_size >= 2, "train.batch_size must be at least 2: batch normalisation needs two clips")
-        for name in ("lr", "beta_max", "tfr_decay_step", "kl_anneal_start", "kl_anneal_stop", "kl_anneal_value"):
+        for name in ("iterations_per_epoch", "fast_train_epoch", "gif_every", "tfr_decay_start", "plateau_patience",
+                     "interpolate_every", "save_every"):  # fmt: skip
+            _require(getattr(self, name) >= 0, f"train.{name} must not be negative, got {getattr(self, name)}")
+        for name in ("data_fraction", "fast_partial"):
+            _require(0 < getattr(self, name) <= 1, f"train.{name} must lie in (0, 1], got {getattr(self, name)}")
+        _require(self.plateau_patience != 1, "train.plateau_patience must be 0 or at least 2: one value is no plateau")
+        _require(
+            self.tfr_decay != "every" or self.tfr_decay_start >= 1,
+            "train.tfr_decay every needs train.tfr_decay_start of at least 1 epoch",
+        )
+        _require(
+            list(self.lr_milestones) == sorted(set(self.lr_milestones)) and min(self.lr_milestones, default=1) >= 1,
+            f"train.lr_milestones must be growing epochs from 1 on, got {self.lr_milestones}",
+        )
+        for name in ("lr", "beta_max", "tfr_decay_step", "plateau_threshold", "kl_anneal_start", "kl_anneal_stop",
+                     "kl_anneal_value"):  # fmt: skip
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, f"train.{name} must not be negative, got {value}")
         _require(self.lr > 0, f"train.lr must be positive, got {self.lr}")
@@ -176,15 +284,9 @@ class TrainConfig:
         _require(
             self.grad_clip is None or self.grad_clip > 0, f"train.grad_clip must be positive, got {self.grad_clip}"
         )
-        _require(self.gif_every >= 0, f"train.gif_every must not be negative, got {self.gif_every}")
-        _require(self.tfr_decay_start >= 0, f"train.tfr_decay_start must not be negative, got {self.tfr_decay_start}")
         _require(
             self.accumulation >= 1 and self.batch_size % self.accumulation == 0,
             f"train.accumulation must divide batch_size {self.batch_size}, got {self.accumulation}",
-        )
-        _require(
-            self.batch_size // self.accumulation >= 2,
-            f"train.accumulation {self.accumulation} leaves parts of one clip: batch normalisation needs two",
         )
         _require(0 <= self.seed < 2**63, f"train.seed must lie in [0, 2^63), got {self.seed}")
 
@@ -204,7 +306,7 @@ class SpeedConfig:
     """time steps that encoder and decoder take in one call where they can (none: all of them on a GPU; on a CPU as many
     as its cache holds)"""
     channels_last: bool = True
-    """a pixel's channels side by side in memory"""
+    """a pixel's channels side by side in memory (the pose CVAE: on a GPU only)"""
     fused_optimizer: bool = True
     """one kernel for all of Adam"""
     keep_memory: bool = True
@@ -224,20 +326,31 @@ class SpeedConfig:
         _require(self.prefetch >= 0, f"speed.prefetch must not be negative, got {self.prefetch}")
 
 
+ModelConfig = SVGConfig | PoseCVAEConfig
+MODEL_KINDS: dict[str, type] = {"svg": SVGConfig, "pose_cvae": PoseCVAEConfig}
+DATA_CONFIGS: dict[type, type] = {SVGConfig: DataConfig, PoseCVAEConfig: DanceDataConfig}
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """All that makes a run: the contents of its config.json."""
 
-    model: SVGConfig
-    data: DataConfig
+    model: ModelConfig
+    data: DataConfig | DanceDataConfig
     train: TrainConfig
+
+    def __post_init__(self):
+        if isinstance(self.model, SVGConfig):  # its codes are vectors: one clip has no variance
+            t = self.train
+            _require(t.batch_size >= 2, "train.batch_size must be at least 2: batch normalisation needs two clips")
+            _require(
+                t.batch_size // t.accumulation >= 2,
+                f"train.accumulation {t.accumulation} leaves parts of one clip: batch normalisation needs two",
+            )
 
     def to_dict(self) -> dict:
         """JSON values."""
         return {"model": to_dict(self.model), "data": to_dict(self.data), "train": to_dict(self.train)}
-
-
-MODEL_KINDS: dict[str, type] = {"svg": SVGConfig}
 
 
 def to_dict(config: Any) -> dict:
@@ -251,7 +364,7 @@ def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
     """A config from JSON values. Unknown keys, wrong types and out-of-range numbers are BadInput naming the key."""
     if not isinstance(values, dict):
         raise BadInput(f"{where}: expected an object, got {type(values).__name__}")
-    hints = typing.get_type_hints(cls)
+    hints = {field.name: hint for field in dataclasses.fields(cls) for hint in [typing.get_type_hints(cls)[field.name]]}
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise BadInput(f"{where}: unknown key {unknown[0]!r}")

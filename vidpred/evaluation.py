@@ -9,10 +9,11 @@ from torch import Tensor
 
 from vidpred import metrics, processes
 from vidpred.clip import Clip
+from vidpred.config import DanceDataConfig, DataConfig
 from vidpred.data.batches import Clips, window_batch
 from vidpred.losses import kl_divergence
+from vidpred.models import Model, PoseCVAE
 from vidpred.models.gaussian import Gaussian
-from vidpred.models.svg import SVG
 from vidpred.rollout import internal_batch, predict
 
 CLIPS_AT_ONCE = 8  # whose latents are looked at
@@ -34,33 +35,46 @@ class Scores(NamedTuple):
 
 
 class Latents(NamedTuple):
-    """Of every clip and step t = 1 … T-1, float64 on the CPU: kld (clips, T-1, z) in nats, the posterior's means and
-    how far they lie from the prior's (clips, T-1, z)."""
+    """Of every clip and step t = 1 … T-1, on the CPU: kld (clips, T-1, dimensions or channels of z) in nats, float64;
+    the posterior's means and how far they lie from the prior's (clips, T-1, *z_shape)."""
 
     kld: Tensor
     mu: Tensor
     mu_difference: Tensor
 
 
-def score(futures: Tensor, clip: Clip, also: tuple[str, ...] = ()) -> Scores:
-    """Score predicted frames (N, B, n_future, C, H, W) against those that follow a clip's context ("finn")."""
+def protocol_of(model: Model) -> str:
+    """The definition of PSNR by which a family's numbers are published."""
+    return "joint" if isinstance(model, PoseCVAE) else "finn"
+
+
+def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[int]) -> int:
+    """Frames after the context that validation and test look at; dance videos may be shorter than was asked for."""
+    length = data.scored_length
+    if isinstance(data, DanceDataConfig):
+        length = max(2, min(length, int(clips.lengths()[chosen].min())))
+    return length - data.n_past
+
+
+def score(futures: Tensor, clip: Clip, protocol: str, also: tuple[str, ...] = ()) -> Scores:
+    """Score predicted frames (N, B, n_future, C, H, W) against those that follow a clip's context."""
     n_past = clip.n_past
     truth = clip.frames[:, n_past : n_past + futures.shape[2]]
     copied = clip.frames[:, n_past - 1 : n_past].expand_as(truth)
     every = truth.expand_as(futures)
     several = len(futures) > 1
     return Scores(
-        metrics.psnr(futures, every).cpu(),
+        metrics.psnr(futures, every, protocol).cpu(),
         metrics.ssim_finn(futures, every).cpu(),
         (futures - every).square().mean((3, 4, 5)).cpu().double(),
-        metrics.psnr(copied, truth).cpu(),
+        metrics.psnr(copied, truth, protocol).cpu(),
         (metrics.sample_diversity(futures) if several else torch.zeros(truth.shape[:2])).cpu().double(),
         {name: metrics.metric(name)(futures, every).cpu() for name in also},
     )
 
 
 def score_futures(
-    model: SVG,
+    model: Model,
     clips: Clips,
     chosen: list[int],
     *,
@@ -70,13 +84,14 @@ def score_futures(
     temperature: float = 1.0,
     seed: int = 0,
     latent: str | None = None,
+    precision: str = "no",
     also: tuple[str, ...] = (),
     progress: Callable[[int], None] = lambda done: None,
 ) -> Scores:
-    """Predict the chosen clips from their first n_past frames and score the n_future frames after them ("finn")."""
+    """Predict the chosen clips from their first n_past frames and score the n_future frames after them."""
     weight = next(model.parameters())
     parts = []
-    for group in processes.own(_groups(chosen, max(1, 2 * internal_batch(weight.device) // samples))):
+    for group in processes.own(_groups(chosen, max(1, 2 * internal_batch(model) // samples))):
         batch = window_batch(clips, group, n_past + n_future)
         clip = batch.to_clip(n_past, weight.device, weight.dtype)
         futures = predict(
@@ -88,8 +103,9 @@ def score_futures(
             temperature=temperature,
             seed=seed,
             latent=latent,
+            precision=precision,
         )
-        parts.append(score(futures, clip, also))
+        parts.append(score(futures, clip, protocol_of(model), also))
         progress(len(group))
     *tensors, further = zip(*processes.gathered(parts))
     return Scores(
@@ -99,19 +115,20 @@ def score_futures(
 
 
 @torch.no_grad()
-def look_at_latents(model: SVG, clips: Clips, chosen: list[int], *, n_past: int, n_future: int) -> Latents:
+def look_at_latents(model: Model, clips: Clips, chosen: list[int], *, n_past: int, n_future: int) -> Latents:
     """What posterior and prior say about the chosen clips when all true frames are shown."""
     weight = next(model.parameters())
     parts = []
     for group in processes.own(_groups(chosen, CLIPS_AT_ONCE)):
         clip = window_batch(clips, group, n_past + n_future).to_clip(n_past, weight.device, weight.dtype)
-        posterior, prior = (Gaussian(*(v.cpu().double() for v in side)) for side in model.gaussians(clip))
-        parts.append(Latents(kl_divergence(posterior, prior), posterior.mu, posterior.mu - prior.mu))
+        posterior, prior = (Gaussian(*(v.cpu() for v in side)) for side in model.gaussians(clip))
+        kld = torch.stack([_per_channel(q, p) for q, p in zip(_clips(posterior), _clips(prior))])
+        parts.append(Latents(kld, posterior.mu, posterior.mu - prior.mu))
     return Latents(*(torch.cat(part) for part in zip(*processes.gathered(parts))))
 
 
 def evaluate(
-    model: SVG,
+    model: Model,
     clips: Clips,
     *,
     n_past: int,
@@ -120,6 +137,7 @@ def evaluate(
     temperature: float,
     seed: int,
     latent: str | None = None,
+    precision: str = "no",
     also: tuple[str, ...] = (),
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
@@ -134,6 +152,7 @@ def evaluate(
         temperature=temperature,
         seed=seed,
         latent=latent,
+        precision=precision,
         also=also,
         progress=progress,
         **frames,
@@ -171,8 +190,20 @@ def evaluate(
         "seed": seed,
         "n_past": n_past,
         "n_future": n_future,
-        "protocol": "finn",
+        "precision": precision,
+        "protocol": protocol_of(model),
     }
+
+
+def _clips(gaussian: Gaussian) -> list[Gaussian]:
+    """The Gaussian of each clip."""
+    return [Gaussian(*pair) for pair in zip(*gaussian)]
+
+
+def _per_channel(posterior: Gaussian, prior: Gaussian) -> Tensor:
+    """KL (T-1, dimensions or channels of z) in float64 of one clip's (T-1, *z_shape), a map summed over its pixels."""
+    kld = kl_divergence(*(Gaussian(*(v.double() for v in side)) for side in (posterior, prior)))
+    return kld.flatten(2).sum(2) if kld.dim() > 2 else kld
 
 
 def _groups(chosen: list[int], size: int) -> list[list[int]]:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from vidpred.clip import Clip
 from vidpred.models.gaussian import Gaussian
-from vidpred.models.svg import Unroll
+from vidpred.models.unroll import Unroll
 
 
 def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
@@ -21,9 +21,16 @@ def loss_terms(unroll: Unroll, clip: Clip) -> dict[str, Tensor]:
     }
 
 
-def reduce_terms(terms: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Summed over steps, averaged over clips: what is logged, and what beta weighs."""
-    return {name: term.sum(1).mean(0) for name, term in terms.items()}
+def reduce_terms(terms: dict[str, Tensor], kld_reduction: str = "batch") -> dict[str, Tensor]:
+    """Summed over steps, averaged over clips: what is logged, and what beta weighs.
+
+    kld_reduction "length": the KL is summed over clips and divided by their frames instead, as one report did.
+    """
+    reduced = {name: term.sum(1).mean(0) for name, term in terms.items()}
+    if kld_reduction == "length":
+        clips, steps = terms["kld"].shape
+        reduced["kld"] = reduced["kld"] * clips / (steps + 1)
+    return reduced
 
 
 def total_loss(reduced: dict[str, Tensor], beta: float) -> Tensor:

@@ -45,7 +45,7 @@ def training_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
         _dress(panel, title, unit)
         for run, (rows, colour) in enumerate(zip(metrics.values(), _colours(len(metrics)))):
             width = 1.4 + 1.4 * (len(metrics) - 1 - run) / len(metrics)  # later runs thinner: equal curves stay visible
-            epochs = [row.get("epoch", i) for i, row in enumerate(rows)]
+            epochs = _epochs(rows)
             for (key, _), (style, marker) in zip(series, _styles(series)):
                 values = _numbers([row.get(key) for row in rows])
                 _draw(panel, epochs, values, width, color=colour, linestyle=style, marker=marker)
@@ -57,12 +57,87 @@ def training_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
             panel.legend(handles=keys, fontsize=8, frameon=False)
     axes[2, 0].set_yscale("log", nonpositive="mask")
     for panel in axes[-1]:
-        panel.set_xlabel("epoch")
-        panel.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        _count_epochs(panel)
     if metrics:
         handles = [Line2D([], [], color=colour, linewidth=2.5) for colour in _colours(len(metrics))]
         columns = min(len(metrics), 4 if max(map(len, metrics)) <= 24 else 2)
         figure.legend(handles, [_plain(name) for name in metrics], loc="outside upper center", ncols=columns)
+    return figure
+
+
+def losses_side_by_side(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Run name -> rows of its metrics.jsonl; a panel per run, three in a row, all on one logarithmic scale.
+
+    Solid: training loss (sum of steps); dashed: its MSE part; dotted: validation (MSE per step).
+    """
+    columns = min(3, max(1, len(metrics)))
+    rows_of_panels = -(-max(1, len(metrics)) // columns)
+    figure = Figure(figsize=(WIDTH, 0.6 + 3.0 * rows_of_panels), dpi=DPI, layout="constrained")
+    axes = figure.subplots(rows_of_panels, columns, sharey=True, sharex=True, squeeze=False)
+    series = (("loss", "training", "-"), ("mse", "training, MSE alone", "--"), ("val_loss", "validation per step", ":"))
+    for panel, (name, rows), colour in zip(axes.flat, metrics.items(), _colours(len(metrics))):
+        _dress(panel, _plain(name), "")
+        panel.set_yscale("log", nonpositive="mask")
+        for key, _, style in series:
+            _draw(panel, _epochs(rows), _numbers([row.get(key) for row in rows]), color=colour, linestyle=style)
+    for panel in axes.flat[len(metrics) :]:
+        panel.set_visible(False)
+    for panel in axes[-1]:
+        _count_epochs(panel)
+    for panel in axes[:, 0]:
+        panel.set_ylabel("loss (log scale)")
+    keys = [Line2D([], [], color=GREY, linestyle=style, label=label) for _, label, style in series]
+    figure.legend(handles=keys, loc="outside upper center", ncols=len(keys), fontsize=9)
+    return figure
+
+
+def loss_by_forcing(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """Run name -> rows of its metrics.jsonl; a panel per run: the loss, on it a point per epoch coloured by the share
+    of its batches that were teacher forced, and the teacher-forcing ratio on an axis of its own."""
+    figure = Figure(figsize=(WIDTH, 0.8 + 3.0 * max(1, len(metrics))), dpi=DPI, layout="constrained")
+    axes = figure.subplots(max(1, len(metrics)), 1, sharex=True, squeeze=False)
+    for panel, (name, rows) in zip(axes.flat, metrics.items()):
+        _dress(panel, _plain(name), "training loss (log scale)")
+        panel.set_yscale("log", nonpositive="mask")
+        _draw_forcing(figure, panel, rows, "loss")
+        ratio = panel.twinx()
+        _draw(ratio, _epochs(rows), _numbers([row.get("tfr") for row in rows]), color=GREY, linestyle="--")
+        ratio.set_ylim(-0.05, 1.05)
+        ratio.set_ylabel("teacher-forcing ratio (dashed)")
+    _count_epochs(axes[-1, 0])
+    return figure
+
+
+def dashboard(name: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """The four panels of the dance reports, of one run's metrics.jsonl: PSNR, and loss, of training and validation;
+    beta, teacher-forcing ratio and each epoch's forcing status; learning rate."""
+    figure = Figure(figsize=(WIDTH, 6.5), dpi=DPI, layout="constrained")
+    figure.suptitle(_plain(name), fontsize=12)
+    axes = figure.subplots(2, 2, sharex=True)
+    panels = (
+        (axes[0, 0], "PSNR", "dB", (("train_psnr", "training"), ("val_psnr", "validation"))),
+        (
+            axes[0, 1],
+            "Loss",
+            "log scale",
+            (("loss", "training: sum of steps"), ("val_loss", "validation: MSE per step")),
+        ),
+        (axes[1, 0], "Schedules", "share of beta_max; ratio", (("beta", "beta"), ("tfr", "teacher-forcing ratio"))),
+        (axes[1, 1], "Learning rate", "learning rate", (("lr", "learning rate"),)),
+    )
+    for panel, title, unit, series in panels:
+        _dress(panel, title, unit)
+        for (key, label), colour in zip(series, PALETTE):
+            values = _numbers([row.get(key) for row in rows])
+            if key == "beta" and np.nanmax(values, initial=0) > 0:
+                label, values = f"beta / {np.nanmax(values):.2g}", values / np.nanmax(values)
+            _draw(panel, _epochs(rows), values, color=colour, label=label)
+        if len(series) > 1:
+            panel.legend(fontsize=8, frameon=False)
+    axes[0, 1].set_yscale("log", nonpositive="mask")
+    _draw_forcing(figure, axes[1, 0], rows, "tfr")
+    for panel in axes[1]:
+        _count_epochs(panel)
     return figure
 
 
@@ -84,6 +159,8 @@ def psnr_per_frame(curves: Mapping[str, Sequence[float | None]], n_past: int) ->
         mean = f"mean {finite.mean():.2f} dB" if len(finite) == len(values) > 0 else "with gaps"
         colour, style = (GREY, "--") if baseline[name] else (next(colours), "-")
         label = f"{_plain(name)} ({mean})"
+        if len(finite) == len(values) > 0:
+            axes.axhline(finite.mean(), color=colour, linewidth=0.8, linestyle=":")
         _draw(axes, range(n_past, n_past + len(values)), values, color=colour, linestyle=style, label=label)
     if n_past > 0:
         axes.axvspan(-0.5, n_past - 0.5, color="#009E3C", alpha=0.12, linewidth=0)
@@ -130,6 +207,25 @@ def _dress(axes: Axes, title: str, unit: str) -> None:
     axes.grid(color="0.88", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _epochs(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [row.get("epoch", i) for i, row in enumerate(rows)]
+
+
+def _count_epochs(axes: Axes) -> None:
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+
+
+def _draw_forcing(figure: Figure, axes: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> None:
+    """A curve with each epoch's point coloured by the share of its batches that were teacher forced."""
+    epochs, values = _epochs(rows), _numbers([row.get(key) for row in rows])
+    _draw(axes, epochs, values, width=1.0, color="0.75")
+    shares = _numbers([row.get("teacher_forced") for row in rows])
+    points = axes.scatter(epochs, values, c=shares, cmap="coolwarm", vmin=0, vmax=1, s=22, zorder=3, edgecolors="0.3",
+                          linewidths=0.4)  # fmt: skip
+    figure.colorbar(points, ax=axes, label="batches forced", ticks=[0, 0.5, 1])
 
 
 def _draw(axes: Axes, x: Sequence[float], y: np.ndarray, width: float = 1.6, **style: Any) -> None:

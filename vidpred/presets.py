@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred.config import DanceDataConfig, DataConfig, PoseCVAEConfig, RunConfig, SVGConfig, TrainConfig
 from vidpred.errors import BadInput
 
 _PUBLISHED_LOOP = SVGConfig(skip_frame="published", feedback_from="published", prior_at_test="standard")
@@ -49,6 +49,81 @@ for _prior in ("fixed", "learned"):
         PRESETS[f"report-robot-{_prior}-{_anneal}-early"] = replace(
             _report, train=replace(_report.train, tfr_decay_start=0)
         )
+
+_DANCE = TrainConfig(batch_size=4, iterations_per_epoch=0, lr=0.001, grad_clip=1.0, beta_max=1e-5, tfr=0.0)
+_SHORT_DANCE = replace(_DANCE, iterations_per_epoch=50, lr_decay="cosine", precision="auto")
+PRESETS |= {
+    # the published network, free running
+    "pose": RunConfig(PoseCVAEConfig(), DanceDataConfig(), replace(_DANCE, epochs=100, lr_decay="cosine")),
+    # 0.13 M parameters; about half an hour on two CPU cores
+    "pose-small": RunConfig(
+        PoseCVAEConfig(frame_dim=32, pose_dim=16, z_channels=8, fusion_dim=48),
+        DanceDataConfig(clip_length=8),
+        replace(_SHORT_DANCE, epochs=30, lr=0.002, gif_every=10),
+    ),
+    # seconds: to see that everything works
+    "pose-debug": RunConfig(
+        PoseCVAEConfig(frame_dim=8, pose_dim=4, z_channels=4, fusion_dim=8),
+        DanceDataConfig(clip_length=5, val_length=12),
+        replace(_SHORT_DANCE, epochs=4, iterations_per_epoch=10, kl_anneal_cycles=2, gif_every=2, precision="no"),
+    ),
+}
+
+# The dance reports' settings: beta annealed to 1 epoch by epoch, one coin an epoch, windows one after the other.
+_REPORT_MODEL = PoseCVAEConfig(leaky_relu="published")
+_REPORT = replace(
+    _DANCE, epochs=100, batch_size=2, beta_max=1.0, kl_anneal_per="epoch", tfr=1.0, tfr_decay_start=0, tfr_coin="epoch"
+)
+_LINEAR = replace(_REPORT, tfr_decay="linear")
+_DANCE_REPORTS = {
+    "linear": (_REPORT_MODEL, 16, _LINEAR),
+    "linear-monotonic": (_REPORT_MODEL, 16, replace(_LINEAR, kl_anneal="monotonic", kl_anneal_ratio=0.25)),
+    "linear-none": (_REPORT_MODEL, 16, replace(_LINEAR, kl_anneal="none")),
+    "interpolation": (
+        replace(_REPORT_MODEL, detach_feedback=True),
+        16,
+        replace(
+            _REPORT,
+            epochs=27,
+            fast_train_epoch=32,
+            kl_anneal_start=0.015,
+            kl_anneal_cycles=5,
+            kl_anneal_ratio=0.6,
+            tfr=0.0,
+            tfr_mix=True,
+            interpolate_every=5,
+        ),
+    ),
+    "plateau": (
+        _REPORT_MODEL,
+        32,
+        replace(
+            _REPORT,
+            batch_size=1,
+            kl_anneal_cycles=10,
+            kl_anneal_ratio=1.0,
+            tfr=0.0,
+            tfr_decay_start=10,
+            tfr_decay_step=0.1,
+            plateau_patience=5,
+            best_by="both",
+        ),
+    ),
+    "floor": (
+        _REPORT_MODEL,
+        16,
+        replace(
+            _REPORT,
+            kl_anneal_cycle_epochs=10,
+            tfr_decay="every",
+            tfr_decay_start=10,
+            tfr_decay_step=0.1,
+            tfr_floor=0.3,
+        ),
+    ),
+}
+for _name, (_model, _length, _train) in _DANCE_REPORTS.items():
+    PRESETS[f"report-dance-{_name}"] = RunConfig(_model, DanceDataConfig(_length, windows="published"), _train)
 
 
 def preset(name: str) -> RunConfig:

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from vidpred.config import DataConfig, RunConfig, TrainConfig, from_dict, model_from_dict
+from vidpred.config import DATA_CONFIGS, RunConfig, TrainConfig, from_dict, model_from_dict
 from vidpred.errors import BadInput
 from vidpred.files import replaced, write_json
 
@@ -15,6 +15,7 @@ WEIGHTS = "model.safetensors"
 EVAL = "eval.json"
 LAST = "last"
 SAMPLES = "samples"
+KEPT = "weights"
 TENSORBOARD = "tensorboard"
 
 
@@ -27,9 +28,10 @@ def read_config(run: Path) -> RunConfig:
     missing = [key for key in ("model", "data", "train") if key not in values]
     if missing:
         raise BadInput(f"{path}: no {missing[0]!r} in it")
+    model = model_from_dict(values["model"], f"{path}: model")
     return RunConfig(
-        model_from_dict(values["model"], f"{path}: model"),
-        from_dict(DataConfig, values["data"], f"{path}: data"),
+        model,
+        from_dict(DATA_CONFIGS[type(model)], values["data"], f"{path}: data"),
         from_dict(TrainConfig, values["train"], f"{path}: train"),
     )
 
@@ -98,7 +100,7 @@ def remove(run: Path) -> None:
     """Delete what training wrote in a run folder, and nothing else."""
     for name in (CONFIG, METRICS, WEIGHTS, EVAL):
         (Path(run) / name).unlink(missing_ok=True)
-    for name in (LAST, SAMPLES, TENSORBOARD):
+    for name in (LAST, SAMPLES, KEPT, TENSORBOARD):
         shutil.rmtree(Path(run) / name, ignore_errors=True)
 
 

@@ -1,6 +1,7 @@
 """beta and teacher forcing: pure functions of the position in training."""
 
 import math
+from collections.abc import Sequence
 
 from vidpred.config import TrainConfig
 from vidpred.errors import BadInput
@@ -63,17 +64,56 @@ def anneal_cycles(config: TrainConfig) -> tuple[int, int]:
     return n, cycles
 
 
-def tfr_at(config: TrainConfig, epoch: int) -> float:
-    """Teacher-forcing ratio in an epoch counted from 0 (step decay)."""
-    fallen = config.tfr_decay_step * max(0, epoch - config.tfr_decay_start)
-    return max(min(config.tfr_floor, config.tfr), config.tfr - fallen)
+def tfr_at(config: TrainConfig, epoch: int, restarts: Sequence[int] = ()) -> float:
+    """Teacher-forcing ratio in an epoch counted from 0.
+
+    restarts: epochs at which a plateau has put the ratio back to 1; it falls again from the epoch after.
+    """
+    restarted = max((r for r in restarts if r <= epoch), default=None)
+    top, start = (config.tfr, config.tfr_decay_start) if restarted is None else (1.0, restarted)
+    if config.tfr_decay == "linear":
+        return top * (1 - max(0, epoch - start) / max(1, config.epochs - start))
+    if config.tfr_decay == "every":
+        falls = (epoch - (restarted or 0)) // config.tfr_decay_start
+    else:
+        falls = max(0, epoch - start)
+    return max(min(config.tfr_floor, top), top - config.tfr_decay_step * falls)
+
+
+def is_plateau(
+    config: TrainConfig, losses: Sequence[float | None], psnrs: Sequence[float | None], restarts: Sequence[int]
+) -> bool:
+    """Whether the last train.plateau_patience validations say that nothing changes any more.
+
+    losses, psnrs: of every epoch so far. True when neither spread reaches train.plateau_threshold; validations before
+    the last restart do not count, nor does one that is not finite.
+    """
+    patience = config.plateau_patience
+    if patience == 0 or len(losses) - max(restarts, default=0) < patience:
+        return False
+    lately = [values[-patience:] for values in (losses, psnrs)]
+    if not all(value is not None and math.isfinite(value) for values in lately for value in values):
+        return False
+    return all(max(values) - min(values) < config.plateau_threshold for values in lately)
+
+
+def fraction_at(config: TrainConfig, epoch: int) -> float:
+    """Share of the training data that an epoch counted from 0 draws from (fast start)."""
+    return config.data_fraction * (config.fast_partial if epoch < config.fast_train_epoch else 1.0)
+
+
+def interpolates_after(config: TrainConfig, epoch: int) -> bool:
+    """Whether the weights are interpolated with those at the start after an epoch counted from 0."""
+    return config.interpolate_every > 0 and epoch > 0 and epoch % config.interpolate_every == 0
 
 
 def lr_at(config: TrainConfig, iteration: int) -> float:
     """Learning rate at an iteration counted from 0 over the whole training."""
+    passed = sum(iteration // config.iterations_per_epoch >= epoch for epoch in config.lr_milestones)
+    lr = config.lr * 0.1**passed
     if config.lr_decay == "none":
-        return config.lr
-    return config.lr * (1 + math.cos(math.pi * iteration / (config.epochs * config.iterations_per_epoch))) / 2
+        return lr
+    return lr * (1 + math.cos(math.pi * iteration / (config.epochs * config.iterations_per_epoch))) / 2
 
 
 def equivalent_sigma(beta: float, pixels: int) -> float:

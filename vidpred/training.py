@@ -23,10 +23,10 @@ from tqdm import tqdm
 
 from vidpred import checkpoint, metrics, processes, render, runs, schedules
 from vidpred.clip import Clip
-from vidpred.config import RunConfig, SpeedConfig
-from vidpred.data.batches import Batch, Clips, read_ahead, training_batch, window_batch
+from vidpred.config import RunConfig, SpeedConfig, SVGConfig, TrainConfig
+from vidpred.data.batches import Batch, Clips, passes, read_ahead, require_size, training_batch, window_batch
 from vidpred.errors import BadInput
-from vidpred.evaluation import look_at_latents, score_futures
+from vidpred.evaluation import frames_ahead, look_at_latents, protocol_of, score_futures
 from vidpred.files import without_infinity, write_json
 from vidpred.frames import to_uint8
 from vidpred.losses import loss_terms, reduce_terms, total_loss
@@ -36,7 +36,15 @@ from vidpred.randomness import draw_steps, generator
 from vidpred.rollout import predict
 
 STATE = "state.json"
+INITIAL = "initial.safetensors"  # weights at the start, where they are interpolated with
 GIF_CLIPS = 4
+GIF_FRAMES = 120  # of a clip, at most
+MOMENTS = {
+    "adam": ("step", "exp_avg", "exp_avg_sq"),
+    "adamw": ("step", "exp_avg", "exp_avg_sq"),
+    "rmsprop": ("step", "square_avg"),
+    "sgd": ("momentum_buffer",),
+}  # what each optimizer keeps of a parameter; all of it starts as zeros
 
 
 @dataclass
@@ -45,7 +53,9 @@ class Progress:
 
     iteration: int = 0
     seconds: float = 0.0
-    best: float | None = None
+    best_psnr: float | None = None
+    best_loss: float | None = None
+    restarts: list[int] = field(default_factory=list)  # epochs at which a plateau put tfr back to 1
     skipped_steps: int = 0
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
 
@@ -70,12 +80,17 @@ def train(
     what one does, up to rounding.
     """
     # --- what cannot work is refused before anything is written or deleted
-    t, speed = config.train, speed or SpeedConfig()
+    speed = speed or SpeedConfig()
+    config = _with_whole_passes(config, training)
+    t = config.train
     schedules.beta_at(t, 0)
-    training_batch(training, config.data, t.batch_size, t.seed, 0)
+    first = training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
     chosen = list(range(min(t.validation_clips, len(validation))))
-    window_batch(validation, chosen, config.data.length)
+    for batch in (first, window_batch(validation, chosen[:1], 1)):
+        require_size(batch, config.model.frame_size)
+    window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
     _require_place(run, fresh)
+    _require_start(config, run)
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
         raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
     cpu = cpu or not torch.cuda.is_available()
@@ -115,11 +130,19 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(t.seed)
         model = build_model(config.model, speed)
-    layout = torch.channels_last if speed.channels_last else torch.contiguous_format
-    model.to(device, dtype, memory_format=layout)
-    optimizer = torch.optim.Adam(model.parameters(), t.lr, (t.adam_beta1, 0.999), fused=speed.fused_optimizer)
+    if t.init is not None:
+        checkpoint.load_weights(Path(t.init) / runs.WEIGHTS, model)
+    model.to(device, dtype)
+    model.to(memory_format=model.memory_format)
+    optimizer = build_optimizer(t, model, speed)
+    initial = None
+    if t.interpolate_every:
+        if tensors is None and writes:
+            checkpoint.save_weights(last / INITIAL, model)
+        accelerator.wait_for_everyone()
+        initial = checkpoint.load_tensors(last / INITIAL)
     if tensors is not None:
-        _load_tensors(tensors, model, optimizer)
+        _load_tensors(tensors, model, optimizer, t.optimizer)
     if progress.iteration >= total:
         return True
     unroll, optimizer = accelerator.prepare(model, optimizer)  # unroll: the model inside autocast, for all processes
@@ -130,7 +153,8 @@ def train(
     began = time.monotonic() - progress.seconds
 
     def read(iteration: int) -> Batch:
-        batch = training_batch(training, config.data, t.batch_size, t.seed, iteration, own)
+        fraction = schedules.fraction_at(t, iteration // t.iterations_per_epoch)
+        batch = training_batch(training, config.data, t.batch_size, t.seed, iteration, own, fraction)
         return batch if cpu else batch.pinned()
 
     # --- iterations
@@ -144,13 +168,15 @@ def train(
             if processes.averaged({"stop": float(stop())}, device)["stop"] > 0:  # one is asked: all save and stop
                 progress.seconds = time.monotonic() - began
                 if writes:
-                    _save_state(last, model, optimizer, progress)
+                    _save_state(last, model, optimizer, t.optimizer, progress)
                 accelerator.wait_for_everyone()
                 return False
             i = progress.iteration
             epoch = i // t.iterations_per_epoch
-            beta, tfr = schedules.beta_at(t, i), schedules.tfr_at(t, epoch)
-            teacher_forced = torch.rand((), generator=generator("coin", t.seed, i)).item() < tfr
+            beta, tfr = schedules.beta_at(t, i), schedules.tfr_at(t, epoch, progress.restarts)
+            coin = ("coin", t.seed, i) if t.tfr_coin == "batch" else ("coin of an epoch", t.seed, epoch)
+            teacher_forced = torch.rand((), generator=generator(*coin)).item() < tfr
+            feedback = "prediction" if not teacher_forced else tfr if t.tfr_mix else "truth"
             for group in optimizer.param_groups:
                 group["lr"] = schedules.lr_at(t, i)
 
@@ -163,11 +189,11 @@ def train(
                 with contextlib.nullcontext() if last_part else accelerator.no_sync(unroll):
                     clip = part.to_clip(config.data.n_past, device, dtype)
                     noise = training_noise(model, clip, t.batch_size, its_rows, t.seed, i)
-                    unrolled = unroll(clip, noise, "posterior", "truth" if teacher_forced else "prediction")
-                    reduced = reduce_terms(loss_terms(unrolled, clip))
+                    unrolled = unroll(clip, noise, "posterior", feedback)
+                    reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction)
                     loss = total_loss(reduced, beta)
                     accelerator.backward(loss / t.accumulation)
-                psnr = _psnr_after_context(unrolled.predictions.detach(), clip)
+                psnr = _psnr_after_context(unrolled.predictions.detach(), clip, protocol_of(model))
                 for name, value in {"loss": loss, **reduced, "train_psnr": psnr}.items():
                     step[name] += value.item() / t.accumulation
             step = processes.averaged(step, device)
@@ -211,18 +237,24 @@ def train(
                 progress.sums = {}
                 progress.seconds = time.monotonic() - began
                 bar_validation = {"val": f"{row['val_psnr']:.2f}dB"}
-                rank = {"psnr": row["val_psnr"], "loss": -row["val_loss"], "last": float(epoch)}[t.best_by]
-                better = progress.best is None or rank > progress.best
-                if better:
-                    progress.best = rank if math.isfinite(rank) else None
+                better = _is_better(t.best_by, progress, row)
                 if writes:
                     if better:
                         checkpoint.save_weights(run / runs.WEIGHTS, model)
+                    if t.save_every and (epoch + 1) % t.save_every == 0:
+                        checkpoint.save_weights(run / runs.KEPT / f"epoch_{epoch + 1:04d}.safetensors", model)
                     if t.gif_every and ((epoch + 1) % t.gif_every == 0 or progress.iteration == total):
                         _save_gif(run / runs.SAMPLES / f"epoch_{epoch + 1:04d}.gif", model, validation, config)
                     # before the state: a resume drops a row too many, one too few is lost
                     runs.write_metrics(run, rows)
-                    _save_state(last, model, optimizer, progress)
+                if schedules.is_plateau(
+                    t, *([r[k] for r in rows] for k in ("val_loss", "val_psnr")), progress.restarts
+                ):
+                    progress.restarts.append(epoch + 1)
+                if schedules.interpolates_after(t, epoch):
+                    interpolate_weights(model, initial)
+                if writes:
+                    _save_state(last, model, optimizer, t.optimizer, progress)
                 if tensorboard:
                     accelerator.log({k: v for k, v in rows[-1].items() if v is not None}, step=progress.iteration)
                 accelerator.wait_for_everyone()
@@ -255,9 +287,36 @@ def _own_rows(batch_size: int, accumulation: int) -> list[list[int]]:
     ]
 
 
+def build_optimizer(t: TrainConfig, model: nn.Module, speed: SpeedConfig) -> torch.optim.Optimizer:
+    """The optimizer that the settings name, over all of a model's parameters."""
+    parameters = model.parameters()
+    if t.optimizer == "adam":
+        return torch.optim.Adam(parameters, t.lr, (t.adam_beta1, 0.999), fused=speed.fused_optimizer)
+    if t.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, t.lr, (t.adam_beta1, 0.999), fused=speed.fused_optimizer)
+    if t.optimizer == "rmsprop":  # has no fused form
+        return torch.optim.RMSprop(parameters, t.lr)
+    return torch.optim.SGD(parameters, t.lr, t.adam_beta1, fused=speed.fused_optimizer)
+
+
+@torch.no_grad()
+def interpolate_weights(model: nn.Module, initial: dict[str, Tensor]) -> None:
+    """Pull every parameter towards what it was at the start, the more the less it still points the same way.
+
+    cos = cosine(w, w_init), alpha = 2 cos / (1 + cos), w <- alpha w + (1 - alpha) w_init; left alone where cos <= 0.
+    """
+    for name, w in model.named_parameters():
+        w_init = initial[name].to(w.device, w.dtype)
+        a, b = w.double().flatten(), w_init.double().flatten()
+        length = a.norm() * b.norm()
+        cos = (a @ b / length).item() if length > 0 else 0.0
+        if cos > 0:
+            w.lerp_(w_init, 1 - 2 * cos / (1 + cos))
+
+
 def validate(model: nn.Module, clips: Clips, chosen: list[int], config: RunConfig) -> dict[str, float | int]:
     """One future of each chosen clip at temperature 1, and what the posterior does. Always the same noise."""
-    frames = {"n_past": config.data.n_past, "n_future": config.data.n_future}
+    frames = {"n_past": config.data.n_past, "n_future": frames_ahead(config.data, clips, chosen)}
     scores = score_futures(model, clips, chosen, **frames)
     latents = look_at_latents(model, clips, chosen, **frames)
     return {
@@ -268,16 +327,28 @@ def validate(model: nn.Module, clips: Clips, chosen: list[int], config: RunConfi
     }
 
 
+def _is_better(best_by: str, progress: Progress, row: dict[str, Any]) -> bool:
+    """Whether these weights are to be kept; notes the best numbers so far."""
+    psnr, loss = row["val_psnr"], row["val_loss"]
+    higher = progress.best_psnr is None or psnr > progress.best_psnr
+    lower = progress.best_loss is None or loss < progress.best_loss
+    if higher:
+        progress.best_psnr = psnr if math.isfinite(psnr) else None
+    if lower:
+        progress.best_loss = loss if math.isfinite(loss) else None
+    return {"psnr": higher, "loss": lower, "both": higher and lower, "last": True}[best_by]
+
+
 def training_noise(model: nn.Module, clip: Clip, batch_size: int, rows: list[int], seed: int, iteration: int) -> Tensor:
     """eps (rows, T-1, *z_shape) of the given rows of an iteration's batch."""
     noise = draw_steps(generator("noise", seed, iteration), clip.frames.shape[1] - 1, (batch_size, *model.z_shape))
     return noise[:, rows].transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
 
 
-def _psnr_after_context(predictions: Tensor, clip: Clip) -> Tensor:
+def _psnr_after_context(predictions: Tensor, clip: Clip, protocol: str) -> Tensor:
     """Mean PSNR of predictions of frames 1 … T-1; context frames do not count."""
     first = clip.n_past - 1
-    return metrics.psnr(predictions[:, first:], clip.frames[:, clip.n_past :]).mean()
+    return metrics.psnr(predictions[:, first:], clip.frames[:, clip.n_past :], protocol).mean()
 
 
 def keep_freed_memory() -> None:
@@ -299,10 +370,24 @@ def _epoch_means(sums: dict[str, float]) -> dict[str, float | None]:
     return {name: sums[name] / sums["steps"] if sums else None for name in names}
 
 
-def _with_condition_moments(config: RunConfig, clips: Clips) -> RunConfig:
-    if config.model.condition == "none":
+def _with_whole_passes(config: RunConfig, clips: Clips) -> RunConfig:
+    """iterations_per_epoch 0 as the number that one pass over the training data takes."""
+    t = config.train
+    if t.iterations_per_epoch:
         return config
-    mean, scale = clips.condition_moments()
+    iterations = passes(clips, config.data, t.batch_size, t.data_fraction)
+    return dataclasses.replace(config, train=dataclasses.replace(t, iterations_per_epoch=iterations))
+
+
+def _with_condition_moments(config: RunConfig, clips: Clips) -> RunConfig:
+    """Normalisation of the conditions, of the training split; fine-tuning keeps what the weights were trained with."""
+    if not isinstance(config.model, SVGConfig) or config.model.condition == "none":
+        return config
+    if config.train.init is None:
+        mean, scale = clips.condition_moments()
+    else:
+        start = runs.read_config(Path(config.train.init)).model
+        mean, scale = start.condition_mean, start.condition_scale
     return dataclasses.replace(
         config, model=dataclasses.replace(config.model, condition_mean=mean, condition_scale=scale)
     )
@@ -317,6 +402,19 @@ def _require_place(run: Path, fresh: bool) -> None:
             raise BadInput(f"{run} is not empty and no run; give another folder")
     elif not fresh and (run / runs.WEIGHTS).exists() and not (run / runs.LAST / STATE).exists():
         raise BadInput(f"{run} is a bundled run: nothing to resume; use another --out, or --fresh to start over")
+
+
+def _require_start(config: RunConfig, run: Path) -> None:
+    """The run that fine-tuning starts from has weights that fit, and is another one."""
+    init = config.train.init
+    if init is None:
+        return
+    if Path(init).resolve() == run.resolve():
+        raise BadInput(f"train.init {init} is the run folder itself; give another --out")
+    start = runs.read_config(Path(init)).model
+    if type(start) is not type(config.model):
+        raise BadInput(f"train.init {init} is a model of another family")
+    checkpoint.load_weights(Path(init) / runs.WEIGHTS, build_model(config.model))
 
 
 def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
@@ -347,17 +445,14 @@ def _read_state(last: Path) -> tuple[Progress, Path | None]:
         raise BadInput(f"{path}: not readable; use --fresh to start over") from None
 
 
-def _save_state(last: Path, model: nn.Module, optimizer: Any, progress: Progress) -> None:
+def _save_state(last: Path, model: nn.Module, optimizer: Any, kind: str, progress: Progress) -> None:
     """Tensors first, then the JSON that names their file: whenever this is cut off, one of the two states is whole."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        # before the first step Adam has no state; zeros are what it starts from
-        moments = optimizer.state.get(parameter) or {
-            **{key: torch.zeros_like(parameter) for key in ("exp_avg", "exp_avg_sq")},
-            "step": torch.zeros(()),
-        }
-        for key, value in moments.items():
-            tensors[f"optimizer.{key}.{name}"] = value
+        kept = optimizer.state.get(parameter) or {}  # empty before the first step
+        for key in MOMENTS[kind]:
+            start = torch.zeros(()) if key == "step" else torch.zeros_like(parameter)
+            tensors[f"optimizer.{key}.{name}"] = kept.get(key, start)
     file = f"step-{progress.iteration:08d}.safetensors"
     checkpoint.save_tensors(last / file, tensors)
     write_json(last / STATE, {"tensors": file, "progress": dataclasses.asdict(progress)})
@@ -366,37 +461,44 @@ def _save_state(last: Path, model: nn.Module, optimizer: Any, progress: Progress
             old.unlink()
 
 
-def _load_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Weights, running statistics and Adam's moments of a saved state; all of them, or BadInput."""
+def _load_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, kind: str) -> None:
+    """Weights, running statistics and the optimizer's moments of a saved state; all of them, or BadInput."""
     tensors, weights = checkpoint.load_tensors(path), model.state_dict()
     expected = {f"model.{name}": value.shape for name, value in weights.items()}
     for name, parameter in model.named_parameters():
-        moments = {"step": torch.Size(), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
-        expected |= {f"optimizer.{key}.{name}": shape for key, shape in moments.items()}
+        for key in MOMENTS[kind]:
+            expected[f"optimizer.{key}.{name}"] = torch.Size() if key == "step" else parameter.shape
     if {name: value.shape for name, value in tensors.items()} != expected:
         raise BadInput(f"{path}: not the state of this model; use --fresh to start over")
     model.load_state_dict({name: tensors[f"model.{name}"] for name in weights})
     for name, parameter in model.named_parameters():
-        for key in ("exp_avg", "exp_avg_sq"):  # in the parameter's memory layout, as Adam itself makes them
-            moment = torch.empty_like(parameter, requires_grad=False).copy_(tensors[f"optimizer.{key}.{name}"])
-            optimizer.state[parameter][key] = moment
-        optimizer.state[parameter]["step"] = tensors[f"optimizer.step.{name}"].to(parameter.device)
+        for key in MOMENTS[kind]:
+            value = tensors[f"optimizer.{key}.{name}"]
+            if key == "step":
+                optimizer.state[parameter][key] = value.to(parameter.device)
+            else:  # in the parameter's memory layout, as the optimizer itself makes them
+                optimizer.state[parameter][key] = torch.empty_like(parameter, requires_grad=False).copy_(value)
 
 
 def _save_gif(path: Path, model: nn.Module, clips: Clips, config: RunConfig) -> None:
-    """Truth and prediction of the first validation clips, side by side: context framed green, predictions red."""
-    n_past = config.data.n_past
-    batch = window_batch(clips, list(range(min(GIF_CLIPS, len(clips)))), config.data.length)
+    """Truth and prediction of the first validation clips, side by side: context framed green, predictions red.
+
+    A pose picture stands at the left of what it belongs to.
+    """
+    n_past, chosen = config.data.n_past, list(range(min(GIF_CLIPS, len(clips))))
+    n_future = min(frames_ahead(config.data, clips, chosen), GIF_FRAMES)
+    batch = window_batch(clips, chosen, n_past + n_future)
     weight = next(model.parameters())
     clip = batch.to_clip(n_past, weight.device, weight.dtype)
-    futures = predict(model, clip, batch.ids, n_future=config.data.n_future)[0]
+    futures = predict(model, clip, batch.ids, n_future=n_future)[0]
     if not torch.isfinite(futures).all():
         return  # nothing to see, and the validation scores say so
-    pairs = []
-    for truth, future in zip(batch.frames.numpy(), to_uint8(futures)):
+    rows = []
+    for truth, known, future in zip(batch.frames.numpy(), batch.conditions.numpy(), to_uint8(futures)):
         imagined = np.concatenate([truth[:n_past], future])
-        pairs.append(
-            render.side_by_side([render.frame_border(truth, len(truth)), render.frame_border(imagined, n_past)])
-        )
+        tiles = [render.frame_border(truth, len(truth)), render.frame_border(imagined, n_past)]
+        if known.shape == truth.shape:
+            tiles.insert(0, render.frame_border(known, len(known)))
+        rows.append(render.side_by_side(tiles))
     path.parent.mkdir(parents=True, exist_ok=True)
-    render.save_gif(path, render.upscale(render.grid(pairs, columns=2, gap=6), 2))
+    render.save_gif(path, render.upscale(render.grid(rows, columns=2, gap=6), 2))

@@ -41,10 +41,10 @@ def test_the_same_clips(shards, tiny_data):
 def test_a_pass_takes_every_clip_once_and_passes_differ(shards):
     clips = open_split(shards, "train")
     source = generator("unused")
-    drawn = [i for iteration in range(6) for i in clips.draw(source, 4, 7, iteration)]
+    drawn = [i for iteration in range(6) for i in clips.draw(source, 4, 7, iteration, 12)]
     assert sorted(drawn[:12]) == sorted(drawn[12:]) == list(range(12))
     assert drawn[:12] != drawn[12:] != list(range(12))
-    assert clips.draw(source, 4, 8, 0) != drawn[:4]
+    assert clips.draw(source, 4, 8, 0, 12) != drawn[:4]
 
 
 def test_a_batch_does_not_depend_on_what_was_read_before(shards):
@@ -118,3 +118,18 @@ def test_bad_options_are_one_line(tiny_data, tmp_path):
     assert "no train, validate or test" in fails("train.prepare", "shard", tmp_path / "no", out)
     assert "inside the data set" in fails("train.prepare", "shard", tiny_data, tiny_data / "shards")
     assert run("train.prepare", "shard", "--help").returncode == 0
+
+
+@pytest.mark.parametrize(("fraction", "clips_used"), [(0.25, 3), (0.5, 6), (0.01, 1)])
+def test_a_fraction_takes_the_first_clips_each_once_a_pass(shards, fraction, clips_used):
+    """Also where it ends in the middle of a file."""
+    clips = open_split(shards, "train")
+    drawn = [i for n in range(2 * clips_used) for i in training_batch(clips, SHORT, 1, 0, n, fraction=fraction).ids]
+    assert sorted(drawn[:clips_used]) == sorted(drawn[clips_used:]) == sorted(clips.ids[:clips_used])
+
+
+def test_context_alone(shards):
+    clips = open_split(shards, "train")
+    frames, conditions = clips.window(5, 3, 6, shown=2)
+    assert len(frames) == 2 and len(conditions) == 6
+    assert np.array_equal(frames, clips.window(5, 3, 6)[0][:2])

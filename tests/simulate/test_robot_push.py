@@ -1,15 +1,12 @@
 """The robot simulator: repeatable, obedient, pushes things, and cannot be driven off the table."""
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from vidpred.errors import BadInput
-from vidpred.simulate import robot_push
 from vidpred.simulate.robot_push import (
     MAX_DISPLACEMENT,
     REACH_HIGH,
@@ -176,42 +173,3 @@ def test_a_damaged_scene_is_bad_input():
     for damage in damages:
         with pytest.raises(BadInput, match="not a simulated scene"):
             Scene.from_dict(json.loads(json.dumps(scene | damage)))
-
-
-def test_importing_needs_no_simulator_package():
-    code = (
-        "import sys, vidpred.simulate.robot_push;"
-        "assert not {'mujoco', 'gymnasium_robotics', 'gymnasium', 'torch'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_torch_can_be_loaded_after_the_renderer(simulator):
-    code = (
-        "from vidpred.simulate.robot_push import RobotPush;"
-        "simulator = RobotPush(); simulator.render(64);"
-        "import torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)])"  # loads triton where it is installed
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_missing_packages_and_renderers_are_named(monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(robot_push.importlib.util, "find_spec", lambda name: None)
-        with pytest.raises(BadInput, match="pip install"):
-            robot_push.require_simulator()
-    tried = []
-
-    def fail(*_, env, **__):
-        tried.append(env["MUJOCO_GL"])
-        return subprocess.CompletedProcess([], 1)
-
-    monkeypatch.setattr(robot_push.subprocess, "run", fail)
-    monkeypatch.setattr(robot_push.sys, "platform", "linux")
-    monkeypatch.setenv("MUJOCO_GL", "egl")
-    robot_push.choose_renderer()  # the user's choice is not questioned
-    assert not tried
-    monkeypatch.delenv("MUJOCO_GL")
-    with pytest.raises(BadInput, match="apt-get install"):
-        robot_push.choose_renderer()
-    assert tried == ["egl", "osmesa"]

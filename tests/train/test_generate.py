@@ -1,5 +1,7 @@
 """Pictures of imagined futures are the very ones that are scored."""
 
+import shutil
+
 import imageio.v3 as imageio
 import numpy as np
 
@@ -37,4 +39,54 @@ def test_bad_input_is_one_line(tiny_run, tiny_data, tmp_path):
     assert "are needed" in fails("train.generate", tiny_run, "--data", tiny_data, *out, "--n-future", 99)
     inside = ["--out", tiny_data / "test" / "futures"]
     assert "inside the data set" in fails("train.generate", tiny_run, "--data", tiny_data, *inside)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dance_gives_pose_truth_and_prediction(dance_run, tiny_dance, tmp_path):
+    succeeds("train.generate", dance_run, "--data", tiny_dance, "--out", tmp_path, "--samples", 1, "--cpu")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"test_{k}{kind}" for k in (0, 1) for kind in ("", ".gif", ".png")
+    }
+    assert len(imageio.imread(tmp_path / "test_0.gif")) == 9
+    strip = imageio.imread(tmp_path / "test_0.png")
+    assert strip.shape == (2 * (3 * 36 + 2 * 4), 2 * (9 * 68 + 8 * 4), 3)  # pose, truth and one sample
+    assert len(list((tmp_path / "test_1" / "sample_0").glob("*.png"))) == 8
+
+
+def test_a_dance_without_truth_is_imagined_all_the_same(dance_run, tiny_dance, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(tiny_dance, data, ignore=shutil.ignore_patterns("test_truth", ".packed"))
+    for name, root in (("with", tiny_dance), ("without", data)):
+        succeeds("train.generate", dance_run, "--data", root, "--out", tmp_path / name, "--samples", 1, "--cpu")
+    for t in (1, 8):
+        pair = [imageio.imread(tmp_path / name / "test_0" / "sample_0" / f"{t}.png") for name in ("with", "without")]
+        assert np.array_equal(*pair)
+    assert imageio.imread(tmp_path / "without" / "test_0.png").shape[0] == 2 * (2 * 36 + 4)  # no row of truth
+    said = fails("train.evaluate", dance_run, "--data", data, "--split", "test", "--samples", 1)
+    assert "true frames" in said
+
+
+def test_a_submission_holds_the_predicted_frames(dance_run, tiny_dance, tmp_path, monkeypatch):
+    """Its rows in the order id, C, H, W; row 0 of a sequence is the given frame."""
+    from train import generate
+
+    monkeypatch.setattr(generate, "OFFICIAL_SEQUENCES", 2)
+    monkeypatch.setattr(generate, "OFFICIAL_FRAMES", 9)
+    generate.generate(dance_run, tiny_dance, tmp_path, samples=1, official=True, cpu=True, seed=4)
+    lines = (tmp_path / "submission.csv").read_text().splitlines()
+    assert lines[0] == "id," + ",".join(map(str, range(6144)))
+    table = np.array([[int(cell) for cell in line.split(",")] for line in lines[1:]])
+    assert table.shape == (18, 6145)
+    assert table[:, 0].tolist() == list(range(18))
+    batch = window_batch(open_split(tiny_dance, "test"), [0, 1], 9)
+    futures = predict(checkpoint.load_model(dance_run), batch.to_clip(1), batch.ids, n_future=8, seed=4)[0]
+    expected = np.concatenate([batch.frames[:, :1].numpy(), to_uint8(futures)], 1)  # 2, 9, H, W, 3
+    assert np.array_equal(table[:, 1:], expected.transpose(0, 1, 4, 2, 3).reshape(18, -1))
+
+
+def test_what_is_no_official_test_set_is_refused(dance_run, tiny_dance, tiny_run, tiny_data, tmp_path):
+    out = ["--out", tmp_path / "out", "--official"]
+    assert "5 sequences of 630 poses, found 2 of 9" in fails("train.generate", dance_run, "--data", tiny_dance, *out)
+    assert "these are robot clips" in fails("train.generate", tiny_run, "--data", tiny_data, *out)
+    assert "robot clips are for SVG" in fails("train.generate", dance_run, "--data", tiny_data, *out)
     assert not (tmp_path / "out").exists()

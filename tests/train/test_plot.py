@@ -10,7 +10,7 @@ from PIL import Image
 from tests.commands import ROOT, fails, succeeds
 
 
-@pytest.mark.parametrize("figure", ["curves", "psnr", "kl"])
+@pytest.mark.parametrize("figure", ["curves", "losses", "forcing", "dashboard", "psnr", "kl"])
 def test_draws_a_bundled_run(figure, tmp_path):
     succeeds("train.plot", "assets/runs/push-learned-cyclical", "--out", tmp_path / "new" / "f.png", "--figure", figure)
     picture = np.asarray(Image.open(tmp_path / "new" / "f.png"))
@@ -30,4 +30,5 @@ def test_bad_input_is_one_line(tmp_path, tiny_run):
     (other / "eval.json").write_text(json.dumps(evaluated | {"clips": 3}))
     both = ["assets/runs/push-fixed-cyclical", other]
     assert "evaluate them alike" in fails("train.plot", *both, *out, "--figure", "psnr")
-    assert "one run" in fails("train.plot", "assets/runs", *out, "--figure", "kl")
+    for figure in ("kl", "dashboard"):
+        assert "one run" in fails("train.plot", "assets/runs", *out, "--figure", figure)

@@ -1,4 +1,5 @@
-"""`train.prepare simulate-robot` as a whole: repeatable, resumable, in the robot-push layout; and its refusals."""
+"""`train.prepare simulate-robot` and `simulate-dance` as a whole: repeatable, resumable, in their layouts; and their
+refusals."""
 
 import json
 import os
@@ -9,11 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from train.prepare import MANIFEST, clip_folder, simulate_robot
+from train.prepare import FRAMES_AT_ONCE, MANIFEST, clip_folder, simulate_dance, simulate_robot
+from vidpred.data.dance import list_videos
 from vidpred.data.robot_push import read_clip
 from vidpred.errors import BadInput
+from vidpred.simulate.dance import Dance, DanceStage
 from vidpred.simulate.robot_push import Scene
 
 FILES = {f"{t}.png" for t in range(30)} | {"actions.csv", "endeffector_positions.csv", "simulation.json"}
@@ -105,3 +110,87 @@ def test_ctrl_c_leaves_whole_clips(simulator, tmp_path):
     clips = list(out.glob("train/*/*")) + list(out.glob("train/*/.*"))
     assert 2 <= len(clips) < 500
     assert all({path.name for path in clip.iterdir()} == FILES for clip in clips)
+
+
+DANCE = {"train": FRAMES_AT_ONCE + 4, "val": 6, "test": 2, "test_frames": 5, "seed": 7}
+
+
+@pytest.fixture(scope="module")
+def danced(simulator, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("danced") / "dance"
+    simulate_dance(out, **DANCE, workers=2)
+    return out
+
+
+def test_dance_layout(danced):
+    """The pictures are those of the simulator, each at its own number."""
+    videos = {video.id: video for split in ("train", "validate", "test") for video in list_videos(danced, split)}
+    assert {name: len(video.frames) for name, video in videos.items()} == {
+        "train": DANCE["train"], "validate": 6, "test/0": 5, "test/1": 5}  # fmt: skip
+    assert len(list(danced.rglob("*.png"))) == 2 * (DANCE["train"] + 6 + 2 * 5) + 2
+    with DanceStage() as stage:
+        for name, t in (("train", 0), ("train", DANCE["train"] - 1), ("validate", 5), ("test/1", 3)):
+            split, _, sequence = name.partition("/")
+            frame, pose = stage.render(Dance.draw(7, split, int(sequence or 0)), t)
+            np.testing.assert_array_equal(np.asarray(Image.open(videos[name].frames[t])), frame)
+            np.testing.assert_array_equal(np.asarray(Image.open(videos[name].poses[t])), pose)
+    for k in (0, 1):
+        given = danced / f"test/test_img/{k}/0.png"
+        assert given.read_bytes() == (danced / f"test/test_truth/{k}/0.png").read_bytes()
+    record = json.loads((danced / MANIFEST).read_text())
+    assert record["seed"] == 7 and record["videos"] == {"train": DANCE["train"], "validate": 6, "test": 2}
+    assert {"mujoco", "gymnasium"} <= set(record)
+
+
+def test_dance_resumption_and_extension_give_the_bytes_of_one_go(danced, tmp_path):
+    out = tmp_path / "dance"
+    simulate_dance(out, **DANCE | {"train": 10, "test": 1}, workers=1)
+    for lost in ("train/train_img/3.png", "train/train_label/9.png", "test/test_img/0/0.png", "test/test_truth/0/4.png",
+                 "val/val_label/0.png"):  # fmt: skip
+        (out / lost).unlink()
+    begun = [out / "train/train_img/.12.begun.png", out / "val/val_label/.0.begun.png"]
+    for file in begun:
+        file.touch()
+    kept = (out / "train/train_img/2.png").stat().st_mtime_ns
+    simulate_dance(out, **DANCE | {"val": 0}, workers=1)  # what is not asked for stays as it is
+    assert not (out / "val/val_label/0.png").exists()
+    simulate_dance(out, **DANCE, workers=1)
+    assert contents(out) == contents(danced)
+    assert (out / "train/train_img/2.png").stat().st_mtime_ns == kept
+
+
+def test_interrupted_dance_goes_on_to_the_same_bytes(danced, tmp_path):
+    out = tmp_path / "dance"
+    words = ("--train", 100_000, "--val", 6, "--test", 2, "--test-frames", 5, "--seed", 7, "--workers", 2)
+    command = run("simulate-dance", out, *words)
+    for _ in range(900):
+        if len(list(out.glob("train/train_img/[0-9]*"))) >= 2:
+            break
+        time.sleep(0.1)
+    os.killpg(command.pid, signal.SIGKILL)
+    command.communicate(timeout=30)
+    made = {path.name for path in out.glob("train/train_img/[0-9]*")}
+    assert 2 <= len(made) < 100_000
+    simulate_dance(out, **DANCE, workers=2)
+    for name, content in contents(danced).items():
+        assert name == MANIFEST or (out / name).read_bytes() == content, name
+    assert not list(out.rglob(".*.png"))
+
+
+def test_a_dance_folder_of_anything_else_is_refused(danced, made, tmp_path):
+    before = contents(danced)
+    for changed, message in (
+        ({"seed": 8}, "made with seed 7, not 8"),
+        ({"test_frames": 6}, "made with test_frames 5, not 6"),
+    ):
+        with pytest.raises(BadInput, match=message):
+            simulate_dance(danced, **DANCE | changed)
+    with pytest.raises(BadInput, match="not a simulation's record"):
+        simulate_dance(made, **DANCE)
+    with pytest.raises(BadInput, match="not a simulation's record"):
+        simulate_robot(danced, train=1, validate=0, test=0, seed=7)
+    assert contents(danced) == before
+    for changed in ({"train": -1}, {"seed": -1}, {"test_frames": 0}, {"workers": -1}):
+        with pytest.raises(BadInput, match="cannot be negative"):
+            simulate_dance(tmp_path / "out", **DANCE | changed)
+    assert not (tmp_path / "out").exists()

@@ -1,5 +1,6 @@
 """The way in: batches of windows, uint8 until they are on the device."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,19 +12,21 @@ import torch
 from torch import Tensor
 
 from vidpred.clip import Clip
-from vidpred.config import DataConfig
+from vidpred.config import DanceDataConfig, DataConfig
+from vidpred.data.layout import split_name
 from vidpred.data.packed import PackedClips, pack_split
-from vidpred.data.robot_push import split_name
 from vidpred.data.shards import INDEX, ShardedClips
 from vidpred.errors import BadInput
 from vidpred.frames import to_float
 from vidpred.randomness import generator
 
 Clips = PackedClips | ShardedClips
+WindowConfig = DataConfig | DanceDataConfig
 
 
 def open_split(root: Path, split: str, cache: Path | None = None, progress: bool = False) -> Clips:
-    """The clips of ROOT/split: tar shards where there are some, else folders of pictures, packed on the first call.
+    """The clips of ROOT/split: tar shards where there are some, else folders of pictures (robot clips or dance videos),
+    packed on the first call.
 
     cache: folder for the packed files; by default `.packed` beside the splits, or, where nothing can be written there,
     one in the system's temporary folder.
@@ -35,15 +38,18 @@ def open_split(root: Path, split: str, cache: Path | None = None, progress: bool
 
 
 class Batch(NamedTuple):
-    """frames: (B, T, H, W, 3) uint8; conditions: (B, T, 7) float32; ids: of the clips."""
+    """frames: (B, T, H, W, 3) uint8, fewer T than conditions where only the context was asked for; conditions:
+    (B, T, 7) float32, or pose pictures (B, T, H, W, 3) uint8; ids: of the clips."""
 
     frames: Tensor
     conditions: Tensor
     ids: list[str]
 
     def to_clip(self, n_past: int, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> Clip:
-        """On the device and across the border: frames (B, T, C, H, W) in [0, 1]."""
+        """On the device and across the border: frames, and poses, (B, T, C, H, W) in [0, 1]."""
         frames, conditions = (x.to(device, non_blocking=True) for x in (self.frames, self.conditions))
+        if conditions.dtype == torch.uint8:
+            conditions = to_float(conditions)
         return Clip(to_float(frames).to(dtype), conditions.to(dtype), n_past)
 
     def parts(self, count: int) -> "list[Batch]":
@@ -59,27 +65,56 @@ class Batch(NamedTuple):
 
 def training_batch(
     clips: Clips,
-    config: DataConfig,
+    config: WindowConfig,
     batch_size: int,
     seed: int,
     iteration: int,
     rows: list[int] | None = None,
+    fraction: float = 1.0,
 ) -> Batch:
-    """The batch of an iteration, or only the given rows of it.
+    """The batch of an iteration, or only the given rows of it, from the first `fraction` (0, 1] of the data.
 
     A pure function of (seed, iteration), so that a resumed training sees the batches it would have seen.
     """
-    longest = clips.lengths()
-    if longest.min() < config.length:
-        short = int(longest.argmin())
-        raise BadInput(f"clip {clips.ids[short]} has {longest[short]} frames, {config.length} are needed for training")
-    source = generator("batch", seed, iteration)
-    chosen = clips.draw(source, batch_size, seed, iteration)
-    starts = [0] * batch_size
-    if config.windows == "random":
-        starts = [int(torch.randint(int(longest[i]) - config.length + 1, (), generator=source)) for i in chosen]
+    lengths, length = _part(clips, config.length, fraction), config.length
+    if config.windows == "published" and clips.has_poses:
+        # Consecutive windows that do not overlap, in their order, as the published loader takes them.
+        ends = np.cumsum(lengths // length)
+        windows = [(iteration * batch_size + row) % int(ends[-1]) for row in range(batch_size)]
+        chosen = [int(np.searchsorted(ends, window, "right")) for window in windows]
+        starts = [(window - int(ends[i - 1] if i else 0)) * length for i, window in zip(chosen, windows)]
+    else:
+        source = generator("batch", seed, iteration)
+        chosen = clips.draw(source, batch_size, seed, iteration, len(lengths))
+        starts = [0] * batch_size
+        if config.windows == "random":
+            starts = [int(torch.randint(int(lengths[i]) - length + 1, (), generator=source)) for i in chosen]
     rows = range(batch_size) if rows is None else rows
-    return _stack(clips, [chosen[row] for row in rows], [starts[row] for row in rows], config.length)
+    return _stack(clips, [chosen[row] for row in rows], [starts[row] for row in rows], length)
+
+
+def passes(clips: Clips, config: WindowConfig, batch_size: int, fraction: float = 1.0) -> int:
+    """Iterations that one pass over the first `fraction` of the data takes, at least 1.
+
+    A pass takes a window of every robot clip, and all of a dance video's windows that do not overlap and fill batches.
+    """
+    lengths = _part(clips, config.length, fraction)
+    if clips.has_poses:
+        return max(1, int((lengths // config.length).sum()) // batch_size)
+    return -(-len(lengths) // batch_size)
+
+
+def _part(clips: Clips, length: int, fraction: float) -> np.ndarray:
+    """Frames of the clips that are drawn from: the first ones of several, the first frames of one."""
+    if not 0 < fraction <= 1:
+        raise BadInput(f"the fraction of the data must lie above 0 and not above 1, got {fraction}")
+    given = clips.frames_given()
+    if given.min() < length:
+        short = int(given.argmin())
+        raise BadInput(f"clip {clips.ids[short]} has {given[short]} frames, {length} are needed for training")
+    if len(given) == 1:
+        return np.maximum(length, np.floor(fraction * given).astype(np.int64))
+    return given[: max(1, math.ceil(fraction * len(given)))]
 
 
 def read_ahead(read: Callable[[int], Batch], first: int, end: int, ahead: int) -> Iterator[Batch]:
@@ -96,13 +131,27 @@ def read_ahead(read: Callable[[int], Batch], first: int, end: int, ahead: int) -
                 later.cancel()
 
 
-def window_batch(clips: Clips, chosen: list[int], length: int) -> Batch:
-    """The first `length` frames of the given clips, as validation and test take them."""
-    return _stack(clips, chosen, [0] * len(chosen), length)
+def window_batch(clips: Clips, chosen: list[int], length: int, shown: int | None = None) -> Batch:
+    """The first `length` frames and conditions of the given clips, as validation and test take them.
+
+    shown: how many of the frames are read, where the context is enough; all by default.
+    """
+    return _stack(clips, chosen, [0] * len(chosen), length, shown)
 
 
-def _stack(clips: Clips, chosen: list[int], starts: list[int], length: int) -> Batch:
-    windows = [clips.window(i, start, length) for i, start in zip(chosen, starts)]
+def require_size(batch: Batch, size: tuple[int, int]) -> None:
+    """BadInput unless the frames have the height and width that a model takes."""
+    found = tuple(batch.frames.shape[2:4])
+    if found != tuple(size):
+        (height, width), (own_height, own_width) = found, size
+        raise BadInput(
+            f"{batch.ids[0]}: frames of {width} x {height} pixels, this model takes {own_width} x {own_height}: "
+            "robot clips are for SVG, dance videos for the pose CVAE"
+        )
+
+
+def _stack(clips: Clips, chosen: list[int], starts: list[int], length: int, shown: int | None = None) -> Batch:
+    windows = [clips.window(i, start, length, shown) for i, start in zip(chosen, starts)]
     batch = Batch(
         torch.from_numpy(np.stack([frames for frames, _ in windows])),
         torch.from_numpy(np.stack([conditions for _, conditions in windows])),

@@ -1,14 +1,16 @@
 """Clips packed once into memory-mapped arrays, so that nothing is ever decoded twice."""
 
 import contextlib
+import functools
 import hashlib
 import json
 import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,13 +18,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from vidpred.config import CONDITION_DIM, IMAGE_SIZE
-from vidpred.data import robot_push
+from vidpred.config import CHANNELS, CONDITION_DIM, DANCE_SIZE, IMAGE_SIZE
+from vidpred.data import dance, robot_push
+from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
 
 CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
 VERSION = 1  # of the packed files
-CLIPS_AT_ONCE = 256
+PIECES_AT_ONCE = 256  # clips, or parts of a video
+POSES_AT_ONCE = 30  # of a video: about as much as a robot clip holds
 
 
 class Moments(NamedTuple):
@@ -41,14 +45,17 @@ def moments(mean: np.ndarray, variance: np.ndarray) -> Moments:
 class PackedClips:
     """All clips of a split, one after the other, in memory-mapped arrays: memory does not grow with their number.
 
-    frames: (all frames, H, W, 3) uint8; conditions: (all frames, 7) float32; ids: `split/group/clip`, the name by which
-    a clip's noise is drawn; clip i takes rows offsets[i] … offsets[i + 1].
+    frames: (all frames, H, W, 3) uint8; conditions: (all frames, 7) float32 of robot clips, pose pictures
+    (all poses, H, W, 3) uint8 of dance videos; ids: the names by which a clip's noise is drawn, `split/group/clip`, or
+    `split` and `split/sequence`. Clip i's conditions are rows offsets[i] … offsets[i + 1]. Where the true frames of a
+    test sequence are unknown, it has fewer frames than conditions: rows frame_offsets[i] … frame_offsets[i + 1].
     """
 
     def __init__(self, folder: Path):
         index = json.loads((folder / "index.json").read_text())
         self.ids: list[str] = index["ids"]
         self.offsets = np.asarray(index["offsets"], np.int64)
+        self.frame_offsets = np.asarray(index.get("frame_offsets", index["offsets"]), np.int64)
         # plain arrays over the mapped files: a window of a memmap costs five times as much
         self.frames = np.load(folder / "frames.npy", mmap_mode="r").view(np.ndarray)
         self.conditions = np.load(folder / "conditions.npy", mmap_mode="r").view(np.ndarray)
@@ -56,28 +63,40 @@ class PackedClips:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def has_poses(self) -> bool:
+        """Whether these are dance videos: their conditions are pictures."""
+        return self.conditions.ndim == 4
+
     def lengths(self) -> np.ndarray:
-        """Frames of every clip."""
+        """How far every clip reaches: its conditions, and its frames where they are known."""
         return np.diff(self.offsets)
 
-    def window(self, clip: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """`length` frames of a clip from `start` on: views of frames (length, H, W, 3) and conditions (length, 7)."""
-        first = self.offsets[clip] + start
-        if start < 0 or first + length > self.offsets[clip + 1]:
-            raise BadInput(
-                f"clip {self.ids[clip]} has {self.lengths()[clip]} frames, {start + length} are needed: "
-                "take fewer past or future frames"
-            )
-        return self.frames[first : first + length], self.conditions[first : first + length]
+    def frames_given(self) -> np.ndarray:
+        """Frames of every clip that are there; fewer than `lengths` where true frames are missing."""
+        return np.diff(self.frame_offsets)
 
-    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int) -> list[int]:
-        """The clips of a training batch: any, without replacement where there are enough."""
-        if len(self) >= batch_size:
-            return torch.randperm(len(self), generator=source)[:batch_size].tolist()
-        return torch.randint(len(self), (batch_size,), generator=source).tolist()
+    def window(self, clip: int, start: int, length: int, shown: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """From `start` on: views of the first `shown` frames (all by default) and of `length` conditions of a clip."""
+        shown = length if shown is None else shown
+        if start < 0 or start + length > self.lengths()[clip]:
+            raise too_short(self.ids[clip], int(self.lengths()[clip]), start + length)
+        if start + shown > self.frames_given()[clip]:
+            raise BadInput(
+                f"clip {self.ids[clip]} has {self.frames_given()[clip]} of the {start + shown} frames that are needed: "
+                "the true frames (test_truth) are missing"
+            )
+        frame, row = self.frame_offsets[clip] + start, self.offsets[clip] + start
+        return self.frames[frame : frame + shown], self.conditions[row : row + length]
+
+    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int, among: int) -> list[int]:
+        """The clips of a training batch: any of the first `among`, without replacement where there are enough."""
+        if among >= batch_size:
+            return torch.randperm(among, generator=source)[:batch_size].tolist()
+        return torch.randint(among, (batch_size,), generator=source).tolist()
 
     def condition_moments(self) -> Moments:
-        """Of the conditions over all frames."""
+        """Of a robot's conditions over all frames."""
         pieces = max(1, len(self.conditions) // 100_000)  # memory independent of the clips
         total = sum(rows.sum(0, dtype=np.float64) for rows in np.array_split(self.conditions, pieces))
         mean = total / len(self.conditions)
@@ -90,24 +109,79 @@ class PackedClips:
         Otherwise the process would grow to the size of the data over an epoch.
         """
         if hasattr(mmap, "MADV_DONTNEED"):
-            self.frames.base._mmap.madvise(mmap.MADV_DONTNEED)
+            for pictures in (self.frames, self.conditions) if self.has_poses else (self.frames,):
+                pictures.base._mmap.madvise(mmap.MADV_DONTNEED)
+
+
+def too_short(clip: str, frames: int, needed: int) -> BadInput:
+    """The error for a window that reaches beyond a clip."""
+    return BadInput(f"clip {clip} has {frames} frames, {needed} are needed: take fewer past or future frames")
 
 
 def pack_split(
     root: Path, split: str, cache: Path | None = None, size: int = IMAGE_SIZE, progress: bool = False
 ) -> PackedClips:
-    """The clips of ROOT/split, packed on the first call and again whenever a source file has changed.
+    """The clips of ROOT/split, of either layout, packed on the first call and again whenever a source file has changed.
 
     cache: folder for the packed files; by default `.packed` beside the splits, or, where nothing can be written there,
-    one in the system's temporary folder.
+    one in the system's temporary folder. size: of robot clips.
     """
-    root, split = Path(root), robot_push.split_name(split)
-    clips = robot_push.list_clips(root, split)
-    fingerprint = _fingerprint(clips, size)
+    root, split = Path(root), split_name(split)
+    if dance.is_dance(root):
+        videos = dance.list_videos(root, split)
+        folders = {path.parent for video in videos for path in [*video.frames, *video.poses, video.given] if path}
+        fingerprint = _fingerprint({folder.relative_to(root).as_posix(): folder for folder in sorted(folders)}, "dance")
+        source = functools.partial(_dance_source, videos)
+    else:
+        clips = robot_push.list_clips(root, split)
+        fingerprint = _fingerprint({f"{clip.parent.name}/{clip.name}": clip for clip in clips}, str(size))
+        source = functools.partial(_robot_source, root, clips, size)
     folder = _cache_folder(root, cache) / split
     if not _is_current(folder, fingerprint):
-        _pack(root, clips, folder, fingerprint, size, progress)
+        _pack(source(), folder, fingerprint, progress)
     return PackedClips(folder)
+
+
+class Source(NamedTuple):
+    """What is packed: of every clip its id and how many frames and conditions it has; the pieces that they are read in,
+    each (frames, conditions); the shape of one frame and of one condition, and the conditions' dtype."""
+
+    ids: list[str]
+    frames: list[int]
+    conditions: list[int]
+    pieces: list[Callable[[], tuple[np.ndarray, np.ndarray]]]
+    frame_shape: tuple[int, ...]
+    condition_shape: tuple[int, ...]
+    dtype: type
+
+
+def _robot_source(root: Path, clips: list[Path], size: int) -> Source:
+    lengths = [len(robot_push.list_frames(clip)) for clip in clips]
+    return Source(
+        ids=[clip.relative_to(root).as_posix() for clip in clips],
+        frames=lengths,
+        conditions=lengths,
+        pieces=[functools.partial(robot_push.read_clip, clip, size) for clip in clips],
+        frame_shape=(size, size, CHANNELS),
+        condition_shape=(CONDITION_DIM,),
+        dtype=np.float32,
+    )
+
+
+def _dance_source(videos: list[dance.Video]) -> Source:
+    return Source(
+        ids=[video.id for video in videos],
+        frames=[len(video.frames) for video in videos],
+        conditions=[len(video.poses) for video in videos],
+        pieces=[
+            functools.partial(dance.read_pictures, video, start, start + POSES_AT_ONCE)
+            for video in videos
+            for start in range(0, len(video.poses), POSES_AT_ONCE)
+        ],
+        frame_shape=(*DANCE_SIZE, CHANNELS),
+        condition_shape=(*DANCE_SIZE, CHANNELS),
+        dtype=np.uint8,
+    )
 
 
 def _cache_folder(root: Path, cache: Path | None) -> Path:
@@ -119,13 +193,13 @@ def _cache_folder(root: Path, cache: Path | None) -> Path:
     return Path(tempfile.gettempdir()) / f"vidpred-packed-{name}"
 
 
-def _fingerprint(clips: list[Path], size: int) -> str:
+def _fingerprint(folders: dict[str, Path], kind: str) -> str:
     """Hash of every source file's name, size and time of change."""
-    digest = hashlib.blake2b(f"{VERSION} {size}".encode(), digest_size=16)
-    for clip in clips:
-        with os.scandir(clip) as entries:
+    digest = hashlib.blake2b(f"{VERSION} {kind}".encode(), digest_size=16)
+    for name, folder in folders.items():
+        with os.scandir(folder) as entries:
             rows = sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries)
-        digest.update(f"{clip.parent.name}/{clip.name} {rows}".encode())
+        digest.update(f"{name} {rows}".encode())
     return digest.hexdigest()
 
 
@@ -135,38 +209,42 @@ def _is_current(folder: Path, fingerprint: str) -> bool:
         clips = PackedClips(folder)
     except (OSError, EOFError, ValueError, LookupError, TypeError):  # not there, or damaged: packed again
         return False
-    frames = int(clips.offsets[-1])
-    return index["fingerprint"] == fingerprint and len(clips.frames) == len(clips.conditions) == frames
+    rows = len(clips.frames), len(clips.conditions)
+    return index["fingerprint"] == fingerprint and rows == (clips.frame_offsets[-1], clips.offsets[-1])
 
 
-def _pack(root: Path, clips: list[Path], folder: Path, fingerprint: str, size: int, progress: bool) -> None:
+def _pack(source: Source, folder: Path, fingerprint: str, progress: bool) -> None:
     """Write the packed folder under another name and swap it in: a reader never sees half of it."""
-    offsets = np.cumsum([0, *(len(robot_push.list_frames(clip)) for clip in clips)])
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     except OSError as error:
         raise BadInput(f"{folder.parent}: packed clips cannot be written there ({error.strerror})") from None
-    total = int(offsets[-1])
     try:
+        frames_shape = (sum(source.frames), *source.frame_shape)
+        conditions_shape = (sum(source.conditions), *source.condition_shape)
         with (
-            _array_file(building / "frames.npy", np.uint8, (total, size, size, 3)) as frames,
-            _array_file(building / "conditions.npy", np.float32, (total, CONDITION_DIM)) as conditions,
+            _array_file(building / "frames.npy", np.uint8, frames_shape) as frames,
+            _array_file(building / "conditions.npy", source.dtype, conditions_shape) as conditions,
             ThreadPoolExecutor(os.cpu_count()) as pool,
-            tqdm(total=len(clips), desc=f"packing {folder.name}", unit="clip", disable=not progress) as bar,
+            tqdm(total=len(source.pieces), desc=f"packing {folder.name}", unit="clip", disable=not progress) as bar,
         ):
             try:
-                for start in range(0, len(clips), CLIPS_AT_ONCE):  # in their order, and few at a time in memory
-                    some = clips[start : start + CLIPS_AT_ONCE]
-                    for clip in pool.map(lambda path: robot_push.read_clip(path, size), some):
-                        frames.write(clip.frames.tobytes())
-                        conditions.write(clip.conditions.tobytes())
+                for start in range(
+                    0, len(source.pieces), PIECES_AT_ONCE
+                ):  # in their order, and few at a time in memory
+                    some = source.pieces[start : start + PIECES_AT_ONCE]
+                    for piece in pool.map(lambda read: read(), some):
+                        frames.write(piece[0].tobytes())
+                        conditions.write(piece[1].tobytes())
                         bar.update()
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        ids = [clip.relative_to(root).as_posix() for clip in clips]
-        index = {"fingerprint": fingerprint, "ids": ids, "offsets": offsets.tolist()}
+        offsets, frame_offsets = ([0, *accumulate(counts)] for counts in (source.conditions, source.frames))
+        index = {"fingerprint": fingerprint, "ids": source.ids, "offsets": offsets}
+        if frame_offsets != offsets:
+            index["frame_offsets"] = frame_offsets
         (building / "index.json").write_text(json.dumps(index))
         building.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)

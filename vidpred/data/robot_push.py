@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from vidpred.config import ACTION_DIM, IMAGE_SIZE, POSITION_DIM
+from vidpred.data.layout import by_number, numbered_pictures, read_png, split_folder, split_name
 from vidpred.errors import BadInput
 
-SPLITS = ("train", "validate", "test")
 ACTIONS_CSV = "actions.csv"
 POSITIONS_CSV = "endeffector_positions.csv"
 
@@ -25,22 +25,10 @@ class RobotClip(NamedTuple):
     conditions: np.ndarray
 
 
-def split_name(split: str) -> str:
-    """One of SPLITS; `val` is an alias."""
-    split = "validate" if split == "val" else split
-    if split not in SPLITS:
-        raise BadInput(f"unknown split {split!r}: {', '.join(SPLITS)}")
-    return split
-
-
 def list_clips(root: Path, split: str) -> list[Path]:
     """Clip folders of a split in the order of their numbers."""
-    folder = Path(root) / split_name(split)
-    if not Path(root).is_dir():
-        raise BadInput(f"{root}: no such folder of clips")
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: no such split in this data set")
-    clips = [c for g in _by_number(folder) if g.is_dir() for c in _by_number(g) if c.is_dir()]
+    folder = split_folder(root, split_name(split))
+    clips = [c for g in by_number(folder) if g.is_dir() for c in by_number(g) if c.is_dir()]
     if not clips:
         raise BadInput(f"{folder}: no clips in this split (expected <group>/<clip>/0.png)")
     return clips
@@ -48,7 +36,7 @@ def list_clips(root: Path, split: str) -> list[Path]:
 
 def list_frames(clip: Path) -> list[Path]:
     """PNG files of a clip, 0.png … in the order of their numbers, none missing."""
-    frames = {int(p.stem): p for p in clip.glob("*.png") if p.stem.isascii() and p.stem.isdecimal()}
+    frames = numbered_pictures(clip)
     if not frames:
         raise BadInput(f"{clip}: no frames (expected 0.png, 1.png, …)")
     for t in range(max(frames) + 1):
@@ -60,7 +48,7 @@ def list_frames(clip: Path) -> list[Path]:
 def read_clip(clip: Path, size: int = IMAGE_SIZE) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
-    frames = np.stack([_read_png(path, size) for path in paths])
+    frames = np.stack([_read_frame(path, size) for path in paths])
     actions = _read_csv(clip / ACTIONS_CSV, len(paths), ACTION_DIM)
     positions = _read_csv(clip / POSITIONS_CSV, len(paths), POSITION_DIM)
     return RobotClip(frames, np.concatenate([actions, positions], 1))
@@ -95,30 +83,12 @@ def write_clip(
         raise
 
 
-def _by_number(folder: Path) -> list[Path]:
-    """Entries by the numbers in their names (2 before 10), hidden ones left out."""
-
-    def key(path: Path):
-        digits = "".join(c if c.isdigit() else " " for c in path.name).split()
-        return [int(d) for d in digits], path.name
-
-    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=key)
-
-
-def _read_png(path: Path, size: int) -> np.ndarray:
-    import torch  # here: only packing decodes pictures, and these imports take seconds
-    from torchvision import io
-
-    try:
-        frame = io.decode_image(io.read_file(str(path)), io.ImageReadMode.RGB)
-    except (RuntimeError, ValueError):
-        raise BadInput(f"{path}: not a readable PNG") from None
-    if frame.dtype != torch.uint8:
-        raise BadInput(f"{path}: 16 bits per colour, expected 8")
-    height, width = frame.shape[1:]
+def _read_frame(path: Path, size: int) -> np.ndarray:
+    frame = read_png(path)
+    height, width = frame.shape[:2]
     if (height, width) != (size, size):
         raise BadInput(f"{path}: {width} x {height} pixels, expected {size} x {size}")
-    return frame.permute(1, 2, 0).numpy()
+    return frame
 
 
 def _read_csv(path: Path, rows: int, columns: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 import webdataset
 from tqdm import tqdm
 
-from vidpred.data.packed import Moments, PackedClips, moments
+from vidpred.data.packed import Moments, PackedClips, moments, too_short
 from vidpred.errors import BadInput
 from vidpred.files import replaced, write_json
 from vidpred.randomness import generator
@@ -48,48 +48,58 @@ class ShardedClips:
         self.folder = folder
         self._firsts = np.cumsum([0, *self._sizes])  # number of each shard's first clip
         self._kept: OrderedDict[int, list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
-        self._order: tuple[tuple[int, int], list[list[int]], np.ndarray] | None = None  # of a pass: its shards
+        self._order: tuple[tuple[int, int, int], list[list[int]], np.ndarray] | None = None  # of a pass: its shards
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def has_poses(self) -> bool:
+        """Shards hold robot clips only."""
+        return False
+
     def lengths(self) -> np.ndarray:
         """Frames of every clip."""
+        return self._lengths
+
+    def frames_given(self) -> np.ndarray:
+        """Frames of every clip that are there: all."""
         return self._lengths
 
     def condition_moments(self) -> Moments:
         """Of the conditions over all frames, as they were when the shards were written."""
         return self._moments
 
-    def window(self, clip: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-        """`length` frames of a clip from `start` on: views of frames (length, H, W, 3) and conditions (length, 7)."""
+    def window(self, clip: int, start: int, length: int, shown: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """From `start` on: views of the first `shown` frames (all by default) and of `length` conditions of a clip."""
         if start < 0 or start + length > self._lengths[clip]:
-            raise BadInput(
-                f"clip {self.ids[clip]} has {self._lengths[clip]} frames, {start + length} are needed: "
-                "take fewer past or future frames"
-            )
+            raise too_short(self.ids[clip], int(self._lengths[clip]), start + length)
         shard = int(np.searchsorted(self._firsts, clip, "right")) - 1
         frames, conditions = self._shard(shard)[clip - self._firsts[shard]]
-        return frames[start : start + length], conditions[start : start + length]
+        shown = length if shown is None else shown
+        return frames[start : start + shown], conditions[start : start + length]
 
-    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int) -> list[int]:
-        """The clips of a training batch: the next ones of the pass, or passes, that the iteration lies in."""
+    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int, among: int) -> list[int]:
+        """The clips of a training batch: the next ones of the pass, or passes, over the first `among` clips that the
+        iteration lies in."""
         first = iteration * batch_size
-        return [self._nth(seed, *divmod(position, len(self))) for position in range(first, first + batch_size)]
+        return [self._nth(seed, among, *divmod(position, among)) for position in range(first, first + batch_size)]
 
     def release(self) -> None:
         """Nothing to give back: what is read stays until other shards take its place."""
 
-    def _nth(self, seed: int, number: int, position: int) -> int:
-        """Clip at a position of a pass."""
-        if self._order is None or self._order[0] != (seed, number):
-            shards = torch.randperm(len(self._sizes), generator=generator("shards", seed, number)).tolist()
+    def _nth(self, seed: int, among: int, number: int, position: int) -> int:
+        """Clip at a position of a pass over the first `among` clips."""
+        ends_at = np.minimum(self._firsts[1:], among)
+        if self._order is None or self._order[0] != (seed, among, number):
+            used = int(np.searchsorted(self._firsts, among))  # shards that hold any of these clips
+            shards = torch.randperm(used, generator=generator("shards", seed, number)).tolist()
             together = [shards[i : i + SHARDS_TOGETHER] for i in range(0, len(shards), SHARDS_TOGETHER)]
-            ends = np.cumsum([sum(self._sizes[s] for s in group) for group in together])
-            self._order = (seed, number), together, ends
+            ends = np.cumsum([sum(int(ends_at[s] - self._firsts[s]) for s in group) for group in together])
+            self._order = (seed, among, number), together, ends
         _, together, ends = self._order
         i = int(np.searchsorted(ends, position, "right"))
-        clips = np.concatenate([np.arange(self._firsts[s], self._firsts[s + 1]) for s in together[i]])
+        clips = np.concatenate([np.arange(self._firsts[s], ends_at[s]) for s in together[i]])
         mixed = torch.randperm(len(clips), generator=generator("mix", seed, number, i))
         return int(clips[mixed[position - (ends[i] - len(clips))]])
 

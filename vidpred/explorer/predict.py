@@ -39,7 +39,7 @@ class Prediction(NamedTuple):
 
 def predict_clip(library: Library, run: Any, clip: Any, seed: Any, temperature: Any, n_future: Any) -> Prediction:
     """The future that a run sees for a clip: the very picture that train.evaluate scores as sample 0 of this seed."""
-    from vidpred.evaluation import score
+    from vidpred.evaluation import protocol_of, score
     from vidpred.frames import to_uint8
     from vidpred.rollout import predict
 
@@ -52,7 +52,7 @@ def predict_clip(library: Library, run: Any, clip: Any, seed: Any, temperature: 
     with library.model(run) as model:
         given = batch.to_clip(n_past, next(model.parameters()).device)
         futures = predict(model, given, batch.ids, n_future=n_future, seed=seed, temperature=temperature)
-    scores = score(futures, given)
+        scores = score(futures, given, protocol_of(model))
     frames = batch.frames[0].numpy()
     return Prediction(
         frames,

@@ -1,14 +1,17 @@
-"""The models: they share a protocol (`unroll`, `begin`, `see`, `step`, `z_shape`), not a base class."""
+"""The models: they share a protocol (`unroll`; `look`, `begin`, `step`, `see`; `gaussians`), not a base class."""
 
 from torch import nn
 
-from vidpred.config import SpeedConfig, SVGConfig
+from vidpred.config import ModelConfig, PoseCVAEConfig, SpeedConfig
+from vidpred.models.pose_cvae import PoseCVAE
 from vidpred.models.svg import SVG
 
+Model = SVG | PoseCVAE
 
-def build_model(config: SVGConfig, speed: SpeedConfig | None = None) -> SVG:
+
+def build_model(config: ModelConfig, speed: SpeedConfig | None = None) -> Model:
     """The model that a config describes, freshly initialised; `speed` says how it computes, not what."""
-    return SVG(config, speed)
+    return PoseCVAE(config, speed) if isinstance(config, PoseCVAEConfig) else SVG(config, speed)
 
 
 def count_parameters(model: nn.Module) -> int:

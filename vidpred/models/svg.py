@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,8 @@ from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, SpeedConfig, SVG
 from vidpred.models.batch_norm import StepBatchNorm, statistics_kept
 from vidpred.models.gaussian import Gaussian, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
+from vidpred.models.unroll import Feedback, Latent, Unroll, true_share
 from vidpred.models.vgg import Decoder, Encoder
-
-Latent = Literal["posterior", "prior", "standard"]
-Feedback = Literal["truth", "prediction"]
 
 CPU_CACHE = 16 * 2**20
 """Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
@@ -24,22 +22,12 @@ CPU_STEPS = 3
 """Steps that a call takes even if they do not fit: each call reads all the weights, and adds up all their gradients."""
 
 
-class Unroll(NamedTuple):
-    """One pass over the steps t = 1 … T-1. predictions: (B, T-1, C, H, W); posterior and prior: (B, T-1, z).
-
-    The posterior covers the steps whose true frame it was shown.
-    """
-
-    predictions: Tensor
-    posterior: Gaussian
-    prior: Gaussian
-
-
 class State(NamedTuple):
     """What one step hands to the next. It is never changed: a step from a kept state can be taken again."""
 
     h: Tensor  # (1, B, g_dim), code of the last frame
     laterals: list[Tensor]  # what the decoder adds at 64, 32, 16 and 8 pixels, each (1, B, …)
+    weights: list[Tensor]  # the decoder's up_weights
     predictor: LSTMState | None = None
     prior: LSTMState | None = None
 
@@ -50,11 +38,12 @@ class Context(NamedTuple):
     h: Tensor  # (n_past, B, g_dim)
     laterals: list[Tensor]  # of the frame whose skips the next step takes, each (1, B, …)
     known: Tensor | None  # normalised conditions (n_past - 1, B, 7)
+    weights: list[Tensor]  # the decoder's up_weights
 
     def rows(self, rows: Tensor) -> "Context":
         """Those of the given clips, in that order, as often as they are named."""
         known = None if self.known is None else self.known[:, rows]
-        return Context(self.h[:, rows], [s[:, rows] for s in self.laterals], known)
+        return Context(self.h[:, rows], [s[:, rows] for s in self.laterals], known, self.weights)
 
 
 class Look(NamedTuple):
@@ -66,6 +55,11 @@ class Look(NamedTuple):
 
 class SVG(nn.Module):
     """Encoder, decoder, frame predictor, posterior and (learned) prior, and the one loop over time."""
+
+    condition_lag = 1
+    """Frame t is predicted from row t - 1 of the conditions: row t would leak its gripper position."""
+    futures_per_call: ClassVar[dict[str, int]] = {"cpu": 10, "gpu": 256}
+    """Futures in a call at prediction."""
 
     def __init__(self, config: SVGConfig, speed: SpeedConfig | None = None):
         super().__init__()
@@ -88,6 +82,16 @@ class SVG(nn.Module):
                 module.fused = self.speed.compile == "layers"
 
     @property
+    def conditioned(self) -> bool:
+        """Whether anything is known about the steps."""
+        return self.config.condition != "none"
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """How weights and activations lie in memory."""
+        return torch.channels_last if self.speed.channels_last else torch.contiguous_format
+
+    @property
     def z_shape(self) -> tuple[int, ...]:
         """Shape of one step's z for one clip."""
         return (self.config.z_dim,)
@@ -104,18 +108,18 @@ class SVG(nn.Module):
         clip: frames (B, given, C, H, W), conditions (B, >= T-1, 7) or None. noise: (B, T-1, z), eps of each step.
         latent: who supplies z: the posterior at every step (all T frames must be given), or, once the context is over,
             the model's prior or N(0, I). Inside the context it is always the posterior.
-        feedback: what a step past the context sees: the true frame (teacher forcing) or the last prediction.
+        feedback: what a step past the context sees.
         """
-        c = self.config
+        c, share = self.config, true_share(feedback)
         n_past, last = clip.n_past, noise.shape[1]  # steps 1 … last
-        shown = last + 1 if latent == "posterior" or feedback == "truth" else n_past
+        shown = last + 1 if latent == "posterior" or share > 0 else n_past
         if clip.frames.shape[1] < shown:
             raise ValueError(f"{shown} frames needed, {clip.frames.shape[1]} given")
         noise = noise.transpose(0, 1)
         known = self._conditions(clip, last)
         inferred = last if latent == "posterior" else n_past - 1  # steps whose z the posterior gives
         feedback_from = 1 if c.feedback_from == "published" and latent == "posterior" else n_past
-        together = last if feedback == "truth" else min(feedback_from, last)  # steps that see true frames: all at once
+        together = last if share == 1 else min(feedback_from, last)  # steps that see true frames: all at once
 
         frozen = self._frozen(n_past)
         weights = self.decoder.up_weights(self.speed.fold_upsampling)
@@ -130,11 +134,14 @@ class SVG(nn.Module):
         g, predictor_state = self._predict(h, z, now, None)
         x = self._decode(g, now, true.laterals, frozen, weights)
         frames, priors = [x], [prior]
-        state = State(h[-1:], true.laterals, predictor_state, prior_state)
+        state = State(h[-1:], true.laterals, weights, predictor_state, prior_state)
         for t in range(together + 1, last + 1):
-            state = self.see(state._replace(laterals=_of_step(true.laterals, t, frozen)), x[-1:])
+            seen = x[-1:].detach() if c.detach_feedback and share == 0 else x[-1:]
+            if share > 0:
+                seen = share * clip.frames[:, t - 1][None] + (1 - share) * seen
+            state = self.see(state._replace(laterals=_of_step(true.laterals, t, frozen)), seen)
             given = z_given[t - 1 : t] if t <= inferred else None
-            x, prior, state = self.step(state, _rows(known, t - 1, t), noise[t - 1 : t], latent, weights, given)
+            x, prior, state = self.step(state, _rows(known, t - 1, t), noise[t - 1 : t], latent, given)
             frames.append(x)
             priors.append(prior)
         return Unroll(
@@ -157,12 +164,13 @@ class SVG(nn.Module):
             torch.cat([look.h for look in looks], 1),
             [torch.cat(level, 1) for level in zip(*(_of_step(look.laterals, n_past, frozen) for look in looks))],
             self._conditions(clip, n_past - 1),
+            self.decoder.up_weights(self.speed.fold_upsampling),
         )
 
     def begin(self, context: Context, noise: Tensor) -> State:
         """The state after the context, noise: (B, n_past - 1, z); frame n_past is the next. Nothing is decoded."""
         h, known = context.h, context.known
-        state = State(h[-1:], context.laterals)
+        state = State(h[-1:], context.laterals, context.weights)
         if len(h) == 1:
             return state
         z = self._posterior(h[1:]).at(noise.transpose(0, 1))
@@ -176,25 +184,24 @@ class SVG(nn.Module):
         known: Tensor | None,
         eps: Tensor,
         latent: Latent,
-        weights: list[Tensor],
         z: Tensor | None = None,
     ) -> tuple[Tensor, Gaussian, State]:
         """The next frame (1, B, C, H, W), the prior of its z and the state, which waits to `see` a frame.
 
-        known: normalised conditions (1, B, 7) of the last frame. eps: (1, B, z). weights: the decoder's up_weights.
-        z: (1, B, z), where it is not to be drawn.
+        known: normalised conditions (1, B, 7) of the last frame. eps: (1, B, z). z: as eps, where it is not to be
+        drawn.
         """
         prior, prior_state = self._prior(state.h, known, state.prior)
         if z is None:
             z = (prior if latent == "prior" else standard_like(prior)).at(eps)
         g, predictor_state = self._predict(state.h, z, known, state.predictor)
-        x = self._decode(g, known, state.laterals, 0, weights)
+        x = self._decode(g, known, state.laterals, 0, state.weights)
         return x, prior, state._replace(predictor=predictor_state, prior=prior_state)
 
     def see(self, state: State, x: Tensor) -> State:
-        """The state after looking at the frame (1, B, C, H, W) that was predicted."""
+        """The state after looking at the frame (1, B, C, H, W) that was predicted, or another one in its place."""
         fresh = self.config.last_frame_skip
-        look = self._encode(x.detach() if self.config.detach_feedback else x, 1 if fresh else 0)
+        look = self._encode(x, 1 if fresh else 0)
         return state._replace(h=look.h, laterals=look.laterals if fresh else state.laterals)
 
     def gaussians(self, clip: Clip) -> tuple[Gaussian, Gaussian]:
@@ -219,10 +226,9 @@ class SVG(nn.Module):
     def _encode(self, frames: Tensor, wanted: int) -> Look:
         """Frames (S, B, C, H, W): the codes of all, and of the first `wanted` what the decoder adds."""
         batch, codes, laterals = frames.shape[1], [], []
-        layout = torch.channels_last if self.speed.channels_last else torch.contiguous_format
         for piece in frames.split(self._steps_per_call(frames)):
             steps = len(piece)
-            h, skips = self._call(self.encoder, piece.flatten(0, 1).contiguous(memory_format=layout), steps)
+            h, skips = self._call(self.encoder, piece.flatten(0, 1).contiguous(memory_format=self.memory_format), steps)
             codes.append(h.view(steps, batch, -1))
             if (keep := min(wanted, steps)) > 0:
                 kept = [s[: keep * batch] for s in skips]

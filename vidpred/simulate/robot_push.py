@@ -1,17 +1,8 @@
 """A robot arm that pushes objects about a walled table: MuJoCo with the Fetch arm of gymnasium-robotics.
 
-Of gymnasium-robotics only the asset files (meshes and the arm's XML) are used; the package is never imported. mujoco is
-imported when a `RobotPush` is made, so that this module itself needs neither package.
+Of gymnasium-robotics only the asset files (meshes and the arm's XML) are used; the package is never imported.
 """
 
-import atexit
-import concurrent.futures
-import contextlib
-import importlib
-import importlib.util
-import os
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -20,9 +11,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from vidpred.errors import BadInput
+from vidpred.simulate.engine import SPLIT_NUMBERS, PictureMaker, find_assets, load_mujoco, require_engine
 
 SIMULATOR_VERSION = 1  # raised whenever the same seed would give other bytes
-SPLIT_NUMBERS = {"train": 0, "validate": 1, "test": 2}
 
 FRAME_SECONDS = 0.1
 MAX_DISPLACEMENT = 0.05  # metres per frame and axis
@@ -46,9 +37,6 @@ LEAD_SECONDS = 0.058  # of the hand's target over the hand
 SCENE_EXTENT = 3.0  # metres; the scale of clipping planes and of the shadow map
 FINGER_RANGE = 0.05  # metres that each finger opens
 OBJECT_RADIUS = 0.045  # metres; a circle that holds any of the objects
-
-INSTALL = "pip install 'mujoco>=3.3,<3.4' 'gymnasium-robotics>=1.4,<1.5'"
-INSTALL_RENDERER = "apt-get install libegl1 libgl1-mesa-dri libgles2 libosmesa6"
 
 SCENE_XML = """
 <mujoco>
@@ -188,42 +176,15 @@ class SimulatedClip(NamedTuple):
     scene: Scene
 
 
-def find_assets() -> Path:
-    """The folder of gymnasium-robotics' asset files, found without importing the package."""
-    spec = importlib.util.find_spec("gymnasium_robotics")
-    assets = Path(spec.origin).parent / "envs" / "assets" if spec and spec.origin else None
-    if assets is None or not (assets / "fetch" / "robot.xml").is_file():
-        raise BadInput(f"the robot simulator needs the Fetch arm's files from gymnasium-robotics: {INSTALL}")
-    return assets
-
-
-def choose_renderer() -> None:
-    """Sets MUJOCO_GL to a renderer that works without a screen, unless the user or an earlier call chose one.
-
-    mujoco and PyOpenGL fix their platform when first imported, so that a failed attempt cannot be mended in the same
-    process: each candidate is tried in a child. Worker processes inherit the choice.
-    """
-    if os.environ.get("MUJOCO_GL") or sys.platform != "linux":
-        return
-    attempt = "import mujoco; context = mujoco.GLContext(16, 16); context.make_current(); context.free()"
-    for name in ("egl", "osmesa"):
-        environment = {**os.environ, "MUJOCO_GL": name}
-        if subprocess.run([sys.executable, "-c", attempt], env=environment, capture_output=True).returncode == 0:
-            os.environ["MUJOCO_GL"] = name
-            return
-    raise BadInput(f"the robot simulator found no renderer, neither EGL nor OSMesa: {INSTALL_RENDERER}")
+def find_arm() -> Path:
+    """The folder of gymnasium-robotics' asset files."""
+    return find_assets("gymnasium_robotics", "envs/assets", "fetch/robot.xml")
 
 
 def require_simulator() -> None:
     """Raises BadInput, with the line to install, when clips cannot be simulated here."""
-    find_assets()
-    if importlib.util.find_spec("mujoco") is None:
-        raise BadInput(f"the robot simulator needs mujoco: {INSTALL}")
-    choose_renderer()
-
-
-def _no_renderer(error: Exception) -> str:
-    return f"mujoco cannot render with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')} ({error}): {INSTALL_RENDERER}"
+    find_arm()
+    require_engine()
 
 
 def draw_scene(rng: np.random.Generator, key: tuple[int, int, int]) -> Scene:
@@ -259,28 +220,18 @@ class RobotPush:
 
     def __init__(self) -> None:
         require_simulator()
-        # PyTorch loads triton late, and triton's own LLVM crashes the process where Mesa's is there already; not the
-        # other way round. (tensorflow/tensorflow#124205 is the same clash.)
-        with contextlib.suppress(ImportError):
-            importlib.import_module("triton")
-        try:
-            import mujoco  # late: MUJOCO_GL is read when it is imported
-        except Exception as error:  # of many kinds, by renderer
-            raise BadInput(_no_renderer(error)) from error
-
+        mujoco = load_mujoco()
         self._mujoco = mujoco
         self._model = self._compile()
         self._data = mujoco.MjData(self._model)
         self._body_mass = self._model.body_mass.copy()
         self._body_inertia = self._model.body_inertia.copy()
         self._frame_steps = round(FRAME_SECONDS / self._model.opt.timestep)
-        self._renderer = None
-        # An OpenGL context belongs to the thread that made it; one thread of our own lets anybody ask for pictures.
-        self._render_thread = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+        self._pictures = PictureMaker(mujoco, self._model)
 
     def _compile(self):
         mujoco = self._mujoco
-        spec = mujoco.MjSpec.from_string(SCENE_XML.format(assets=escape(str(find_assets()), {'"': "&quot;"})))
+        spec = mujoco.MjSpec.from_string(SCENE_XML.format(assets=escape(str(find_arm()), {'"': "&quot;"})))
         for body in spec.bodies:
             if body.name.startswith("robot0:"):
                 body.gravcomp = 1.0  # motors that hold the arm's weight: otherwise the gripper sags below its target
@@ -381,38 +332,12 @@ class RobotPush:
 
     def render(self, size: int = 64) -> np.ndarray:
         """The picture, uint8 (size, size, 3): rendered larger and averaged."""
-        return self._render_thread.submit(self._render, size).result()
-
-    def _render(self, size: int) -> np.ndarray:
-        mujoco = self._mujoco
         scale = 3 if size <= 256 else 1  # smooth edges by averaging, cheaper here than the renderer's own samples
-        if self._renderer is None or self._renderer.width != size * scale:
-            self._close_renderer()
-            self._model.vis.global_.offwidth = self._model.vis.global_.offheight = size * scale
-            try:
-                self._renderer = mujoco.Renderer(self._model, size * scale, size * scale)
-            except Exception as error:
-                raise BadInput(_no_renderer(error)) from error
-            atexit.register(self.close)  # after mujoco's own, so that it runs before
-        self._renderer.update_scene(self._data, "front")
-        large = self._renderer.render().astype(np.uint16)
-        rows = sum(large[i::scale] for i in range(scale))
-        total = sum(rows[:, i::scale] for i in range(scale))
-        return np.rint(total / scale**2).astype(np.uint8)  # to nearest even
-
-    def _close_renderer(self) -> None:
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        return self._pictures.render(self._data, "front", size, size, scale)
 
     def close(self) -> None:
         """Frees the renderer; the interpreter's end does it too."""
-        atexit.unregister(self.close)
-        try:
-            self._render_thread.submit(self._close_renderer).result()
-        except RuntimeError:  # at the interpreter's end no thread takes work any more
-            self._close_renderer()
-        self._render_thread.shutdown()
+        self._pictures.close()
 
     def __enter__(self) -> "RobotPush":
         return self

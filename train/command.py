@@ -1,0 +1,173 @@
+"""What the training commands share: settings from a preset and options, and a training that resumes."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Generic, TypeVar
+
+import tyro
+
+from train.cli import box_as_line, one_line_errors, print_json, require_outside
+from vidpred import schedules
+from vidpred.config import CHANNELS, DATA_CONFIGS, RunConfig, SpeedConfig, SVGConfig, TrainConfig
+from vidpred.errors import BadInput
+from vidpred.presets import PRESETS, preset
+
+Model = TypeVar("Model")
+Window = TypeVar("Window")
+
+
+@dataclasses.dataclass(frozen=True)
+class Command(Generic[Model, Window]):
+    """What is trained, on what, and where to."""
+
+    data: Path
+    """folder with train/, validate/ (or val/) and test/"""
+    out: Path
+    """run folder to write, or to go on with"""
+    model: Model
+    window: Annotated[Window, tyro.conf.arg(name="data")]
+    train: TrainConfig
+    speed: SpeedConfig
+    preset: str = ""
+    """named settings that the other options change. SVG: svg (published network), small (2 M parameters), debug
+    (seconds), report-robot-{fixed,learned}-{cyclical,monotonic}[-early]. Pose CVAE: pose (published network),
+    pose-small (0.13 M parameters), pose-debug, report-dance-linear[-monotonic|-none],
+    report-dance-{interpolation,plateau,floor}"""
+    fresh: bool = False
+    """delete what an earlier training left in the run folder"""
+    dry_run: bool = False
+    """print the resolved settings as JSON and stop"""
+    cache: Path | None = None
+    """folder for the packed clips (none: .packed beside the splits)"""
+    cpu: bool = False
+    """stay on the CPU even where there is a GPU"""
+    tensorboard: bool = False
+    """also log to RUN/tensorboard (needs the tensorboard package)"""
+    json: bool = False
+    """print one JSON object as the last line"""
+
+
+class PresetParser(ArgumentParser):
+    """Finds --preset before tyro needs its values as defaults; what it cannot read is BadInput."""
+
+    def error(self, message: str):
+        raise BadInput(f"{message} (see {self.prog} --help)")
+
+
+def train_family(prog: str, model: type, default_preset: str, description: str, args: list[str] | None) -> None:
+    """Parse the command line of a family of models, whose config has the type `model`, and train."""
+    args = sys.argv[1:] if args is None else args
+    with one_line_errors(prog):
+        named = PresetParser(prog, add_help=False, allow_abbrev=False)
+        named.add_argument("--preset", default=default_preset)
+        name = named.parse_known_args(args)[0].preset
+        start = preset(name)
+        if not isinstance(start.model, model):
+            own = [other for other, config in PRESETS.items() if isinstance(config.model, model)]
+            raise BadInput(f"preset {name!r} is of another family; here: {', '.join(own)}")
+        default = Command(
+            data=tyro.MISSING,
+            out=tyro.MISSING,
+            model=start.model,
+            window=start.data,
+            train=start.train,
+            speed=SpeedConfig(),
+            preset=name,
+        )
+        with box_as_line(prog):
+            command = tyro.cli(
+                Command[model, DATA_CONFIGS[model]], prog=prog, description=description, args=args, default=default
+            )
+        run_training(command)
+
+
+def run_training(command: Command) -> None:
+    """Train as the command says; Ctrl-C saves and stops."""
+    config = RunConfig(command.model, command.window, command.train)
+    if config.train.iterations_per_epoch:
+        schedules.beta_at(config.train, 0)  # a schedule that makes no sense is refused
+    if getattr(command.model, "condition_mean", ()):
+        raise BadInput("--model.condition-mean and --model.condition-scale are learned from the training split")
+    if command.dry_run:
+        print(json.dumps(config.to_dict(), indent=None if command.json else 1))
+        return
+    from vidpred import processes, runs  # imports of torch wait until the command line is known to be good
+    from vidpred.data.batches import open_split
+    from vidpred.training import train
+
+    require_outside(command.data, command.out)
+    processes.join(command.cpu)
+    speaks = processes.rank() == 0
+    with processes.first_alone():
+        training, validation = (
+            open_split(command.data, split, command.cache, progress=speaks) for split in ("train", "validate")
+        )
+    if speaks:
+        print(describe(config), flush=True)
+    with interruptible() as stop:
+        finished = train(
+            command.out,
+            config,
+            training,
+            validation,
+            speed=command.speed,
+            fresh=command.fresh,
+            cpu=command.cpu,
+            tensorboard=command.tensorboard,
+            stop=stop,
+        )
+    if not speaks:
+        return
+    rows = runs.read_metrics(command.out)
+    best = max((row["val_psnr"] for row in rows if row["val_psnr"] is not None), default=None)
+    if finished:
+        said = "not finite" if best is None else f"{best:.2f} dB"
+        protocol = "finn" if isinstance(config.model, SVGConfig) else "joint"
+        print(f"finished: {command.out}, best validation PSNR {said} ({protocol}, one sample)")
+    else:
+        print(f"stopped and saved: the same command resumes {command.out}")
+    if command.json:
+        print_json({"run": str(command.out), "finished": finished, "epochs": len(rows), "best_val_psnr": best})
+
+
+def describe(config: RunConfig) -> str:
+    """One line on what is about to be trained, beta with its portable meaning."""
+    m, t = config.model, config.train
+    height, width = m.frame_size
+    sigma = schedules.equivalent_sigma(t.beta_max, CHANNELS * height * width)
+    if isinstance(m, SVGConfig):
+        what = f"SVG, {'learned' if m.learned_prior else 'fixed'} prior, condition {m.condition}"
+    else:
+        what = f"pose CVAE, windows of {config.data.length} frames"
+    return (
+        f"{what}; {t.epochs} epochs x {t.iterations_per_epoch or 'as many as a pass takes'} batches of {t.batch_size}; "
+        f"beta {t.kl_anneal} to {t.beta_max:g} (a Gaussian decoder with sigma {sigma:.2g})"
+    )
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C (or SIGTERM) asks the training to save and stop; a second one stops at once."""
+    asked = False
+
+    def ask(number, frame):
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        if os.environ.get("RANK", "0") == "0":
+            print("\nstopping after this iteration …", file=sys.stderr, flush=True)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
