@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from vidpred import schedules
 from vidpred.config import DATA_CONFIGS, DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS, preset
@@ -17,6 +18,16 @@ def test_every_preset_survives_json(name):
     assert model_from_dict(values["model"]) == config.model
     assert from_dict(DATA_CONFIGS[type(config.model)], values["data"]) == config.data
     assert from_dict(TrainConfig, values["train"]) == config.train
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_s_schedules_make_sense(name):
+    train = preset(name).train
+    train = dataclasses.replace(train, iterations_per_epoch=train.iterations_per_epoch or 7)
+    for epoch in range(train.epochs):
+        assert 0 <= schedules.tfr_at(train, epoch) <= 1
+        assert 0 <= schedules.beta_at(train, epoch * train.iterations_per_epoch) <= train.beta_max
+        assert schedules.lr_at(train, epoch * train.iterations_per_epoch) > 0
 
 
 def test_moments_of_the_conditions_survive_json():
