@@ -44,6 +44,7 @@ Size = Literal["svg", "small"]
 SWITCHES = {
     "hoist_skips off": {"hoist_skips": False},
     "fold_upsampling off": {"fold_upsampling": False},
+    "winograd off": {"winograd": False},
     "steps_per_call 1": {"steps_per_call": 1},
     "steps_per_call all": {"steps_per_call": 1000},
     "channels_last off": {"channels_last": False},

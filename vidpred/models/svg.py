@@ -14,7 +14,7 @@ from vidpred.models.batch_norm import StepBatchNorm, statistics_kept
 from vidpred.models.gaussian import Gaussian, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
 from vidpred.models.unroll import Feedback, Latent, Unroll, true_share
-from vidpred.models.vgg import Decoder, Encoder
+from vidpred.models.vgg import Decoder, Encoder, VGGLayer
 
 CPU_CACHE = 16 * 2**20
 """Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
@@ -80,6 +80,8 @@ class SVG(nn.Module):
             if isinstance(module, StepBatchNorm):
                 module.pooled = c.norm_stats == "pooled"
                 module.fused = self.speed.compile == "layers"
+            elif isinstance(module, VGGLayer):
+                module.winograd = self.speed.winograd
 
     @property
     def conditioned(self) -> bool:

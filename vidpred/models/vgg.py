@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidpred.models import winograd
 from vidpred.models.batch_norm import StepBatchNorm
 
 LEAK = 0.2  # slope of LeakyReLU
@@ -16,9 +17,16 @@ class VGGLayer(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm = StepBatchNorm(out_channels)
+        self.winograd = False  # convolve with fewer multiplications where that is faster
 
     def forward(self, x: Tensor, steps: int) -> Tensor:
-        return self.norm(self.conv(x), steps, LEAK)
+        return self.norm(self.convolve(x, self.conv.weight, self.conv.bias), steps, LEAK)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """(N, in, s, s) -> (N, out, s, s)."""
+        if self.winograd and winograd.pays(x, weight):
+            return winograd.convolve(x, weight, bias)
+        return F.conv2d(x, weight, bias, padding=1)
 
 
 class VGGBlock(nn.ModuleList):
@@ -47,7 +55,7 @@ class MergeLayer(VGGLayer):
 
     def skip_half(self, skip: Tensor) -> Tensor:
         """(N, skip, 2s, 2s) -> (N, out, 2s, 2s), bias included."""
-        return F.conv2d(skip, self.conv.weight[:, self.features :], self.conv.bias, padding=1)
+        return self.convolve(skip, self.conv.weight[:, self.features :], self.conv.bias)
 
     def up_weight(self, fold: bool) -> Tensor:
         """Weights of conv_x: (out, features, 3, 3), or as a transposed convolution's, (features, out, 4, 4)."""
@@ -64,7 +72,7 @@ class MergeLayer(VGGLayer):
         if weight.shape[-1] == 4:
             y = F.conv_transpose2d(x, weight, stride=2, padding=1)
         else:
-            y = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, padding=1)
+            y = self.convolve(F.interpolate(x, scale_factor=2, mode="nearest"), weight)
         y = y.add_(half[0]) if steps == 1 else (y.unflatten(0, half.shape[:2]) + half).flatten(0, 1)
         return self.norm(y, steps, LEAK)
 
