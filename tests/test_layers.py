@@ -15,7 +15,7 @@ LAYERS = [
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},
     {"vidpred.checkpoint"},
     {"vidpred.rollout"},
-    {"vidpred.evaluation"},
+    {"vidpred.evaluation", "vidpred.latents"},
     {"vidpred.training"},
     {"train", "vidpred.explorer"},
     {"app"},

@@ -42,17 +42,18 @@ class Stepper:
             self.state = model.begin(context, noise), None  # and the frame not yet seen
 
     @torch.no_grad()
-    def next(self, conditions: Tensor | None, eps: Tensor) -> Tensor:
+    def next(self, conditions: Tensor | None, eps: Tensor, z: Tensor | None = None) -> Tensor:
         """The next frames (B, C, H, W).
 
         conditions: (B, 7), of the frames before, or the poses (B, C, H, W) of these. eps: (B, *z_shape), times
-        temperature.
+        temperature. z: (B, *z_shape), where it is not to be drawn.
         """
         state, unseen = self.state
         if unseen is not None:
             state = self.model.see(state, unseen)
         known = None if conditions is None else self.model.normalised(conditions[None])
-        x, _, state = self.model.step(state, known, eps[None], self.latent)
+        given = None if z is None else z[None]
+        x, _, state = self.model.step(state, known, eps[None], self.latent, given)
         self.state = state, x
         return x[0]
 

@@ -1,0 +1,85 @@
+"""Looking at z: what posterior and prior say of one clip, and what the predicted frames owe to it.
+
+Pictures here are made a few at a time, not in the fixed internal batch of `rollout.predict`: they explain, and are not
+scored in any table.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vidpred import metrics
+from vidpred.clip import Clip
+from vidpred.losses import kl_divergence
+from vidpred.models import Model
+from vidpred.models.gaussian import Gaussian
+from vidpred.randomness import generator
+from vidpred.rollout import Stepper, rollout_noise
+
+SOURCES = ("posterior", "prior", "zero", "shuffled")
+
+
+class ClipLatents(NamedTuple):
+    """Of every step t = 1 … T-1 of one clip and every dimension (or channel) of z, float64 on the CPU, (T-1, z).
+
+    kld in nats, summed over the pixels of a map; means and standard deviations, averaged over them.
+    """
+
+    kld: Tensor
+    posterior_mu: Tensor
+    posterior_sigma: Tensor
+    prior_mu: Tensor
+    prior_sigma: Tensor
+
+
+@torch.no_grad()
+def clip_latents(model: Model, clip: Clip) -> ClipLatents:
+    """What posterior and prior say of one clip (B = 1) when all its true frames are shown."""
+    posterior, prior = (Gaussian(*(v[0].cpu().double() for v in side)) for side in model.gaussians(clip))
+    kld = kl_divergence(posterior, prior)
+    maps = [v for side in (posterior, prior) for v in (side.mu, (side.logvar / 2).exp())]
+    if kld.dim() == 2:
+        return ClipLatents(kld, *maps)
+    return ClipLatents(kld.flatten(2).sum(2), *(v.flatten(2).mean(2) for v in maps))
+
+
+def psnr_by_source(model: Model, clip: Clip, clip_id: str, protocol: str, seed: int = 0) -> dict[str, Tensor]:
+    """PSNR (n_future,) of a clip's (B = 1) free-running frames with z from each of SOURCES.
+
+    posterior: the means it gives when it is shown the true frames; prior: a sample of this seed; zero: z = 0; shuffled:
+    the posterior's means in another order of the steps.
+    """
+    steps = clip.frames.shape[1] - 1
+    with torch.no_grad():
+        mu = model.gaussians(clip)[0].mu[0]  # steps, *z
+    order = torch.randperm(steps, generator=generator("shuffled z", seed, clip_id))
+    given = torch.stack([mu, torch.zeros_like(mu), mu[order]])
+    eps = rollout_noise(model, seed, 0, clip_id, steps).to(mu)
+    frames = torch.cat([_imagine(model, clip, eps[None]), _imagine(model, clip, torch.zeros_like(given), given)])
+    truth = clip.frames[:, clip.n_past :].expand_as(frames)
+    prior, *others = metrics.psnr(frames, truth, protocol).cpu()
+    return dict(zip(SOURCES, (others[0], prior, *others[1:])))
+
+
+def traverse(model: Model, clip: Clip, n_future: int, dimension: int, values: list[float]) -> Tensor:
+    """Futures (values, n_future, C, H, W) of a clip (B = 1) with one dimension (or channel) of z pushed by so many
+    standard deviations of the prior at every step, and all others at the prior's means."""
+    steps = clip.n_past - 1 + n_future
+    weight = next(model.parameters())
+    eps = torch.zeros(len(values), steps, *model.z_shape, device=weight.device, dtype=weight.dtype)
+    for row, value in enumerate(values):
+        eps[row, :, dimension] = value
+    return _imagine(model, clip, eps)
+
+
+@torch.no_grad()
+def _imagine(model: Model, clip: Clip, eps: Tensor, z: Tensor | None = None) -> Tensor:
+    """Futures (K, n_future, C, H, W) of one clip, for eps and z (K, steps, *z_shape)."""
+    n_past, rows = clip.n_past, torch.zeros(len(eps), dtype=torch.long, device=clip.frames.device)
+    stepper = Stepper(model, model.look(clip).rows(rows), eps[:, : n_past - 1])
+    frames = []
+    for t in range(n_past, eps.shape[1] + 1):
+        known = clip.conditions[rows, t - model.condition_lag] if model.conditioned else None
+        frames.append(stepper.next(known, eps[:, t - 1], None if z is None else z[:, t - 1]))
+    return torch.stack(frames, 1)
