@@ -4,55 +4,23 @@ import argparse
 import os
 import sys
 import threading
-from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when the Blocks are made
 
 from vidpred.errors import BadInput
 from vidpred.explorer.library import Library
-
-HERE = Path(__file__).parent
-
-
-class Parser(argparse.ArgumentParser):
-    """Bad options are BadInput: one line instead of the usage."""
-
-    def error(self, message: str):
-        raise BadInput(f"{message} (see python app.py --help)")
+from vidpred.explorer.options import Parser, stop
 
 
 def parse(args: list[str]) -> argparse.Namespace:
     """Options of the command."""
-    parser = Parser(prog="python app.py", description="Look into trained video prediction models.", allow_abbrev=False)
-    parser.add_argument(
-        "--runs",
-        type=Path,
-        action="append",
-        metavar="DIR",
-        help="a run, or a folder of runs; may be given several times (default: the bundled ones, assets/runs)",
-    )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        action="append",
-        metavar="DIR",
-        help="clips in the robot-push layout, whose test split is shown; may be given several times "
-        "(default: the bundled ones, assets/data/robot_push)",
-    )
+    parser = Parser("python app.py", "Look into trained video prediction models.")
     parser.add_argument("--host", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, help="port to listen on (default: the first free one from 7860)")
-    options = parser.parse_args(args)
+    options = parser.parse(args)
     if options.port is not None and not 1 <= options.port <= 65535:
         raise BadInput(f"--port must lie between 1 and 65535, got {options.port}")
-    options.runs = options.runs or [HERE / "assets" / "runs"]
-    options.data = options.data or [HERE / "assets" / "data" / "robot_push"]
     return options
-
-
-def stop(error: Exception) -> None:
-    """One clear line, exit code 2."""
-    print(f"app.py: {' '.join(str(error).split())}", file=sys.stderr)
-    raise SystemExit(2)
 
 
 def main_demo(args: list[str]):
@@ -61,7 +29,7 @@ def main_demo(args: list[str]):
         options = parse(args)
         library = Library(options.runs, options.data)
     except BadInput as error:
-        stop(error)
+        stop("app.py", error)
     from vidpred.explorer.layout import build_demo  # Gradio takes seconds to import: bad options are answered at once
 
     return build_demo(library), library, options
@@ -79,4 +47,7 @@ if __name__ == "__main__":
         demo.launch(server_name=options.host, server_port=options.port, **launch_options())
     except OSError:
         place = f"--host {options.host or '127.0.0.1'} --port {options.port or '7860 and after'}"
-        stop(BadInput(f"{place}: cannot listen there (the port is in use, or the address is not this machine's)"))
+        stop(
+            "app.py",
+            BadInput(f"{place}: cannot listen there (the port is in use, or the address is not this machine's)"),
+        )

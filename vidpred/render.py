@@ -1,6 +1,6 @@
-"""Frames out: borders, grids, film strips, GIF, MP4, PNG and sprite sheets.
+"""Frames out: borders, grids, film strips, heat maps, GIF, MP4, PNG and sprite sheets.
 
-Everything here is uint8, a clip (T, H, W, 3) and a picture (H, W, 3), in RGB. Wrong shapes raise ValueError. Files are
+Pictures are uint8, a clip (T, H, W, 3) and a picture (H, W, 3), in RGB. Wrong shapes raise ValueError. Files are
 written beside their place, flushed to disk and renamed, so that a reader never meets half a file.
 """
 
@@ -79,6 +79,31 @@ def strip(frames: np.ndarray, every: int = 1, gap: int = 2) -> np.ndarray:
     if every < 1:
         raise ValueError(f"every must be at least 1, got {every}")
     return side_by_side([frame[None] for frame in _clip(frames)[::every]], gap)[0]
+
+
+def mean_clip(samples: np.ndarray) -> np.ndarray:
+    """The mean picture of samples (N, T, H, W, 3), rounded to nearest even."""
+    return np.stack([np.rint(frames.mean(0)).astype(np.uint8) for frames in _samples(samples)])
+
+
+def spread_clip(samples: np.ndarray) -> np.ndarray:
+    """How far samples (N, T, H, W, 3) lie apart, as a grey clip: the standard deviation, mean of the channels."""
+    spread = np.stack([frames.std(0).mean(-1, keepdims=True) for frames in _samples(samples)])
+    return np.rint(spread).astype(np.uint8).repeat(3, axis=-1)
+
+
+def error_levels(frames: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """|frames - truth|, mean of the channels: (T, H, W, 3) -> float64 (T, H, W), 0 … 255."""
+    return np.abs(_clip(frames).astype(np.int16) - _clip(truth)).mean(-1)
+
+
+def heat(levels: np.ndarray, gain: float = 1.0) -> np.ndarray:
+    """Levels (T, H, W), 0 … 255, times gain -> a clip from black over red and yellow to white (255 and more).
+
+    The clip player draws the same in the browser.
+    """
+    share = np.clip(gain * levels / 255, 0, 1)[..., None]
+    return np.rint(255 * np.clip(3 * share - np.arange(3), 0, 1)).astype(np.uint8)
 
 
 class SheetLayout(TypedDict):
@@ -205,6 +230,13 @@ def _with_palette(frame: np.ndarray) -> Image.Image:
     picture = Image.fromarray(index.reshape(frame.shape[:2]).astype(np.uint8), mode="P")
     picture.putpalette(colours.tobytes())
     return picture
+
+
+def _samples(samples: np.ndarray) -> np.ndarray:
+    """(T, N, H, W, 3): a frame of all samples after the other, so that long clips take little memory as floats."""
+    if samples.dtype != np.uint8 or samples.ndim != 5 or samples.size == 0:
+        raise ValueError(f"samples must be uint8 (N, T, H, W, 3), got {samples.dtype} {samples.shape}")
+    return samples.swapaxes(0, 1)
 
 
 def _clip(frames: np.ndarray) -> np.ndarray:

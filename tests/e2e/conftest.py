@@ -1,5 +1,6 @@
 """A browser, and the app as a person starts it."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -8,7 +9,10 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from vidpred.data.dance import video_folders, write_pair
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
@@ -37,13 +41,13 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def app_url(tiny_run, tiny_data):
-    """Address of `python app.py` with the tiny run and its clips."""
+@contextlib.contextmanager
+def serve(*options):
+    """Address of `python app.py` with these options."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "app.py", "--runs", tiny_run, "--data", tiny_data, "--port", port]
+    command = [sys.executable, "app.py", *options, "--port", port]
     app = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}/"
@@ -60,3 +64,28 @@ def app_url(tiny_run, tiny_data):
     finally:
         app.terminate()
         app.wait(20)
+
+
+@pytest.fixture(scope="session")
+def app_url(tiny_run, tiny_data):
+    """The app with the tiny run and its clips."""
+    with serve("--runs", tiny_run, "--data", tiny_data) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def long_dance(tmp_path_factory):
+    """A video as long as the published ones, of a square that wanders through shades of grey."""
+    root = tmp_path_factory.mktemp("long")
+    for t in range(630):
+        frame, pose = np.full((32, 64, 3), t % 200, np.uint8), np.zeros((32, 64, 3), np.uint8)
+        frame[10:20, t % 50 : t % 50 + 12] = pose[10:20, t % 50 : t % 50 + 12] = 255 - t % 200
+        write_pair(video_folders(root, "validate"), t, frame, pose)
+    return root
+
+
+@pytest.fixture(scope="session")
+def dance_url(dance_run, long_dance):
+    """The app with a dance run and a video of 630 frames."""
+    with serve("--runs", dance_run, "--data", long_dance) as url:
+        yield url

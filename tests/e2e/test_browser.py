@@ -1,20 +1,39 @@
 """The page in a real browser: what is drawn is what was computed, and nothing goes wrong or out on the way."""
 
+import json
+
 import numpy as np
 import pytest
 
+from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.library import Library
-from vidpred.explorer.predict import predict_clip
+from vidpred.explorer.predict import first_samples, predict_clip
 
-REQUEST = "document.querySelector('#player [data-request]')?.dataset.request"
-# One sample from the middle of every pixel of a tile, as drawn on the canvas.
+SHOWN = "document.querySelector('#player [data-request]')?.dataset.request"
+ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
+# One sample from the middle of every pixel of a tile, as drawn on its canvas.
 PIXELS = """tile => {
-  const canvas = document.querySelector('#player [data-part=canvas]'), zoom = Number(canvas.dataset.zoom);
-  const [x, y] = JSON.parse(canvas.dataset.tiles)[tile], half = Math.floor(zoom / 2);
-  const {data} = canvas.getContext('2d').getImageData(x, y, 64 * zoom, 64 * zoom);
-  const at = i => 4 * ((Math.floor(i / 64) * zoom + half) * 64 * zoom + (i % 64) * zoom + half);
-  return Array.from({length: 64 * 64}, (_, i) => [...data.slice(at(i), at(i) + 3)]);
+  const canvas = document.querySelector(`#player canvas[data-tile="${tile}"]`);
+  const zoom = Number(document.querySelector('#player [data-part=stage]').dataset.zoom), half = Math.floor(zoom / 2);
+  const {width, height} = canvas, {data} = canvas.getContext('2d').getImageData(0, 0, width, height), rows = [];
+  for (let y = half; y < height; y += zoom) {
+    const row = [];
+    for (let x = half; x < width; x += zoom) row.push([...data.slice(4 * (y * width + x), 4 * (y * width + x) + 3)]);
+    rows.push(row);
+  }
+  return rows;
+}"""
+# Milliseconds for a frame, everything that follows it drawn.
+SCRUB = """() => {
+  const scrub = document.querySelector('#player [data-part=scrub]'), times = [];
+  for (let i = 0; i < 200; i++) {
+    const start = performance.now();
+    scrub.value = (7 * i) % (Number(scrub.max) + 1);
+    scrub.dispatchEvent(new Event('input', {bubbles: true}));
+    times.push(performance.now() - start);
+  }
+  return times.sort((a, b) => a - b)[100];
 }"""
 
 
@@ -24,95 +43,211 @@ def clips(tiny_data):
 
 
 @pytest.fixture
-def open_page(browser, app_url):
+def open_page(browser, request):
     """Open the app in a window of its own; afterwards: no error, and no request to another host."""
-    contexts, problems, hosts = [], [], set()
+    contexts, problems, hosts, addresses = [], [], set(), set()
 
-    def open_(query="", **window):
+    def open_(query="", app="app_url", **window):
+        url = request.getfixturevalue(app)
+        addresses.add(url.split("/")[2])
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
         page = contexts[-1].new_page()
         page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
-        page.goto(app_url + query)
-        page.wait_for_function(REQUEST, timeout=60_000)
+        page.goto(url + query)
+        page.wait_for_function(SHOWN, timeout=60_000)
         return page
 
     yield open_
     for context in contexts:
         context.close()
     assert problems == []
-    assert hosts == {app_url.split("/")[2]}
+    assert hosts == addresses
 
 
 def drawn(page, tile):
-    return np.array(page.evaluate(PIXELS, tile), np.uint8).reshape(64, 64, 3)
+    return np.array(page.evaluate(PIXELS, tile), np.uint8)
 
 
 def counter(page):
-    return page.locator("[data-part=counter]").inner_text()
+    return page.locator("#player [data-part=counter]").inner_text()
 
 
-def test_what_is_drawn_is_what_was_computed(open_page, clips, tiny_run, tiny_data):
+def message(page):
+    return page.locator("#player [data-part=message]").inner_text()
+
+
+def answered(page, change, what=SHOWN):
+    """Wait for the answer to a change."""
+    before = page.evaluate(what)
+    change()
+    page.wait_for_function(f"{what} !== {json.dumps(before)}", timeout=180_000)
+
+
+def close(a, b):
+    """Another process may round the last bit of a prediction otherwise."""
+    return np.abs(a.astype(int) - b).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def expected(tiny_run, tiny_data):
+    library = Library([tiny_run], [tiny_data])
+    samples = first_samples(library, "tiny")
+    return predict_clip(library, "tiny", "traj_0_to_255/1", seed=0, n_future=4, samples=samples)
+
+
+def test_what_is_drawn_is_what_was_computed(open_page, clips, expected):
     page = open_page()
-    truth = clips.window(0, 0, 6)[0]
-    expected = predict_clip(Library([tiny_run], [tiny_data]), "tiny", "traj_0_to_255/1", 0, 1.0, 4).prediction
+    truth, (future,) = clips.window(0, 0, 6)[0], expected.futures
     assert counter(page) == "frame 2 of 5"
     for frame in (2, 3):
-        assert np.array_equal(drawn(page, 0), truth[frame])
-        # another process may round the last bit of a prediction otherwise
-        assert np.abs(drawn(page, 1).astype(int) - expected[frame]).max() <= 1
+        assert np.array_equal(drawn(page, "Truth"), truth[frame])
+        prediction = drawn(page, "Prediction")
+        assert close(prediction, future.samples[0, frame])
+        assert close(drawn(page, "Spread"), render.heat(future.spread[frame, ..., 0], 4))
+        levels = render.error_levels(prediction[None], truth[frame : frame + 1])
+        assert close(drawn(page, "Error"), render.heat(levels, 4)[0])
         page.get_by_role("button", name="Next frame").click()
     assert counter(page) == "frame 4 of 5"
+    page.get_by_role("slider", name="Gain of error and spread").fill("16")
+    levels = render.error_levels(drawn(page, "Prediction")[None], truth[4:5])
+    assert close(drawn(page, "Error"), render.heat(levels, 16)[0])
     page.get_by_role("slider", name="Frame", exact=True).fill("0")
-    assert np.array_equal(drawn(page, 0), truth[0])
-    assert np.array_equal(drawn(page, 1), truth[0])
+    for tile in ("Truth", "Prediction"):
+        assert np.array_equal(drawn(page, tile), truth[0])
+    assert not drawn(page, "Error").any()
+
+
+def test_samples_best_and_mean_without_a_new_request(open_page, expected):
+    page, (future,) = open_page(), expected.futures
+    before = page.evaluate(SHOWN)
+    which = page.get_by_role("combobox", name="Which future is shown")
+    for key, clip in (("3", future.samples[3]), ("best", future.samples[future.best]), ("mean", future.mean)):
+        which.select_option(key)
+        assert close(drawn(page, "Prediction"), clip[2])
+    assert "mean of 10" in page.locator("#player [data-part=numbers]").inner_text()
+    page.locator(".player").focus()
+    for key, label in (("ArrowDown", "sample 0"), ("ArrowDown", "sample 1"), ("ArrowUp", "sample 0")):
+        page.keyboard.press(key)
+        assert page.locator("#player figcaption", has_text="Prediction").inner_text().endswith(label)
+    page.get_by_role("combobox", name="Score in the trace").select_option("SSIM")
+    legend = page.locator("#player .legend").inner_text()
+    assert f"{future.scores['SSIM'][0, 0]:.3f}" in legend
+    assert page.evaluate(SHOWN) == before
+
+
+def test_tiles_are_switched_on_and_off(open_page):
+    page = open_page()
+    tiles = page.locator("#player figure")
+    assert tiles.count() == 4
+    page.get_by_role("button", name="Error", exact=True).click()
+    page.get_by_role("button", name="Spread", exact=True).click()
+    assert tiles.count() == 2
+    assert page.get_by_role("slider", name="Gain of error and spread").is_hidden()
+    answered(page, page.get_by_role("button", name="Another seed").click)
+    assert tiles.count() == 2  # kept
 
 
 def test_another_seed_keeps_the_frame_and_changes_the_answer(open_page):
     page = open_page()
-    before, line = page.evaluate(REQUEST), page.locator("[data-part=now-prediction]").inner_text()
     page.get_by_role("button", name="Next frame").click()
-    page.get_by_role("button", name="Another seed").click()
-    page.wait_for_function(f"{REQUEST} !== '{before}'")
+    answered(page, page.get_by_role("button", name="Another seed").click)
     assert page.get_by_label("Seed", exact=True).input_value() == "1"
     assert counter(page) == "frame 3 of 5"
-    assert page.locator("[data-part=now-prediction]").inner_text().endswith(" dB")
-    assert line.endswith(" dB")
+    assert "seed 1" in page.locator("#player [data-part=protocol]").inner_text()
 
 
 def test_keys_film_strip_and_playing(open_page):
     page = open_page()
     page.locator(".player").focus()
-    for key, expected in (("ArrowRight", 3), ("ArrowLeft", 2), ("Home", 0), ("ArrowLeft", 0), ("End", 5)):
+    for key, frame in (("ArrowRight", 3), ("ArrowLeft", 2), ("Home", 0), ("ArrowLeft", 0), ("End", 5)):
         page.keyboard.press(key)
-        assert counter(page) == f"frame {expected} of 5"
+        assert counter(page) == f"frame {frame} of 5"
     page.keyboard.press(" ")  # in a loop: on to the first frame
     page.wait_for_function("document.querySelector('#player [data-frame]').dataset.frame === '1'", timeout=5000)
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Loop").click()
-    strip = page.locator("[data-part=strip]")
+    strip = page.locator("#player [data-part=strip]")
     strip.click(position={"x": strip.bounding_box()["width"] * 4.5 / 6, "y": 20})
     assert counter(page) == "frame 4 of 5"
     page.get_by_role("button", name="Play", exact=True).click()
-    page.wait_for_function("document.querySelector('[data-part=play]').getAttribute('aria-label') === 'Play'")
+    page.wait_for_function("document.querySelector('#player [data-part=play]').getAttribute('aria-label') === 'Play'")
     assert counter(page) == "frame 5 of 5"
 
 
-def test_a_bad_seed_loses_nothing(open_page):
+def test_a_bad_number_is_said_and_the_picture_marked_as_the_earlier_one(open_page):
     page = open_page()
-    before = page.evaluate(REQUEST)
-    page.get_by_label("Seed", exact=True).fill("1.5")
-    page.get_by_text("The seed must be a whole number").wait_for()
-    assert page.evaluate(REQUEST) == before
-    assert page.locator("[data-part=canvas]").is_visible()
-    page.get_by_label("Seed", exact=True).fill("2")
-    page.wait_for_function(f"{REQUEST} !== '{before}'")
+    before, seed = page.evaluate(SHOWN), page.get_by_label("Seed", exact=True)
+    answered(page, lambda: seed.fill("1.5"), ANSWERED)
+    assert message(page).startswith("The seed must be a whole number from 0 to")
+    assert message(page).endswith("Below is still the earlier prediction.")
+    assert page.locator("#player .stale").count() == 1
+    assert page.evaluate(SHOWN) == before
+    answered(page, lambda: seed.fill("2"))
+    assert message(page) == ""
+    assert page.locator("#player .stale").count() == 0
+    frames = page.get_by_label("number input for Predicted frames")
+    answered(page, lambda: frames.fill("99"), ANSWERED)
+    assert "must be a whole number from 1 to 14" in message(page)
+    answered(page, frames.blur)  # the widget goes back to its end, and the picture with it
+    assert (frames.input_value(), counter(page)) == ("14", "frame 2 of 15")
+
+
+def test_temperatures_side_by_side(open_page):
+    page = open_page()
+    answered(page, page.get_by_label("Side by side").check)
+    captions = page.locator("#player figcaption b").all_inner_texts()
+    assert captions == ["Truth", "T = 0", "T = 0.5", "T = 1", "T = 1.5", "T = 2"]
+    assert page.locator("#player table tr").count() == 7
+
+
+def test_downloads(open_page, tmp_path):
+    page = open_page()
+    for kind in ("csv", "gif"):
+        with page.expect_download() as waiting:
+            page.locator(f"#save-{kind}").click()
+        assert waiting.value.suggested_filename == f"tiny-traj-0-to-255-1-seed-0.{kind}"
+        waiting.value.save_as(tmp_path / kind)
+    assert (tmp_path / "csv").read_text().startswith("run,clip,seed")
+    assert (tmp_path / "gif").read_bytes()[:6] == b"GIF89a"
+
+
+def test_a_dance_of_630_frames(open_page, long_dance, dance_run):
+    page = open_page(app="dance_url")
+    assert page.get_by_label("number input for Context frames").count() == 0
+    answered(page, lambda: page.get_by_label("number input for Predicted frames").fill("629"))
+    page.get_by_role("slider", name="Frame", exact=True).fill("617")
+    assert counter(page) == "frame 617 of 629"
+    frames, poses = open_split(long_dance, "validate").window(0, 0, 630)
+    assert np.array_equal(drawn(page, "Pose"), poses[617])
+    assert np.array_equal(drawn(page, "Truth"), frames[617])
+    strip = page.locator("#player [data-part=strip]")
+    box = strip.bounding_box()
+    assert box["width"] <= page.locator("#player [data-part=reel]").bounding_box()["width"]  # to scale, nothing scrolls
+    strip.click(position={"x": box["width"] * 300.5 / 630, "y": box["height"] - 20})
+    assert counter(page) == "frame 300 of 629"
+    assert np.array_equal(drawn(page, "Truth"), frames[300])
+    assert page.evaluate(SCRUB) < 20  # milliseconds; 5 where nothing else runs
 
 
 @pytest.mark.parametrize("scale", [1, 2.5])
 def test_phone_in_the_dark(open_page, clips, scale):
     page = open_page("?__theme=dark", viewport={"width": 400, "height": 800}, device_scale_factor=scale)
-    assert np.array_equal(drawn(page, 0), clips.window(0, 0, 3)[0][2])
-    page.locator(".vega-embed").nth(3).wait_for()
+    assert np.array_equal(drawn(page, "Truth"), clips.window(0, 0, 3)[0][2])
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    truth, prediction = (
+        page.locator(f'#player canvas[data-tile="{t}"]').bounding_box() for t in ("Truth", "Prediction")
+    )
+    assert truth["y"] == prediction["y"]  # beside each other even here
+
+
+def test_the_page_is_light(browser, app_url):
+    sizes = []
+    context = browser.new_context()
+    page = context.new_page()
+    page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
+    page.goto(app_url)
+    page.wait_for_function(SHOWN, timeout=60_000)
+    context.close()
+    assert sum(sizes) < 1.5e6

@@ -23,6 +23,8 @@ COMMANDS = [
 ]
 SMALLER = {
     "--train 1600 --validate 64 --test 256": "--train 6 --validate 4 --test 2",
+    "--train 8000 --val 630 --test 5": "--train 24 --val 12 --test 1 --test-frames 9",
+    "--preset pose-small": "--preset pose-debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
     "--preset small": "--preset debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
 }
 
@@ -47,7 +49,14 @@ def test_every_command_is_run_here():
     """A new command in the README needs a place in one of the tests below."""
     known = ["pip install", "python app.py", "python -m pytest", "simulate-robot", "import-bair", "train.evaluate"]
     known += ["train.svg --data data/robot", "train.svg --data data/bair", "train.generate", "train.plot"]
-    known += ["torchrun", "train.prepare shard", "train.benchmark"]
+    known += [
+        "torchrun",
+        "train.prepare shard",
+        "train.benchmark",
+        "simulate-dance",
+        "train.pose_cvae",
+        "explorer.export",
+    ]
     assert [c for c in COMMANDS if not any(k in c for k in known)] == []
 
 
@@ -67,19 +76,40 @@ def test_train_your_own(simulator, tmp_path):
     assert list((tmp_path / "run" / "samples").glob("*.gif"))
 
 
+def test_train_a_dancer(simulator, tmp_path):
+    places = {"data/dance": tmp_path / "data", "runs/dancer": tmp_path / "run", "dances": tmp_path / "dances"}
+    for words in (["simulate-dance"], ["train.pose_cvae"], ["train.generate", "data/dance"]):
+        module, rest = arguments(command(*words), places)
+        succeeds(module, *rest)
+    assert (tmp_path / "run" / "model.safetensors").exists()
+    assert (tmp_path / "dances" / "test_0.gif").exists()
+
+
 def test_the_report_s_settings_resolve():
     module, rest = arguments(command("train.svg", "data/bair"), {})
     assert json.loads(succeeds(module, *rest, "--dry-run"))["train"]["beta_max"] == 1.0
 
 
-def test_reproduce_prints_the_table_s_numbers(tmp_path):
-    module, rest = arguments(command("train.evaluate"), {})
+def printed_and_written(run, tmp_path):
+    """What the README's command prints, and the cells of the run's row."""
+    module, rest = arguments(command("train.evaluate", run), {})
     result = json.loads(succeeds(module, *rest, "--json", "--out", tmp_path / "eval.json").splitlines()[-1])
-    row = next(line for line in README.splitlines() if line.startswith("| `push-learned-cyclical`"))
-    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{run}`"))
+    return result, [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def test_reproduce_prints_the_table_s_numbers(tmp_path):
+    result, cells = printed_and_written("push-learned-cyclical", tmp_path)
     assert f"{result['psnr']:.2f}" in cells
     assert f"{result['psnr_best']:.2f}" in cells
     assert f"{result['ssim']:.3f}" in cells
+
+
+def test_reproduce_prints_the_dancer_s_numbers(tmp_path):
+    result, cells = printed_and_written("dance-cyclical", tmp_path)
+    curve = result["per_frame"]["psnr"]
+    numbers = [result["psnr"], sum(curve[:100]) / 100, sum(curve[-100:]) / 100, result["copy_last_psnr"]]
+    assert cells[1:] == [*(f"{number:.2f}" for number in numbers), f"{result['ssim']:.3f}"]
 
 
 def test_the_benchmark_runs():
@@ -88,12 +118,19 @@ def test_the_benchmark_runs():
 
 
 def test_pictures_and_curves(tmp_path):
-    places = {"futures": tmp_path / "futures", "curves.png": tmp_path / "curves.png"}
-    for words in (["train.generate"], ["train.plot"]):
+    places = {name: tmp_path / name for name in ("futures", "curves.png", "dashboard.png")}
+    for words in (["train.generate", "futures"], ["train.plot", "curves.png"], ["train.plot", "dashboard.png"]):
         module, rest = arguments(command(*words), places)
         succeeds(module, *rest)
     assert len(list((tmp_path / "futures").glob("*.gif"))) == 8
     assert (tmp_path / "curves.png").exists()
+    assert (tmp_path / "dashboard.png").exists()
+
+
+def test_the_page_of_plain_files(tmp_path):
+    module, rest = arguments(command("explorer.export"), {"site": tmp_path / "site"})
+    assert "wrote" in succeeds(module, *rest, "--clips", "1")
+    assert (tmp_path / "site" / "index.html").exists()
 
 
 def test_the_app_serves_its_first_page(tmp_path):

@@ -24,27 +24,28 @@ def client(url):
     return Client(url, ssl_verify=False, analytics_enabled=False, verbose=False)
 
 
-def test_widgets_feed_the_parameters_of_their_name(client):
-    (predict, curves) = (
-        client.view_api(return_format="dict")["named_endpoints"][f"/{n}"] for n in ("predict", "curves")
-    )
-    labels = {p["parameter_name"]: p["label"] for p in predict["parameters"]}
-    assert labels == {
-        "run": "Run",
-        "clip": "Clip",
-        "seed": "Seed",
-        "temperature": "Temperature",
-        "n_future": "Predicted frames",
+def test_the_api_names_its_parameters(client):
+    parameters = client.view_api(return_format="dict")["named_endpoints"]["/predict"]["parameters"]
+    names = ["run", "clip", "seed", "temperature", "n_future", "n_past", "samples", "prior", "sweep"]
+    assert [p["parameter_name"] for p in parameters] == names
+    assert [p["parameter_name"] for p in parameters if not p["parameter_has_default"]] == ["run", "clip"]
+
+
+def test_widgets_feed_the_parameters_of_their_name(demo):
+    """And models run one by one, with our own checks instead of Gradio's."""
+    drawing = [fn for fn in demo.fns.values() if fn.name == "draw"]
+    assert len(drawing) == 4  # when a field, the run, the clip or the context has changed
+    labels = {
+        **{"run": "Run", "clip": "Clip", "seed": "Seed", "temperature": "Temperature", "samples": "Samples"},
+        **{"n_future": "Predicted frames", "n_past": "Context frames", "prior": "Prior at test"},
+        "sweep": "Side by side: T = 0, 0.5, 1, 1.5, 2",
     }
-    assert [p["parameter_name"] for p in curves["parameters"]] == ["run"]
-
-
-def test_two_functions_are_public_and_models_run_one_by_one(demo):
-    public = {fn.api_name for fn in demo.fns.values() if fn.api_visibility == "public"}
-    assert public == {"predict", "curves"}
-    predicting = [fn for fn in demo.fns.values() if fn.name == "predict"]
-    assert len(predicting) == 2
-    assert {(fn.concurrency_id, fn.concurrency_limit) for fn in predicting} == {("model", 1)}
+    for fn in drawing:
+        assert dict(zip(fn.input_parameter_names, (widget.label for widget in fn.inputs), strict=True)) == labels
+        assert (fn.concurrency_id, fn.concurrency_limit, fn.preprocess) == ("model", 1, False)
+        assert fn.api_visibility == "private"
+    (public,) = (fn for fn in demo.fns.values() if fn.api_name == "predict")
+    assert (public.concurrency_id, public.concurrency_limit, public.api_visibility) == ("model", 1, "public")
     assert demo._queue.max_size == 16
     assert demo.api_open is False
     assert demo.analytics_enabled is False
@@ -60,20 +61,17 @@ def test_plain_http_cannot_skip_the_queue(url):
 
 
 def test_a_client_gets_the_very_pixels(client, library):
-    value = client.predict(**ASKED, api_name="/predict")
-    expected = predict_clip(library, **ASKED)
-    sheet = value["sheet"]
-    picture = np.asarray(Image.open(sheet["path"] if isinstance(sheet, dict) else sheet).convert("RGB"))
-    rows = picture.reshape(2, 64, 8, 64, 3).swapaxes(1, 2)
-    assert np.array_equal(rows[0], expected.truth)
-    assert np.array_equal(rows[1], expected.prediction)
-    assert value["psnr"][2:] == pytest.approx(expected.psnr)
-
-
-def test_a_client_gets_curves(client):
-    about, *plots = client.predict("tiny", api_name="/curves")
-    assert "Learned prior" in about
-    assert [plot["columns"][1] for plot in plots] == ["nats", "beta", "share", "dB"]
+    value = client.predict(**ASKED, samples=2, api_name="/predict")
+    expected = predict_clip(library, **ASKED, samples=2)
+    (sheet,) = value["sheets"]
+    picture = np.asarray(Image.open(sheet["file"]["path"] if isinstance(sheet["file"], dict) else sheet["file"]))
+    rows = picture.reshape(-1, 64, 8, 64, 3).swapaxes(1, 2)
+    truth, prediction = value["tiles"][:2]
+    assert np.array_equal(rows[truth["clips"][0]], expected.truth)
+    for k in (0, 1):
+        assert np.array_equal(rows[prediction["clips"][k]], expected.futures[0].samples[k])
+        scores = expected.futures[0].scores["PSNR"][k]
+        assert prediction["scores"]["PSNR"][k][2:] == pytest.approx(scores, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -1,43 +1,18 @@
-"""A run in words and in curves."""
+"""A run in words."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 from vidpred import runs
-from vidpred.config import RunConfig
+from vidpred.config import PoseCVAEConfig, RunConfig
 from vidpred.explorer.library import Library
 
-MOST_POINTS = 300  # of a curve: what a small plot can show, and a browser draws at once
 COLLAPSED = 0.05  # nats per step
 COLLAPSE_NOTE = (
     "z carries (almost) nothing here: the posterior has collapsed; temperature and seed change nothing you can see."
 )
 
 Row = dict[str, Any]
-
-
-class Curves(NamedTuple):
-    """Rows of plain values. kl, beta, psnr: epoch and value; teacher_forcing: epoch, share and series."""
-
-    kl: list[Row]
-    beta: list[Row]
-    teacher_forcing: list[Row]
-    psnr: list[Row]
-
-
-def run_curves(library: Library, run: Any) -> Curves:
-    """Curves of a run over its epochs, as far as it has got."""
-    rows = runs.read_metrics(library.run_folder(run))
-    return Curves(
-        _curve(rows, "kld", "nats"),
-        _curve(rows, "beta", "beta"),
-        [
-            {"epoch": row["epoch"], "share": row["share"], "series": series}
-            for key, series in (("tfr", "ratio (tfr)"), ("teacher_forced", "share of batches"))
-            for row in _curve(rows, key, "share")
-        ],
-        _curve(rows, "val_psnr", "dB"),
-    )
 
 
 def describe_run(library: Library, run: Any) -> str:
@@ -53,13 +28,17 @@ def describe_run(library: Library, run: Any) -> str:
 
 def _settings(config: RunConfig) -> str:
     model, train = config.model, config.train
-    prior = "Learned prior" if model.learned_prior else "Fixed prior N(0, I)"
-    at = "before the decoder" if model.condition_at == "decoder" else "everywhere"
-    condition = f"actions and gripper position known ({at})" if model.condition == "actions" else "action-free"
+    if isinstance(model, PoseCVAEConfig):
+        what = "**Pose-conditioned CVAE** · one frame and every pose given"
+    else:
+        prior = "Learned prior" if model.learned_prior else "Fixed prior N(0, I)"
+        at = "before the decoder" if model.condition_at == "decoder" else "everywhere"
+        condition = f"actions and gripper position known ({at})" if model.condition == "actions" else "action-free"
+        what = f"**{prior}** · {condition}"
     beta = f"{train.beta_max * train.kl_anneal_value:g}, constant"
     if train.kl_anneal != "none":
         beta = f"{train.kl_anneal}, up to {train.beta_max * train.kl_anneal_stop:g}"
-    return f"**{prior}** · {condition} · beta {beta}"
+    return f"{what} · beta {beta}"
 
 
 def _progress(rows: list[Row]) -> str:
@@ -87,13 +66,6 @@ def _evaluated(result: Row) -> str:
         f"copying the last frame {text('copy_last_psnr', '.2f')} dB. *{result.get('protocol', 'unnamed protocol')}: "
         f"{clips}, {frames}, {samples}, temperature {text('temperature', 'g')}*"
     )
-
-
-def _curve(rows: list[Row], key: str, name: str) -> list[Row]:
-    """(epoch, value) where the value is a finite number, thinned out evenly; the last point stays."""
-    points = [{"epoch": row["epoch"], name: row[key]} for row in rows if _finite(row.get(key)) is not None]
-    every = math.ceil(len(points) / MOST_POINTS) or 1
-    return points[::-1][::every][::-1]
 
 
 def _finite(value: Any) -> float | int | None:

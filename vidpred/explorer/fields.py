@@ -23,10 +23,23 @@ def number_between(value: Any, what: str, low: float, high: float) -> float:
     return float(number)
 
 
+def within(value: Any, low: int, high: int, otherwise: int) -> int:
+    """The whole number of [low, high] that is nearest to a value; of what is no number, the one in its place."""
+    number = _number(value)
+    return min(max(int(otherwise if number is None else number), low), high)
+
+
 def choice(value: Any, what: str, known: Collection[str]) -> str:
     """One of the known names."""
     if not isinstance(value, str) or value not in known:
         raise BadInput(f"Please choose a {what} from the list")
+    return value
+
+
+def switch(value: Any, what: str) -> bool:
+    """On or off."""
+    if not isinstance(value, bool):
+        raise BadInput(f"{what} is either on or off")
     return value
 
 

@@ -2,14 +2,24 @@
 
 import gradio as gr
 
-from vidpred.explorer import predict_tab
+from vidpred.explorer import compare_tab, drive_tab, learn_tab, lens_tab, predict_tab, training_tab
 from vidpred.explorer.library import Library
 
 HEADER = """# vidpred
 A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
 
+# Tabs in their order: id, title, build(library, demo). It may return widgets that another tab may set, by name, and as
+# `opened` the events that fill the tab when it is looked at.
+TABS = (
+    ("predict", "Predict", predict_tab.build),
+    ("compare", "Compare", compare_tab.build),
+    ("training", "Training", training_tab.build),
+    ("drive", "Drive", drive_tab.build),
+    ("latents", "Latents", lens_tab.build),
+)
+
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
 .header h1 { margin: 0; font-size: 26px; line-height: 1.2; }
 .header p { margin: 4px 0 0; color: var(--body-text-color-subdued); font-size: 15px; }
 .about, .about p, .about em { font-size: 13px; line-height: 1.45; color: var(--body-text-color-subdued); }
@@ -17,8 +27,25 @@ CSS = """
 .about p { margin: 0 0 4px; }
 .about blockquote { border-left: 3px solid #d97706; padding: 2px 0 2px 10px; margin: 8px 0 0; }
 .section { margin-top: 8px; }
-#player .html-container { padding: 0; }
+#player .html-container, .drawn .html-container { padding: 0; }
 #player .html-container.pending { opacity: 0.5; transition: opacity 0.2s 0.6s; }
+.chips label { padding: 4px 10px !important; font-size: 13px; }
+@media (min-width: 900px) and (min-height: 700px) {
+  #schedule-chart { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); padding: 6px 0; }
+}
+.page { max-width: 800px; margin: 0 auto; gap: 18px; }
+.lesson { font-size: 16px; line-height: 1.6; }
+.lesson h2 { font-size: 24px; }
+.lesson table { font-size: 14px; display: block; overflow-x: auto; border: 0 !important; }
+.lesson th, .lesson td {
+  padding: 6px 12px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
+  word-break: normal; overflow-wrap: normal;
+}
+.lesson tr { border: 0 !important; }
+.lesson td code, .figures td, .figures th { white-space: nowrap; }
+.figures th, .figures td { padding: 6px 9px !important; }
+.lesson .katex-display { overflow-x: auto; overflow-y: hidden; padding: 4px 0; }
+.door { align-self: flex-start; width: auto !important; flex-grow: 0 !important; margin: 8px 0 24px; }
 @media (max-width: 640px) { .player-column { order: -1; } }
 """
 
@@ -27,7 +54,15 @@ def build_demo(library: Library) -> gr.Blocks:
     """The whole app. Files that were drawn are deleted after a day."""
     with gr.Blocks(title="vidpred", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         gr.Markdown(HEADER, elem_classes="header")
-        predict_tab.build(library, demo)
+        widgets = {}
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
+            for name, title, build in TABS:
+                with gr.Tab(title, id=name) as tab:
+                    widgets[name] = build(library, demo) or {}
+                for event in widgets[name].pop("opened", ()):
+                    gr.on([tab.select], api_visibility="private", **event)
+            with gr.Tab("Learn", id="learn"):
+                learn_tab.build(library, tabs, widgets)
     # closed: the plain HTTP routes would skip the queue and its limits
     return demo.queue(api_open=False, max_size=16)
 

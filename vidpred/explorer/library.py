@@ -2,32 +2,41 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from vidpred import runs
-from vidpred.config import RunConfig
-from vidpred.data import robot_push
+from vidpred.config import PoseCVAEConfig, RunConfig
+from vidpred.data import dance, robot_push
 from vidpred.errors import BadInput
 from vidpred.explorer import fields
 
 if TYPE_CHECKING:  # torch takes seconds to import: the first page is served before it is needed
-    from vidpred.data.batches import Batch
-    from vidpred.data.packed import PackedClips
-    from vidpred.models.svg import SVG
+    from vidpred.data.batches import Batch, Clips
+    from vidpred.models import Model
 
 SPLIT = "test"
+DANCE_SPLITS = ("validate", "test")  # a test sequence may come without its true frames
 MODELS_KEPT = 4
+BYTES_REMEMBERED = 256 * 2**20
+
+Result = TypeVar("Result")
 
 
 class ClipEntry(NamedTuple):
-    """A clip of the test split: `id` as in PackedClips.ids, the name by which its noise is drawn."""
+    """A clip that can be looked at: `id` as in PackedClips.ids, the name by which its noise is drawn.
+
+    frames: how far it reaches; known: how many of its true frames are there (of some dance sequences only the first).
+    """
 
     root: Path
+    split: str
     id: str
     frames: int
+    known: int
+    has_poses: bool
 
 
 class Library:
@@ -38,9 +47,10 @@ class Library:
         for path in self.runs.values():
             runs.read_config(path)  # a broken run is a bad option, not a surprise for a visitor
         self.clips: dict[str, ClipEntry] = _list_clips(data_folders)
-        self._packed: dict[Path, PackedClips] = {}
-        self._models: OrderedDict[tuple[str, int], SVG] = OrderedDict()
-        self._model_lock, self._clip_lock = threading.Lock(), threading.Lock()
+        self._packed: dict[tuple[Path, str], Clips] = {}
+        self._models: OrderedDict[tuple[str, int], Model] = OrderedDict()
+        self._results: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
+        self._model_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
 
     def run_folder(self, run: str) -> Path:
         """Folder of a run."""
@@ -54,39 +64,48 @@ class Library:
         """Where a clip lies and how long it is."""
         return self.clips[fields.choice(clip, "clip", self.clips)]
 
-    def longest_future(self, run: str, clip: str) -> int:
-        """Most frames that a run can predict for a clip and have compared with the truth."""
-        n_past, frames = self.config(run).data.n_past, self.clip(clip).frames
-        if frames <= n_past:
-            raise BadInput(f"{clip} has {frames} frames: too short for {run}, which is given {n_past}")
-        return frames - n_past
+    def clips_for(self, run: str) -> list[str]:
+        """Clips that a run can continue: dance videos for a pose CVAE, robot clips for the others."""
+        wanted = isinstance(self.config(run).model, PoseCVAEConfig)
+        return [name for name, entry in self.clips.items() if entry.has_poses == wanted]
+
+    def longest_future(self, run: str, clip: str, n_past: int | None = None) -> int:
+        """Most frames that a run can predict for a clip after n_past given ones (none: as many as it was trained with).
+
+        A clip of the other family is BadInput, and one that is too short.
+        """
+        config, entry = self.config(run), self.clip(clip)
+        if clip not in self.clips_for(run):
+            kind = "dance videos" if isinstance(config.model, PoseCVAEConfig) else "robot clips"
+            raise BadInput(f"{run} continues {kind}: {clip} is none")
+        n_past = config.data.n_past if n_past is None else n_past
+        if entry.frames <= n_past:
+            raise BadInput(f"{clip} has {entry.frames} frames: too short for {run}, which is given {n_past}")
+        return entry.frames - n_past
 
     def read_clip(self, clip: str, frames: int) -> "Batch":
-        """The first `frames` frames of a clip, as validation and test take them."""
+        """The first `frames` conditions of a clip, and its true frames as far as they are known."""
         from vidpred.data.batches import open_split, window_batch
 
         entry = self.clip(clip)
+        place = entry.root, entry.split
         with self._clip_lock:
-            if entry.root not in self._packed:
-                self._packed[entry.root] = open_split(entry.root, SPLIT)
-            packed = self._packed[entry.root]
+            if place not in self._packed:
+                self._packed[place] = open_split(*place)
+            packed = self._packed[place]
         if entry.id not in packed.ids:
             raise BadInput(f"{clip} is no longer there: the clips have changed since the app was started")
-        return window_batch(packed, [packed.ids.index(entry.id)], frames)
+        return window_batch(packed, [packed.ids.index(entry.id)], frames, min(frames, entry.known))
 
     @contextmanager
-    def model(self, run: str) -> Iterator["SVG"]:
+    def model(self, run: str) -> Iterator["Model"]:
         """The best model of a run, in eval mode, for one caller at a time."""
-        weights = self.run_folder(run) / runs.WEIGHTS
         with self._model_lock:
-            try:
-                key = run, weights.stat().st_mtime_ns
-            except FileNotFoundError:
-                raise BadInput(f"{run} has no weights yet: its first epoch has not ended") from None
+            key = run, self.weights_time(run)
             if key not in self._models:
                 from vidpred.checkpoint import load_model
 
-                model = load_model(weights.parent)
+                model = load_model(self.run_folder(run))
                 for old in [k for k in self._models if k[0] == run]:  # an earlier epoch's
                     del self._models[old]
                 while len(self._models) >= MODELS_KEPT:
@@ -95,17 +114,56 @@ class Library:
             self._models.move_to_end(key)
             yield self._models[key]
 
+    def weights_time(self, run: str) -> int:
+        """When a run's weights were written, nanoseconds."""
+        try:
+            return (self.run_folder(run) / runs.WEIGHTS).stat().st_mtime_ns
+        except FileNotFoundError:
+            raise BadInput(f"{run} has no weights yet: its first epoch has not ended") from None
+
+    def remembered(self, key: Hashable, make: Callable[[], Result], size: Callable[[Result], int]) -> Result:
+        """make(), or what it gave for the same key a short while ago; the oldest results make room, by their bytes."""
+        with self._result_lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key][0]
+        result = make()
+        with self._result_lock:
+            self._results[key] = result, size(result)
+            while len(self._results) > 1 and sum(s for _, s in self._results.values()) > BYTES_REMEMBERED:
+                self._results.popitem(last=False)
+        return result
+
 
 def _list_clips(folders: list[Path]) -> dict[str, ClipEntry]:
-    """Name -> clip: group/clip, with the folder's name before it where several folders are open."""
+    """Name -> clip: group/clip, or a dance's split and sequence; with the folder's name before it where several folders
+    of a family are open."""
     roots = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
-    names = [root.name for root in roots]
     clips = {}
-    for root in roots:
-        prefix = "" if len(roots) == 1 else f"{root.name}/"
-        if names.count(root.name) > 1:
-            prefix = f"{root.parent.name}/{prefix}"
-        for folder in robot_push.list_clips(root, SPLIT):
-            name = prefix + folder.relative_to(root / SPLIT).as_posix()
-            clips[name] = ClipEntry(root, folder.relative_to(root).as_posix(), len(robot_push.list_frames(folder)))
+    for has_poses in (False, True):
+        own = [root for root in roots if dance.is_dance(root) == has_poses]
+        names = [root.name for root in own]
+        for root in own:
+            prefix = "" if len(own) == 1 else f"{root.name}/"
+            if names.count(root.name) > 1:
+                prefix = f"{root.parent.name}/{prefix}"
+            found = _dance_clips(root) if has_poses else _robot_clips(root)
+            clips |= {prefix + name: entry for name, entry in found.items()}
     return clips
+
+
+def _robot_clips(root: Path) -> dict[str, ClipEntry]:
+    entries = {}
+    for folder in robot_push.list_clips(root, SPLIT):
+        frames = len(robot_push.list_frames(folder))
+        clip = folder.relative_to(root).as_posix()
+        entries[folder.relative_to(root / SPLIT).as_posix()] = ClipEntry(root, SPLIT, clip, frames, frames, False)
+    return entries
+
+
+def _dance_clips(root: Path) -> dict[str, ClipEntry]:
+    there = [split for split in DANCE_SPLITS if (root / dance.FOLDERS[split]).is_dir()]
+    if not there:
+        raise BadInput(f"{root}: no video to look at (expected {' or '.join(dance.FOLDERS[s] for s in DANCE_SPLITS)}/)")
+    videos = [(split, video) for split in there for video in dance.list_videos(root, split)]
+    return {v.id: ClipEntry(root, split, v.id, len(v.poses), len(v.frames), True) for split, v in videos}

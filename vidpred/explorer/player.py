@@ -1,11 +1,21 @@
-"""The clip player: a gr.HTML around a canvas, fed by one lossless sprite sheet."""
+"""The clip player: clips in step, with their scores over time, in a gr.HTML fed by lossless sprite sheets.
+
+A tab hands over a `Shown` and gives `player_value(shown, next_request())` to a `clip_player()`; what it could not do it
+says with `player_message`. All tiles play in step. A prediction tile may hold a clip for every choice (samples, the
+best, the mean): switching between them, the error maps, their gain, the film and the trace happen in the browser.
+What a visitor looks at comes back as `View` (see `read_view`), for downloads that show the same.
+"""
 
 import hashlib
 import itertools
+import json
 import math
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import gradio as gr
 import numpy as np
@@ -13,16 +23,79 @@ from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from vidpred.explorer.predict import Prediction
+from vidpred.errors import BadInput
+from vidpred.explorer import fields
 from vidpred.files import replaced
 from vidpred.render import sprite_sheet
 
 STATIC = Path(__file__).parent / "static"
-TEMPLATE, CSS, JS = ((STATIC / f"player.{kind}").read_text() for kind in ("html", "css", "js"))
-LABELS = ("Ground truth", "Prediction")
+TEMPLATE, CSS = ((STATIC / f"player.{kind}").read_text() for kind in ("html", "css"))
+JS = "\n".join((STATIC / f"{part}.js").read_text() for part in ("film", "player"))
+UNITS = {"PSNR": "dB", "SSIM": ""}
+DIGITS = {"PSNR": 2, "SSIM": 3}
+SHEET_PIXELS = 2**22  # a browser holds a sheet as 16 MB; what is not looked at is fetched later
+MAX_GAIN = 16
+SPEEDS = (2, 30)  # slowest and fastest, frames per second; browsers slow down GIFs above 50
+
+NOTHING: Mapping = MappingProxyType({})
+
+Kind = Literal["pose", "truth", "prediction", "error", "spread"]
 
 # Rises from answer to answer, over restarts too: the player drops an answer that an earlier one has overtaken.
 _requests = itertools.count(time.time_ns() // 1000)
+
+
+class Choice(NamedTuple):
+    """Something that the prediction tiles can show. A visitor's choice is kept, by its key, over new values."""
+
+    key: str
+    label: str
+
+
+class Tile(NamedTuple):
+    """A moving picture.
+
+    kind: pose; truth; prediction; error, |prediction - truth|, drawn in the browser; spread, a grey clip, drawn as heat
+        with the gain of the errors.
+    clips: uint8 (T, H, W, 3), one, or one for every choice (the same array may come twice); of an error: none.
+    of: of an error, the place of its prediction in `Shown.tiles`.
+    scores: of a prediction, PSNR and SSIM: for every choice (or once for all) a number per predicted frame.
+    shown: whether it is switched on at first.
+    """
+
+    kind: Kind
+    label: str
+    clips: tuple[np.ndarray, ...] = ()
+    of: int | None = None
+    scores: Mapping[str, list[list[float]]] = NOTHING
+    shown: bool = True
+
+
+class Shown(NamedTuple):
+    """What a player shows: tiles of one shape and length, the first n_past frames given.
+
+    choices: what the prediction tiles can show, the samples first; `samples` of them make the band of the trace.
+    copied: PSNR and SSIM of the last given frame repeated, a number per predicted frame.
+    protocol: what the scores mean; numbers: (name, text) beside those of the tiles; note: a line about all of it.
+    """
+
+    tiles: list[Tile]
+    n_past: int
+    choices: tuple[Choice, ...] = (Choice("0", "prediction"),)
+    samples: int = 1
+    copied: Mapping[str, list[float]] = NOTHING
+    protocol: str = ""
+    numbers: tuple[tuple[str, str], ...] = ()
+    note: str = ""
+
+
+class View(NamedTuple):
+    """What a visitor looks at: places of the tiles that are switched on, of the choice, the gain and the speed."""
+
+    tiles: list[int]
+    choice: int
+    gain: float
+    fps: int
 
 
 def next_request() -> int:
@@ -32,41 +105,90 @@ def next_request() -> int:
 
 def clip_player(**options) -> gr.HTML:
     """The component. A factory, because a subclass would write a .pyi file beside its source."""
-    return gr.HTML(
-        html_template=TEMPLATE, css_template=CSS, js_on_load=JS, apply_default_css=False, value=None, **options
-    )
+    options = {"value": None, "elem_classes": "drawn", **options}
+    return gr.HTML(html_template=TEMPLATE, css_template=CSS, js_on_load=JS, apply_default_css=False, **options)
 
 
-def player_value(shown: Prediction, request: int) -> dict:
-    """What the player draws, as JSON values; lists hold a number per frame, null where the frame was given."""
-    sheet, layout = sprite_sheet([shown.truth, shown.prediction])
-    means = shown.scores
-    blank = [None] * shown.n_past
-    curves = {name: [*blank, *getattr(shown, name)] for name in ("psnr", "ssim", "copy_last_psnr")}
+def player_message(text: str, request: int) -> dict:
+    """A value that changes no picture: one line above it, and the picture marked as the earlier one."""
+    return {"request": request, "message": text}
+
+
+def player_value(shown: Shown, request: int) -> dict:
+    """What the player draws, as JSON values. A number of a frame is null where there is none, "∞" where frames are
+    identical. `clips`: (sheet, first cell) of each; a tile names its clips by their place in that list."""
+    clips = list({id(clip): clip for tile in shown.tiles for clip in tile.clips}.values())
+    places = {id(clip): i for i, clip in enumerate(clips)}
+    frames, height, width, _ = clips[0].shape
+    sheets, cells = [], []
+    most = max(1, SHEET_PIXELS // (frames * height * width))
+    for start in range(0, len(clips), most):
+        sheet, layout = sprite_sheet(clips[start : start + most])
+        cells += [[len(sheets), i * frames] for i in range(layout["tiles"])]
+        file = FileData(path=str(_saved(sheet)), mime_type="image/webp").model_dump()
+        sheets.append({"file": file, "columns": layout["columns"]})
+
+    def over_frames(values: list[float]) -> list:
+        return [None] * shown.n_past + [_number(v) for v in values]
+
     return {
         "request": request,
-        "sheet": FileData(path=str(_saved(sheet)), mime_type="image/webp").model_dump(),
-        "layout": dict(layout),
+        "sheets": sheets,
+        "clips": cells,
+        "frames": frames,
+        "tile_width": width,
+        "tile_height": height,
         "n_past": shown.n_past,
-        "labels": list(LABELS),
-        "numbers": [
-            ["PSNR", f"{_text(means['psnr'])} dB"],
-            ["SSIM", f"{means['ssim']:.3f}"],
-            ["PSNR of copying the last given frame", f"{_text(means['copy_last_psnr'])} dB"],
+        "choices": [choice._asdict() for choice in shown.choices],
+        "samples": shown.samples,
+        "tiles": [
+            {
+                "kind": tile.kind,
+                "label": tile.label,
+                "clips": [places[id(clip)] for clip in tile.clips],
+                "of": tile.of,
+                "on": tile.shown,
+                "scores": {name: [over_frames(v) for v in lines] for name, lines in tile.scores.items()},
+                "means": {name: [score_text(name, v) for v in lines] for name, lines in tile.scores.items()},
+            }
+            for tile in shown.tiles
         ],
+        "copied": {name: over_frames(values) for name, values in shown.copied.items()},
+        "copied_means": {name: score_text(name, values) for name, values in shown.copied.items()},
+        "units": UNITS,
+        "digits": DIGITS,
         "protocol": shown.protocol,
-        # JSON has no infinity: identical frames leave a gap in the curve, and their text says why
-        **{name: [_finite(v) for v in values] for name, values in curves.items()},
-        "text": {name: [None if v is None else _text(v) for v in values] for name, values in curves.items()},
+        "numbers": [list(pair) for pair in shown.numbers],
+        "note": shown.note,
     }
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def score_text(name: str, values: list[float]) -> str:
+    """The mean of a score over frames, with its unit."""
+    mean = math.fsum(values) / len(values)
+    return "∞" if mean == math.inf else f"{mean:.{DIGITS[name]}f} {UNITS[name]}".strip()
 
 
-def _text(value: float) -> str:
-    return "∞" if value == math.inf else f"{value:.2f}"
+def read_view(text: Any, shown: Shown) -> View:
+    """A View as the browser sends it, JSON, for what is shown. Anything else is BadInput."""
+    try:
+        values = json.loads(text)
+        tiles, choice, gain, fps = (values[name] for name in View._fields)
+        tiles = {fields.whole_number(tile, "A tile", 0, len(shown.tiles) - 1) for tile in tiles}
+    except (TypeError, ValueError, KeyError):
+        raise BadInput("This view of the player is not known") from None
+    if not tiles:
+        raise BadInput("Please switch a tile of the player on first")
+    return View(
+        sorted(tiles),
+        fields.whole_number(choice, "The choice", 0, len(shown.choices) - 1),
+        fields.number_between(gain, "The gain", 1, MAX_GAIN),
+        fields.whole_number(fps, "The speed", *SPEEDS),
+    )
+
+
+def _number(value: float) -> float | str:
+    return "∞" if value == math.inf else round(value, 5)
 
 
 def _saved(sheet: np.ndarray) -> Path:

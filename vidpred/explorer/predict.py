@@ -1,70 +1,226 @@
-"""One prediction of one clip, with its scores."""
+"""Futures of one clip with their scores, and what a run and a clip allow to be asked."""
 
 import contextlib
-from statistics import fmean
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from vidpred import runs
+from vidpred.config import RunConfig, SVGConfig
 from vidpred.errors import BadInput
 from vidpred.explorer import fields
+from vidpred.explorer.curves import COLLAPSED
 from vidpred.explorer.library import Library
 
 MAX_SEED = 2**31 - 1
 MAX_TEMPERATURE = 2.0
+MAX_SAMPLES = 20
+MAX_PAST = 10
+MAX_FRAMES = 2000  # predicted in one go, of all samples: minutes of a small server's time
+DANCE_FRAMES = 100
+SWEEP = (0.0, 0.5, 1.0, 1.5, 2.0)
+LATENTS = {"learned": "prior", "standard": "standard"}  # what rollout.predict calls them
+CHANNELS = {"finn": "finn: per channel", "joint": "joint: all channels together"}
+
+
+class Asked(NamedTuple):
+    """A prediction, named: equal fields give equal pictures."""
+
+    run: str
+    clip: str
+    seed: int
+    temperatures: tuple[float, ...]
+    n_past: int
+    n_future: int
+    samples: int
+    prior: str
+
+
+class Future(NamedTuple):
+    """What a run imagines at one temperature: samples (N, T, H, W, 3) uint8, their mean and spread (T, H, W, 3), all of
+    them after the given frames.
+
+    scores: PSNR and SSIM, (N + 1, n_future), the last row the mean's; None where the truth is unknown. best: sample.
+    """
+
+    samples: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+    scores: dict[str, np.ndarray] | None
+    best: int
 
 
 class Prediction(NamedTuple):
-    """truth and prediction: (T, H, W, 3) uint8, the first n_past frames alike; scores: one per predicted frame."""
+    """truth (T, H, W, 3) uint8, None where it is unknown; poses alike; futures in the order of asked.temperatures;
+    copied: PSNR and SSIM of the last given frame repeated, (n_future,); psnr: its protocol."""
 
-    truth: np.ndarray
-    prediction: np.ndarray
-    n_past: int
-    psnr: list[float]
-    ssim: list[float]
-    copy_last_psnr: list[float]
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Means over the predicted frames."""
-        return {name: fmean(getattr(self, name)) for name in ("psnr", "ssim", "copy_last_psnr")}
+    asked: Asked
+    truth: np.ndarray | None
+    poses: np.ndarray | None
+    futures: list[Future]
+    copied: dict[str, np.ndarray]
+    psnr: str
 
     @property
     def protocol(self) -> str:
         """What the scores mean."""
-        first, last = self.n_past, len(self.truth) - 1
+        first, last = self.asked.n_past, self.asked.n_past + self.asked.n_future - 1
         frames = f"frames {first}…{last}" if last > first else f"frame {first}"
-        return f"finn: per channel, {frames}, one sample"
+        return f"{CHANNELS[self.psnr]}, {frames}"
+
+    @property
+    def bytes(self) -> int:
+        """Of all pictures."""
+        arrays = [self.truth, self.poses, *(a for f in self.futures for a in (f.samples, f.mean, f.spread))]
+        return sum(array.nbytes for array in arrays if array is not None)
 
 
-def predict_clip(library: Library, run: Any, clip: Any, seed: Any, temperature: Any, n_future: Any) -> Prediction:
-    """The future that a run sees for a clip: the very picture that train.evaluate scores as sample 0 of this seed."""
+def predict_clip(
+    library: Library,
+    run: Any,
+    clip: Any,
+    seed: Any = 0,
+    temperature: Any = 1.0,
+    n_future: Any = None,
+    n_past: Any = None,
+    samples: Any = 1,
+    prior: Any = None,
+    sweep: Any = False,
+) -> Prediction:
+    """The futures that a run sees for a clip: sample k is the very picture that train.evaluate scores as sample k of
+    this seed, and train.generate writes. Asked again, the same answer comes from memory.
+
+    n_past, n_future, prior: None takes the run's own. sweep: the temperatures 0 … 2 instead of one.
+    """
+    config = library.config(run)
+    n_past = fields.whole_number(
+        config.data.n_past if n_past is None else n_past, "Context frames", *past_limits(config)
+    )
+    longest = library.longest_future(run, clip, n_past)
+    n_future = first_future(library, run, clip, n_past) if n_future is None else n_future
+    asked = Asked(
+        run,
+        clip,
+        fields.whole_number(seed, "The seed", 0, MAX_SEED),
+        (fields.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE),),
+        n_past,
+        fields.whole_number(n_future, "The number of predicted frames", 1, longest),
+        fields.whole_number(samples, "The number of samples", 1, MAX_SAMPLES),
+        own_prior(config) if prior is None else fields.choice(prior, "prior", priors(config)),
+    )
+    if fields.switch(sweep, "The sweep"):
+        asked = asked._replace(temperatures=SWEEP)
+    frames = asked.n_future * sum(_samples_at(t, asked.samples) for t in asked.temperatures)
+    if frames > MAX_FRAMES:
+        raise BadInput(f"These are {frames:,} frames to predict: ask for {MAX_FRAMES:,} at most, or for fewer samples")
+    key = asked, library.weights_time(run)
+    return library.remembered(key, lambda: _predict(library, asked), lambda prediction: prediction.bytes)
+
+
+def _predict(library: Library, asked: Asked) -> Prediction:
     from vidpred.evaluation import protocol_of, score
-    from vidpred.frames import to_uint8
+    from vidpred.frames import to_float, to_uint8
+    from vidpred.metrics import best_of_n
+    from vidpred.render import mean_clip, spread_clip
     from vidpred.rollout import predict
 
-    longest = library.longest_future(run, clip)
-    seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
-    temperature = fields.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE)
-    n_future = fields.whole_number(n_future, "The number of predicted frames", 1, longest)
-    n_past = library.config(run).data.n_past
-    batch = library.read_clip(clip, n_past + n_future)
-    with library.model(run) as model:
-        given = batch.to_clip(n_past, next(model.parameters()).device)
-        futures = predict(model, given, batch.ids, n_future=n_future, seed=seed, temperature=temperature)
-        scores = score(futures, given, protocol_of(model))
+    n_past, length = asked.n_past, asked.n_past + asked.n_future
+    batch = library.read_clip(asked.clip, length)
     frames = batch.frames[0].numpy()
-    return Prediction(
-        frames,
-        np.concatenate([frames[:n_past], to_uint8(futures[0, 0])]),
-        n_past,
-        scores.psnr[0, 0].tolist(),
-        scores.ssim[0, 0].tolist(),
-        scores.copy_last_psnr[0].tolist(),
-    )
+    known = len(frames) == length
+    futures = []
+    with library.model(asked.run) as model:
+        given = batch.to_clip(n_past, next(model.parameters()).device)
+        psnr = protocol_of(model)
+        imagined = [
+            predict(
+                model,
+                given,
+                batch.ids,
+                n_future=asked.n_future,
+                seed=asked.seed,
+                samples=_samples_at(temperature, asked.samples),
+                temperature=temperature,
+                latent=LATENTS[asked.prior],
+            )
+            for temperature in asked.temperatures
+        ]
+
+    def pictured(clip: np.ndarray) -> Any:
+        """A clip's frames after the context as one more future, to be scored."""
+        return to_float(clip[n_past:])[None, None].to(given.frames)
+
+    def rows(scores: Any) -> dict[str, np.ndarray]:
+        return {"PSNR": scores.psnr[:, 0].numpy(), "SSIM": scores.ssim[:, 0].numpy()}
+
+    for x_pred in imagined:
+        samples = np.stack([np.concatenate([frames[:n_past], future]) for future in to_uint8(x_pred[:, 0])])
+        mean, table, best = mean_clip(samples), None, 0
+        if known:
+            scores = score(x_pred, given, psnr)
+            best = best_of_n(scores.psnr).index.item()
+            each, whole = rows(scores), rows(score(pictured(mean), given, psnr))
+            table = {name: np.concatenate([each[name], whole[name]]) for name in each}
+        futures.append(Future(samples, mean, spread_clip(samples), table, best))
+    copied = {}
+    if known:
+        repeated = frames[[*range(n_past), *[n_past - 1] * asked.n_future]]
+        copied = {name: values[0] for name, values in rows(score(pictured(repeated), given, psnr)).items()}
+    poses = batch.conditions[0].numpy() if library.clip(asked.clip).has_poses else None
+    return Prediction(asked, frames if known else None, poses, futures, copied, psnr)
+
+
+def _samples_at(temperature: float, samples: int) -> int:
+    return samples if temperature > 0 else 1  # without noise all of them are one
+
+
+# --- what a run and a clip allow --------------------------------------------------------------------------------------
+
+
+def past_limits(config: RunConfig) -> tuple[int, int]:
+    """Fewest and most context frames."""
+    return (1, MAX_PAST) if isinstance(config.model, SVGConfig) else (1, 1)
+
+
+def priors(config: RunConfig) -> tuple[str, ...]:
+    """Where z can come from at prediction, by the names of the settings."""
+    return ("learned", "standard") if getattr(config.model, "learned_prior", False) else ("standard",)
+
+
+def own_prior(config: RunConfig) -> str:
+    """Where z comes from unless one asks for something else."""
+    return config.model.prior_at_test if "learned" in priors(config) else "standard"
+
+
+def first_future(library: Library, run: str, clip: str, n_past: int) -> int:
+    """Predicted frames at first: as many as in training; of a dance what a small server predicts in seconds."""
+    data = library.config(run).data
+    return min(getattr(data, "n_future", DANCE_FRAMES), library.longest_future(run, clip, n_past))
+
+
+def first_samples(library: Library, run: str) -> int:
+    """Samples at first: as many as one call of the model makes anyway."""
+    return 10 if isinstance(library.config(run).model, SVGConfig) else 1
+
+
+def first_run(library: Library) -> str:
+    """The run that a visitor meets first: one with clips whose z carries something, action-free if there is one."""
+
+    def rank(run: str) -> tuple:
+        kld = None
+        with contextlib.suppress(BadInput):  # a damaged file is no reason to show nothing
+            kld = (runs.read_eval(library.run_folder(run)) or {}).get("kld_per_step")
+        carries = isinstance(kld, float) and kld >= COLLAPSED
+        free = getattr(library.config(run).model, "condition", "") == "none"
+        return not library.clips_for(run), not carries, not free
+
+    return min(library.runs, key=rank)  # of equals the first by name
 
 
 def warm_up(library: Library) -> None:
-    """Load torch, the first model and the first clip; what is wrong with them is left to the visitor who asks."""
+    """Load torch and make the first view; what is wrong with it is left to the visitor who asks."""
     with contextlib.suppress(BadInput):
-        predict_clip(library, next(iter(library.runs)), next(iter(library.clips)), 0, 1.0, 1)
+        run = first_run(library)
+        clips = library.clips_for(run)
+        if clips:
+            predict_clip(library, run, clips[0], samples=first_samples(library, run))

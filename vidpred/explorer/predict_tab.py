@@ -1,21 +1,24 @@
-"""The tab that compares a prediction with what really happened: handlers, layout, wiring."""
+"""The tab that compares predictions with what really happened: handlers, layout, wiring."""
 
 import functools
 from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
-import pandas as pd
+from gradio.data_classes import FileData
 
 from vidpred.errors import BadInput
-from vidpred.explorer import fields
-from vidpred.explorer.curves import describe_run, run_curves
+from vidpred.explorer import fields, predict
+from vidpred.explorer.curves import describe_run
+from vidpred.explorer.downloads import KINDS, write_download
 from vidpred.explorer.library import Library
-from vidpred.explorer.player import clip_player, next_request, player_value
-from vidpred.explorer.predict import MAX_SEED, MAX_TEMPERATURE, predict_clip
+from vidpred.explorer.player import STATIC, clip_player, next_request, player_message, player_value, read_view
+from vidpred.explorer.predict import MAX_PAST, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, predict_clip
+from vidpred.explorer.predict_tiles import PRIORS, shown
 
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
-PLOT_HEIGHT = 230
+# The player knows what is switched on, chosen and how fast: a download shows the same.
+VIEW_JS = "(view, ...rest) => [document.querySelector('#player .player')?.dataset.view ?? '', ...rest]"
 
 
 def friendly(handler: Callable) -> Callable:
@@ -38,30 +41,74 @@ class Handlers:
         self.library = library
 
     @friendly
-    def predict(self, run: Any, clip: Any, seed: Any, temperature: Any, n_future: Any) -> dict:
-        """Predict the future of a clip; the value of the player, with the scores and the sheet of all frames."""
+    def predict(
+        self,
+        run: str,
+        clip: str,
+        seed: float = 0,
+        temperature: float = 1.0,
+        n_future: float | None = None,
+        n_past: float | None = None,
+        samples: float = 1,
+        prior: str | None = None,
+        sweep: bool = False,
+    ) -> dict:
+        """Predict the future of a clip: sheets of all frames, and PSNR and SSIM of every sample and frame.
+
+        n_future, n_past, prior ("learned" or "standard"): null takes the run's own. sweep: the temperatures 0, 0.5, 1,
+        1.5 and 2 instead of one.
+        """
+        return self._value(run, clip, seed, temperature, n_future, n_past, samples, prior, sweep)
+
+    def draw(self, **asked: Any) -> dict:
+        """The same for the page: what is wrong is said where the picture is."""
         request = next_request()
-        return player_value(predict_clip(self.library, run, clip, seed, temperature, n_future), request)
+        try:
+            return self._value(**asked, request=request)
+        except BadInput as error:
+            return player_message(f"{error}.", request)
+
+    def _value(self, *asked: Any, request: int | None = None, **named: Any) -> dict:
+        request = request or next_request()
+        return player_value(shown(predict_clip(self.library, *asked, **named)), request)
 
     @friendly
-    def curves(self, run: Any) -> tuple[str, pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-        """A run in words, and its KL, beta, teacher forcing and validation PSNR over the epochs."""
-        curves = run_curves(self.library, run)
+    def choose_run(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple:
+        """What a run is, where its z can come from, and the other fields as far as this run can go."""
+        config = self.library.config(run)
+        names = predict.priors(config)
+        prior = gr.update(value=predict.own_prior(config), visible=len(names) > 1)
+        return describe_run(self.library, run), prior, *self.fit(run, clip, n_past, n_future, samples)
+
+    @friendly
+    def fit(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple[dict, dict, dict, Any]:
+        """Clip, context, horizon and samples for a run: kept where they fit, else as the run has them at first."""
+        library, config = self.library, self.library.config(run)
+        clips = library.clips_for(run)
+        if not clips:
+            raise BadInput(f"None of the clips here is for {run}: open others with --data")
+        low, high = predict.past_limits(config)
+        if stays := clip in clips:
+            n_past = fields.within(n_past, low, min(high, library.clip(clip).frames - 1), config.data.n_past)
+        else:
+            clip, n_past, samples = clips[0], config.data.n_past, predict.first_samples(library, run)
+        longest = library.longest_future(run, clip, n_past)
+        first = predict.first_future(library, run, clip, n_past)
         return (
-            describe_run(self.library, run),
-            pd.DataFrame(curves.kl, columns=["epoch", "nats"]),
-            pd.DataFrame(curves.beta, columns=["epoch", "beta"]),
-            pd.DataFrame(curves.teacher_forcing, columns=["epoch", "share", "series"]),
-            pd.DataFrame(curves.psnr, columns=["epoch", "dB"]),
+            gr.update(choices=clips, value=clip),
+            gr.update(value=n_past, maximum=max(high, 2), visible=high > low),
+            gr.update(value=fields.within(n_future, 1, longest, first) if stays else first, maximum=longest),
+            samples,
         )
 
-    @friendly
-    def limit_frames(self, run: Any, clip: Any, n_future: Any) -> dict:
-        """The slider of predicted frames, as far as this run can go in this clip."""
-        longest = self.library.longest_future(run, clip)
-        return gr.update(
-            maximum=longest, value=min(fields.whole_number(n_future, "Predicted frames", 1, 10**6), longest)
-        )
+    def limit_future(self, run: Any, clip: Any, n_past: Any, n_future: Any) -> dict:
+        """The slider of predicted frames for so many given ones; what is wrong with them is said by the player."""
+        try:
+            fields.whole_number(n_past, "Context frames", *predict.past_limits(self.library.config(run)))
+            longest = self.library.longest_future(run, clip, n_past)
+        except BadInput:
+            return gr.skip()
+        return gr.update(value=fields.within(n_future, 1, longest, longest), maximum=longest)
 
     @friendly
     def another_seed(self, seed: Any) -> int:
@@ -71,85 +118,137 @@ class Handlers:
         except BadInput:
             return 0
 
+    def save(self, view: Any, kind: Any, **asked: Any) -> dict:
+        """A file that shows what the player shows."""
+        request = next_request()
+        try:
+            prediction = predict_clip(self.library, **asked)
+            showing = shown(prediction)
+            path = write_download(prediction, showing, read_view(view, showing), kind)
+        except BadInput as error:
+            return {"request": request, "message": f"{error}."}
+        return {"request": request, "name": path.name, "file": FileData(path=str(path)).model_dump()}
 
-def build(library: Library, demo: gr.Blocks) -> None:
-    """Lay the tab out inside `demo` and wire it."""
+
+def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
+    """Lay the tab out inside `demo` and wire it. Returns its widgets by the name of what they feed."""
     handlers = Handlers(library)
-    run, clip = next(iter(library.runs)), next(iter(library.clips))
-    # what the API lets through for any run and clip; on the page limit_frames narrows it
-    longest = max(entry.frames for entry in library.clips.values())
-    longest -= min(library.config(name).data.n_past for name in library.runs)
+    run = predict.first_run(library)
+    config, clips = library.config(run), library.clips_for(run)
+    n_past = config.data.n_past
+    low, high = predict.past_limits(config)
+    longest = library.longest_future(run, clips[0]) if clips else 1
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
-            run_dd = gr.Dropdown(list(library.runs), value=run, label="Run", info="a trained model")
-            about_md = gr.Markdown(elem_classes="about")
-            clip_dd = gr.Dropdown(list(library.clips), value=clip, label="Clip", info="none of them was trained on")
+        with gr.Column(scale=1, min_width=280, elem_classes="fields"):
+            run_dd = gr.Dropdown(list(library.runs), value=run, label="Run")
+            about_md = gr.Markdown(lambda: describe_run(library, run), elem_classes="about")
+            clip_dd = gr.Dropdown(
+                clips, value=clips[0] if clips else None, label="Clip", info="no run was trained on it"
+            )
+            with gr.Group():
+                # no bounds: Gradio's own check would answer in its words and print a traceback
+                seed_number = gr.Number(0, label="Seed", step=1)
+                seed_btn = gr.Button("Another seed", variant="primary")
+            temperature_slider = gr.Slider(
+                0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature", info="scales the noise; 0 takes the means"
+            )
+            sweep_check = gr.Checkbox(False, label="Side by side: T = 0, 0.5, 1, 1.5, 2", container=False)
+            samples_slider = gr.Slider(
+                1,
+                MAX_SAMPLES,
+                value=predict.first_samples(library, run),
+                step=1,
+                label="Samples",
+                info="of the same seed",
+            )
             n_future_slider = gr.Slider(
                 1,
                 longest,
-                value=min(library.config(run).data.n_future, library.longest_future(run, clip)),
+                value=predict.first_future(library, run, clips[0], n_past) if clips else 1,
                 step=1,
                 label="Predicted frames",
                 info="a longer future keeps the earlier frames",
             )
-            temperature_slider = gr.Slider(
-                0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature", info="scales the noise; 0 takes the means"
+            n_past_slider = gr.Slider(
+                1, MAX_PAST, value=n_past, step=1, label="Context frames", info="given ones", visible=high > low
             )
-            with gr.Group():
-                # no bounds here: Gradio's own check would answer in its words and print a traceback
-                seed_number = gr.Number(0, label="Seed", step=1)
-                seed_btn = gr.Button("Another seed", variant="primary")
+            prior_radio = gr.Radio(
+                [(name, value) for value, name in PRIORS.items()],
+                value=predict.own_prior(config),
+                label="Prior at test",
+                elem_classes="chips",
+                visible=len(predict.priors(config)) > 1,
+            )
         with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             player_html = clip_player(elem_id="player")
-    gr.Markdown("### How this run was trained", elem_classes="section")
-    with gr.Row():
-        options = {"x": "epoch", "height": PLOT_HEIGHT, "show_label": False, "min_width": 240, "x_axis_format": "d"}
-        kl_plot = gr.LinePlot(y="nats", title="KL per clip (nats)", y_title=" ", y_lim=[0, None], **options)
-        beta_plot = gr.LinePlot(
-            y="beta", title="beta, the weight of the KL", y_title=" ", y_lim=[0, None], y_axis_format="~g", **options
-        )
-        forcing_plot = gr.LinePlot(
-            y="share", color="series", color_title=" ", title="Teacher forcing", y_title=" ", y_lim=[0, 1], **options
-        )
-        psnr_plot = gr.LinePlot(y="dB", title="Validation PSNR (dB)", y_title=" ", **options)
+            with gr.Row(elem_classes="downloads"):
+                buttons = {
+                    kind: gr.Button(f"Save {name}", size="sm", min_width=90, elem_id=f"save-{kind}")
+                    for kind, name in KINDS.items()
+                }
+            saved_html = gr.HTML(
+                html_template=(STATIC / "download.html").read_text(),
+                css_template=".saved { margin: 0; font-size: 13px; min-height: 20px; }",
+                js_on_load=(STATIC / "download.js").read_text(),
+                value=None,
+            )
+            view_text = gr.Textbox(visible=False)
 
-    fields_of_prediction = {
+    asked = {
         "run": run_dd,
         "clip": clip_dd,
         "seed": seed_number,
         "temperature": temperature_slider,
         "n_future": n_future_slider,
+        "n_past": n_past_slider,
+        "samples": samples_slider,
+        "prior": prior_radio,
+        "sweep": sweep_check,
     }
+    # change, not input: a number beyond a slider's end is drawn back to it without input.
+    # preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first
+    private = {"api_visibility": "private", "preprocess": False}
     predicting = {
-        "fn": handlers.predict,
-        "inputs_kwargs": fields_of_prediction,
+        "fn": handlers.draw,
+        "inputs_kwargs": asked,
         "outputs": player_html,
         "trigger_mode": "always_last",
         "show_progress": "minimal",
+        **private,
         **MODEL_QUEUE,
     }
-    gr.on(
-        [demo.load, seed_number.change, temperature_slider.change, n_future_slider.change],
-        api_name="predict",
-        **predicting,
+    quiet = {"show_progress": "hidden", **private}
+    changing = (seed_number, temperature_slider, n_future_slider, samples_slider, prior_radio, sweep_check)
+    gr.on([demo.load, *(widget.change for widget in changing)], **predicting)
+    fitted = [clip_dd, n_past_slider, n_future_slider, samples_slider]
+    fitting = {
+        "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "n_past", "n_future", "samples")},
+        "trigger_mode": "always_last",
+        **quiet,
+    }
+    gr.on([run_dd.input], handlers.choose_run, outputs=[about_md, prior_radio, *fitted], **fitting).success(
+        **predicting
     )
+    gr.on([clip_dd.input], handlers.fit, outputs=fitted, **fitting).success(**predicting)
     gr.on(
-        [demo.load, run_dd.change],
-        handlers.curves,
-        inputs_kwargs={"run": run_dd},
-        outputs=[about_md, kl_plot, beta_plot, forcing_plot, psnr_plot],
-        api_name="curves",
-        show_progress="hidden",
-    )
-    limited = gr.on(
-        [run_dd.change, clip_dd.change],
-        handlers.limit_frames,
-        inputs_kwargs={"run": run_dd, "clip": clip_dd, "n_future": n_future_slider},
+        [n_past_slider.change],
+        handlers.limit_future,
+        inputs_kwargs={name: asked[name] for name in ("run", "clip", "n_past", "n_future")},
         outputs=n_future_slider,
-        api_visibility="private",
-        show_progress="hidden",
-    )
-    limited.success(api_visibility="private", **predicting)
-    seed_btn.click(
-        handlers.another_seed, seed_number, seed_number, api_visibility="private", show_progress="hidden", queue=False
-    )
+        trigger_mode="always_last",
+        **quiet,
+    ).then(**predicting)
+    seed_btn.click(handlers.another_seed, seed_number, seed_number, queue=False, **quiet)
+    for kind, button in buttons.items():
+        gr.on(
+            [button.click],
+            handlers.save,
+            inputs_kwargs={"view": view_text, "kind": gr.State(kind), **asked},
+            outputs=saved_html,
+            js=VIEW_JS,
+            concurrency_id="files",
+            concurrency_limit=1,
+            **private,
+        )
+    gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
+    return {**asked, "player": player_html}

@@ -1,205 +1,247 @@
-// The clip player: one lossless sprite sheet, drawn frame by frame. Text goes through textContent only.
-const part = (name) => element.querySelector('[data-part="' + name + '"]');
+// The clip player: lossless sprite sheets, drawn frame by frame. Text goes through textContent only.
+function part(name) { return element.querySelector('[data-part="' + name + '"]'); }
 const player = element.querySelector(".player");
-const canvas = part("canvas"), strip = part("strip"), gutter = part("gutter"), scrub = part("scrub");
-const COLUMN = [20, 68]; // narrowest and widest column of the film strip, CSS pixels
-const GUTTER = 46, ROW_GAP = 4, BAR = 3, TRACE = 100, TRACE_GAP = 10, TALLEST = 320;
+const stage = part("stage"), scrub = part("scrub"), gain = part("gain"), choices = part("choice");
+const BORDER = 3, GAP = 12, CAPTION = 32, TALLEST = 320, TALL = 470; // CSS pixels: a tile, and all of them
+const LINES = 6; // colours of predictions
 
 let latest = 0; // newest request whose answer has come
-let shown = null; // {value, image}
-let frame = 0, playing = false, timer = 0, column = COLUMN[1];
-let stage = null; // where the two tiles lie on the canvas, device pixels
+let shown = null; // {value, images, tiles: of the canvases}
+let frame = 0, playing = false, timer = 0;
+let wanted = "0"; // the choice, by its key: kept over new values
+const switched = {}; // tile -> on or off, where someone has said so
 
 // --- values ---------------------------------------------------------------------------------------------------------
 
 function accept() {
   const value = props.value;
-  if (!value || !value.sheet || value.request <= latest) return; // none yet, or a late answer to an older request
+  if (!value || value.request <= latest) return; // none yet, or a late answer to an older request
   latest = value.request;
-  const image = new Image();
-  image.src = value.sheet.url;
-  image.decode().then(
-    () => { if (value.request === latest) show(value, image); },
-    () => { if (value.request === latest) say("The pictures could not be loaded. Please try again."); },
-  );
+  if (value.message) {
+    say(value.message + (shown ? " Below is still the earlier prediction." : ""), true);
+    part("content").classList.add("stale");
+    element.dataset.answered = value.request;
+    return;
+  }
+  const images = value.sheets.map(() => null);
+  const current = () => value.request === latest || (shown && shown.value === value);
+  const load = (i) => {
+    const image = new Image();
+    image.src = value.sheets[i].file.url;
+    return image.decode().then(() => { images[i] = image; });
+  };
+  const failed = () => { if (current()) say("The pictures could not be loaded. Please try again.", true); };
+  load(0).then(() => {
+    if (!current()) return;
+    show(value, images);
+    // the others one after the other: what is looked at comes first
+    let chain = Promise.resolve();
+    for (let i = 1; i < images.length; i++)
+      chain = chain.then(() => (current() ? load(i) : null)).then(() => { if (shown && shown.value === value) draw(true); });
+    chain.catch(failed);
+  }, failed);
 }
 
-function say(text) { part("message").textContent = text; }
+function say(text, problem = false) {
+  part("message").textContent = text;
+  part("message").classList.toggle("problem", problem);
+}
 
-function show(value, image) {
+function show(value, images) {
   const first = shown === null;
-  shown = { value, image };
+  shown = { value, images };
   frame = first ? Math.min(value.n_past, last()) : Math.min(frame, last());
   say("");
   part("content").hidden = false;
-  const numbers = part("numbers");
-  numbers.replaceChildren(...value.numbers.map(([name, text], i) => {
-    const box = document.createElement("span"), big = document.createElement("b");
-    big.textContent = text;
-    box.append(big, name);
-    if (i === value.numbers.length - 1) box.className = "quiet";
-    return box;
-  }));
+  part("content").classList.remove("stale");
   part("protocol").textContent = value.protocol;
-  value.labels.forEach((label, i) => { part("caption-" + i).textContent = label; });
+  part("note").textContent = value.note;
   scrub.max = last();
-  resize();
-  element.dataset.request = value.request; // what is on screen now, for tests
-}
-
-const last = () => shown.value.layout.frames - 1;
-const isGiven = (t) => t < shown.value.n_past;
-const decibel = (x) => (x === null || x === undefined ? "–" : x + " dB");
-
-// --- drawing --------------------------------------------------------------------------------------------------------
-
-function colour(name) { return getComputedStyle(player).getPropertyValue(name).trim() || "#888"; }
-
-function fit(target, width, height) {
-  const ratio = window.devicePixelRatio || 1;
-  target.width = Math.round(width * ratio);
-  target.height = Math.round(height * ratio);
-  target.style.width = target.width / ratio + "px";
-  target.style.height = target.height / ratio + "px";
-  const context = target.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return context;
-}
-
-function drawTile(context, tile, t, x, y, width, height) {
-  const { tile_width: w, tile_height: h, columns, frames } = shown.value.layout;
-  const cell = tile * frames + t;
-  context.drawImage(shown.image, (cell % columns) * w, Math.floor(cell / columns) * h, w, h, x, y, width, height);
-}
-
-function resize() {
-  if (!shown || !element.isConnected || part("stage").clientWidth === 0) return;
-  const ratio = window.devicePixelRatio || 1, { layout } = shown.value;
-  // whole device pixels per pixel: nothing is ever interpolated
-  const border = Math.max(2, Math.round(3 * ratio)), gap = Math.round(14 * ratio);
-  const across = (part("stage").clientWidth * ratio - gap - 4 * border) / (2 * layout.tile_width);
-  const zoom = Math.max(1, Math.floor(Math.min(across, (TALLEST * ratio) / layout.tile_height)));
-  const wide = layout.tile_width * zoom + 2 * border, high = layout.tile_height * zoom + 2 * border;
-  canvas.width = 2 * wide + gap;
-  canvas.height = high;
-  canvas.style.width = canvas.width / ratio + "px";
-  canvas.style.height = canvas.height / ratio + "px";
-  part("captions").style.width = Math.max(canvas.width / ratio, Math.min(300, part("stage").clientWidth)) + "px";
-  stage = { zoom, border, tiles: [[border, border], [wide + gap + border, border]], wide, high };
-  canvas.dataset.zoom = zoom;
-  canvas.dataset.tiles = JSON.stringify(stage.tiles);
-  const room = part("stage").clientWidth - GUTTER;
-  column = Math.min(COLUMN[1], Math.max(COLUMN[0], Math.floor(room / layout.frames)));
-  draw();
-}
-function draw() {
-  if (!shown || !stage) return;
-  const { value } = shown, context = canvas.getContext("2d"), given = isGiven(frame);
-  context.clearRect(0, 0, canvas.width, canvas.height);
-  context.imageSmoothingEnabled = false;
-  stage.tiles.forEach(([x, y], tile) => {
-    context.fillStyle = given ? colour("--given") : tile === 1 ? colour("--predicted") : colour("--line");
-    context.fillRect(x - stage.border, y - stage.border, stage.wide, stage.high);
-    const { tile_width: w, tile_height: h } = value.layout;
-    drawTile(context, tile, frame, x, y, w * stage.zoom, h * stage.zoom);
+  const names = value.choices.map((choice) => {
+    const option = document.createElement("option");
+    option.value = choice.key;
+    option.textContent = choice.label;
+    return option;
   });
-  const kind = given ? "given" : "predicted";
-  part("tag-0").textContent = given ? "given" : "not shown to the model";
-  part("tag-1").textContent = kind;
-  part("tag-0").className = "tag " + (given ? "given" : "");
-  part("tag-1").className = "tag " + kind;
-  canvas.setAttribute("aria-label", value.labels.join(" and ") + ", frame " + frame + ", " + kind);
+  choices.replaceChildren(...names);
+  choices.value = value.choices.some((choice) => choice.key === wanted) ? wanted : value.choices[0].key;
+  part("choice-box").hidden = value.choices.length < 2;
+  measures();
+  toggles();
+  arrange();
+  element.dataset.request = element.dataset.answered = value.request; // what is on screen now, for tests
+}
+
+const last = () => shown.value.frames - 1;
+const isGiven = (t) => t < shown.value.n_past;
+const isOn = (tile) => switched[tile.label] ?? tile.on;
+const chosen = () => Math.max(0, choices.selectedIndex);
+const ofChoice = (list) => list[Math.min(chosen(), list.length - 1)];
+const predictions = () => shown.value.tiles.filter((tile) => tile.kind === "prediction");
+const lineColour = (tile) => "--line-" + (predictions().indexOf(tile) % LINES);
+
+function make(tag, text = "", className = "") {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function swatch(tile) {
+  const dot = make("i", "", "swatch");
+  dot.style.background = "var(" + lineColour(tile) + ")";
+  return dot;
+}
+
+// --- what surrounds the tiles ---------------------------------------------------------------------------------------
+
+function toggles() {
+  part("toggles").replaceChildren(...shown.value.tiles.map((tile) => {
+    const button = make("button", tile.label);
+    button.type = "button";
+    button.setAttribute("aria-pressed", String(isOn(tile)));
+    button.addEventListener("click", () => {
+      switched[tile.label] = !isOn(tile);
+      button.setAttribute("aria-pressed", String(isOn(tile)));
+      arrange();
+    });
+    return button;
+  }));
+}
+
+function numbers() {
+  const { value } = shown, scored = predictions().filter((tile) => Object.keys(tile.scores).length);
+  const box = (name, text, className) => {
+    const made = make("span", "", className);
+    made.append(make("b", text), name);
+    return made;
+  };
+  const copied = Object.entries(value.copied_means);
+  if (scored.length < 2) {
+    const choice = value.choices.length > 1 ? ", " + value.choices[chosen()].label : "";
+    part("numbers").replaceChildren(
+      ...scored.flatMap((tile) => Object.entries(tile.means).map(([name, means]) => box(name + choice, ofChoice(means), "main"))),
+      ...value.numbers.map(([name, text]) => box(name, text, "")),
+      ...copied.slice(0, 1).map(([, text]) => box("last frame copied", text, "quiet")),
+    );
+    return;
+  }
+  const row = (cells, tag) => {
+    const made = make("tr");
+    made.append(...cells.map((cell) => { const made = make(tag); made.append(cell); return made; }));
+    return made;
+  };
+  const table = make("table"), names = Object.keys(scored[0].scores);
+  table.append(row([value.choices.length > 1 ? value.choices[chosen()].label : "", ...names], "th"));
+  for (const tile of scored) {
+    const label = make("span");
+    label.append(swatch(tile), tile.label);
+    table.append(row([label, ...names.map((name) => ofChoice(tile.means[name]))], "td"));
+  }
+  if (copied.length) table.append(row(["last frame copied", ...names.map((name) => value.copied_means[name])], "td"));
+  part("numbers").replaceChildren(table);
+}
+
+// --- tiles ----------------------------------------------------------------------------------------------------------
+
+// whole device pixels per pixel: nothing is ever interpolated
+function arrange() {
+  if (!shown || !element.isConnected || stage.clientWidth === 0) return;
+  const { value } = shown, ratio = window.devicePixelRatio || 1, on = value.tiles.filter(isOn);
+  let best = { zoom: 0 };
+  for (let columns = 1; columns <= Math.max(1, on.length); columns++) {
+    const rows = Math.ceil(on.length / columns);
+    const across = (stage.clientWidth - (columns - 1) * GAP) / columns - 2 * BORDER;
+    const down = Math.min(TALLEST, TALL / rows - CAPTION - 2 * BORDER);
+    const zoom = Math.max(1, Math.floor(Math.min((across * ratio) / value.tile_width, (down * ratio) / value.tile_height)));
+    if (zoom > best.zoom || (zoom === best.zoom && rows < best.rows)) best = { zoom, rows, columns };
+  }
+  stage.style.gridTemplateColumns = "repeat(" + best.columns + ", max-content)";
+  stage.dataset.zoom = best.zoom;
+  shown.tiles = on.map((tile) => {
+    const figure = make("figure"), canvas = make("canvas"), caption = make("figcaption");
+    canvas.width = value.tile_width * best.zoom;
+    canvas.height = value.tile_height * best.zoom;
+    canvas.style.width = canvas.width / ratio + "px";
+    canvas.style.height = canvas.height / ratio + "px";
+    canvas.dataset.tile = tile.label;
+    canvas.setAttribute("role", "img");
+    caption.style.maxWidth = Math.max(96, canvas.width / ratio) + 2 * BORDER + "px";
+    figure.append(canvas, caption);
+    return { tile, figure, canvas, caption };
+  });
+  stage.replaceChildren(...shown.tiles.map((one) => one.figure));
+  part("gain-box").hidden = !on.some((tile) => tile.kind === "error" || tile.kind === "spread");
+  draw(true);
+}
+
+const scratch = document.createElement("canvas"), paper = scratch.getContext("2d", { willReadFrequently: true });
+
+function drawCell(context, clip, t, x, y, width, height) {
+  const { value, images } = shown, [sheet, first] = value.clips[clip];
+  if (!images[sheet]) return;
+  const columns = value.sheets[sheet].columns, cell = first + t, w = value.tile_width, h = value.tile_height;
+  context.drawImage(images[sheet], (cell % columns) * w, Math.floor(cell / columns) * h, w, h, x, y, width, height);
+}
+
+function pixels(clip) {
+  drawCell(paper, clip, frame, 0, 0, scratch.width, scratch.height);
+  return paper.getImageData(0, 0, scratch.width, scratch.height);
+}
+
+// As vidpred.render does it: mean of the channels, times the gain, from black over red and yellow to white.
+function drawHeat(context, tile) {
+  const { value } = shown, factor = Number(gain.value) / 765;
+  scratch.width = value.tile_width;
+  scratch.height = value.tile_height;
+  const out = pixels(tile.kind === "error" ? ofChoice(value.tiles[tile.of].clips) : ofChoice(tile.clips)), a = out.data;
+  const truth = value.tiles.find((other) => other.kind === "truth");
+  const b = tile.kind === "error" ? pixels(truth.clips[0]).data : null;
+  for (let i = 0; i < a.length; i += 4) {
+    const sum = b ? Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]) : 3 * a[i];
+    const share = 3 * Math.min(1, factor * sum);
+    for (let c = 0; c < 3; c++) a[i + c] = Math.round(255 * Math.max(0, Math.min(1, share - c)));
+  }
+  paper.putImageData(out, 0, 0);
+  context.drawImage(scratch, 0, 0, context.canvas.width, context.canvas.height);
+}
+
+function draw(everything = false) {
+  if (!shown || !shown.tiles) return;
+  const { value } = shown, given = isGiven(frame), kind = given ? "given" : "predicted", several = predictions().length > 1;
+  const choice = value.choices[chosen()].label;
+  for (const { tile, figure, canvas, caption } of shown.tiles) {
+    const context = canvas.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    if (tile.kind === "error" || tile.kind === "spread") drawHeat(context, tile);
+    else drawCell(context, ofChoice(tile.clips), frame, 0, 0, canvas.width, canvas.height);
+    const frames = tile.kind === "prediction" ? kind : tile.kind === "truth" && given ? "given" : "";
+    if (figure.className !== frames || everything) {
+      figure.className = frames;
+      const told = tile.kind === "prediction" && tile.clips.length > 1 && !several ? choice : frames;
+      caption.replaceChildren(...(several && tile.kind === "prediction" ? [swatch(tile)] : []), make("b", tile.label), " ", make("i", told));
+    }
+    canvas.setAttribute("aria-label", tile.label + ", frame " + frame + (frames ? ", " + frames : ""));
+  }
   scrub.value = frame;
   scrub.style.setProperty("--done", (100 * frame) / Math.max(1, last()) + "%");
   scrub.setAttribute("aria-valuetext", "frame " + frame + ", " + kind);
   part("counter").textContent = "frame " + frame + " of " + last();
-  part("now-prediction").textContent = decibel(value.text.psnr[frame]);
-  part("now-copy").textContent = decibel(value.text.copy_last_psnr[frame]);
-  canvas.dataset.frame = frame;
-  drawFilm();
-}
-
-function drawFilm() {
-  const { value } = shown, { layout } = value;
-  const w = column - 4, h = Math.round((w * layout.tile_height) / layout.tile_width);
-  const top = [0, h + BAR + ROW_GAP], trace = top[1] + h + BAR + TRACE_GAP, total = trace + TRACE + 18;
-  const context = fit(strip, column * layout.frames, total);
-  const text = colour("--body-text-color"), quiet = colour("--quiet"), line = colour("--line");
-  const font = "11px " + getComputedStyle(player).fontFamily;
-  const scale = decibelScale(trace);
-  context.fillStyle = text;
-  context.globalAlpha = 0.1;
-  context.fillRect(frame * column, 0, column, total);
-  context.globalAlpha = 1;
-  context.imageSmoothingEnabled = w < layout.tile_width;
-  context.imageSmoothingQuality = "high";
-  for (let t = 0; t < layout.frames; t++) {
-    for (const tile of [0, 1]) {
-      drawTile(context, tile, t, t * column + 2, top[tile], w, h);
-      context.fillStyle = isGiven(t) ? colour("--given") : tile === 1 ? colour("--predicted") : line;
-      context.fillRect(t * column + 2, top[tile] + h, w, BAR);
-    }
+  stage.dataset.frame = frame;
+  if (everything) {
+    numbers();
+    part("gain-text").textContent = "×" + gain.value + ", white ≥ " + (1 / Number(gain.value)).toFixed(2);
+    remember();
+    drawFilm();
   }
-  context.font = font;
-  context.textAlign = "center";
-  const every = Math.ceil(22 / column);
-  for (let t = 0; t < layout.frames; t++) {
-    context.fillStyle = t === frame ? text : quiet;
-    const near = every > 1 && t !== frame && Math.abs(t - frame) < every;
-    if (t === frame || (t % every === 0 && !near)) context.fillText(t, (t + 0.5) * column, total - 4);
-  }
-  context.lineWidth = 1;
-  context.strokeStyle = line;
-  for (const tick of scale.ticks) stroke(context, [[0, scale.y(tick)], [column * layout.frames, scale.y(tick)]]);
-  context.strokeStyle = quiet;
-  stroke(context, [[(frame + 0.5) * column, trace], [(frame + 0.5) * column, trace + TRACE]]);
-  drawSeries(context, value.copy_last_psnr, scale, quiet, 1.5, [4, 3]);
-  drawSeries(context, value.psnr, scale, colour("--color-accent"), 2.5, []);
-  drawGutter(total, top.map((y) => y + h / 2), trace, scale, font, quiet);
+  drawCursor();
 }
 
-function decibelScale(trace) {
-  const all = [...shown.value.psnr, ...shown.value.copy_last_psnr].filter((x) => x !== null);
-  const low = all.length ? Math.min(...all) : 0, high = all.length ? Math.max(...all) : 1;
-  const step = [1, 2, 5, 10, 20, 50].find((s) => (high - low) / s <= 4) || 100;
-  const from = Math.floor(low / step) * step, to = Math.max(Math.ceil(high / step) * step, from + step);
-  const ticks = [];
-  for (let tick = from; tick <= to; tick += step) ticks.push(tick);
-  return { ticks, y: (value) => trace + 5 + (TRACE - 10) * (1 - (value - from) / (to - from)) };
-}
-
-function stroke(context, points) {
-  context.beginPath();
-  points.forEach(([x, y], i) => (i ? context.lineTo(x, y) : context.moveTo(x, y)));
-  context.stroke();
-}
-
-function drawSeries(context, values, scale, paint, width, dash) {
-  context.strokeStyle = context.fillStyle = paint;
-  context.lineWidth = width;
-  context.setLineDash(dash);
-  const at = (t) => [(t + 0.5) * column, scale.y(values[t])];
-  for (let t = 1; t < values.length; t++)
-    if (values[t - 1] !== null && values[t] !== null) stroke(context, [at(t - 1), at(t)]);
-  context.setLineDash([]);
-  for (let t = 0; t < values.length; t++) {
-    if (values[t] === null) continue;
-    context.beginPath();
-    context.arc(...at(t), t === frame ? width + 1.5 : width * 0.9, 0, 2 * Math.PI);
-    context.fill();
-  }
-}
-
-function drawGutter(height, rows, trace, scale, font, quiet) {
-  const context = fit(gutter, GUTTER, height);
-  context.font = font;
-  context.fillStyle = quiet;
-  context.textAlign = "right";
-  context.textBaseline = "middle";
-  ["truth", "model"].forEach((name, i) => context.fillText(name, GUTTER - 8, rows[i]));
-  for (const tick of scale.ticks) context.fillText(tick, GUTTER - 8, scale.y(tick));
-  context.textAlign = "left";
-  context.fillText("dB", 0, (scale.y(scale.ticks[0]) + scale.y(scale.ticks[scale.ticks.length - 1])) / 2);
+// What is looked at, as downloads are asked for (vidpred.explorer.player.View).
+function remember() {
+  const { value } = shown, tiles = value.tiles.map((tile, i) => (isOn(tile) ? i : -1)).filter((i) => i >= 0);
+  const view = { tiles, choice: chosen(), gain: Number(gain.value), fps: Number(part("speed").value) };
+  player.dataset.view = JSON.stringify(view);
 }
 
 // --- moving ---------------------------------------------------------------------------------------------------------
@@ -208,9 +250,7 @@ function seek(t, follow = true) {
   if (!shown) return;
   frame = Math.max(0, Math.min(last(), t));
   draw();
-  const reel = part("reel"), x = frame * column;
-  if (follow && (x < reel.scrollLeft || x + column > reel.scrollLeft + reel.clientWidth))
-    reel.scrollLeft = x - reel.clientWidth / 2;
+  if (follow) followCursor();
 }
 
 function setPlaying(on) {
@@ -233,29 +273,40 @@ const loops = () => part("loop").getAttribute("aria-pressed") === "true";
 
 function step(by) { setPlaying(false); seek(frame + by); }
 
+function choose(by) {
+  if (!shown) return;
+  const count = shown.value.choices.length;
+  choices.selectedIndex = (chosen() + by + count) % count;
+  wanted = choices.value;
+  draw(true);
+}
+
 part("play").addEventListener("click", () => setPlaying(!playing));
 part("previous").addEventListener("click", () => step(-1));
 part("next").addEventListener("click", () => step(1));
+part("choice-previous").addEventListener("click", () => choose(-1));
+part("choice-next").addEventListener("click", () => choose(1));
+choices.addEventListener("change", () => choose(0));
+gain.addEventListener("input", () => draw(true));
+part("speed").addEventListener("change", () => { if (shown) remember(); });
 part("loop").addEventListener("click", () => part("loop").setAttribute("aria-pressed", String(!loops())));
 scrub.addEventListener("input", () => { setPlaying(false); seek(Number(scrub.value)); });
-strip.addEventListener("click", (event) => {
-  setPlaying(false);
-  seek(Math.floor((event.clientX - strip.getBoundingClientRect().left) / column), false);
-});
-canvas.addEventListener("click", () => player.focus());
+stage.addEventListener("click", () => player.focus());
 player.addEventListener("keydown", (event) => {
   const tag = event.target.tagName;
-  if (tag === "SELECT" || event.ctrlKey || event.altKey || event.metaKey) return;
-  const moves = { ArrowLeft: () => step(-1), ArrowRight: () => step(1), Home: () => step(-frame), End: () => step(last() - frame) };
+  if (tag === "SELECT" || event.target === gain || event.ctrlKey || event.altKey || event.metaKey || !shown) return;
+  const moves = {
+    ArrowLeft: () => step(-1), ArrowRight: () => step(1), ArrowUp: () => choose(-1), ArrowDown: () => choose(1),
+    Home: () => step(-frame), End: () => step(last() - frame),
+  };
   if (event.key === " " && tag !== "BUTTON") setPlaying(!playing);
-  else if (moves[event.key] && shown) moves[event.key]();
+  else if (moves[event.key]) moves[event.key]();
   else return;
   event.preventDefault();
 });
 
-const sizes = new ResizeObserver(() => resize());
-sizes.observe(part("stage"));
+const sizes = new ResizeObserver(() => arrange());
 sizes.observe(player);
-new MutationObserver(() => draw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+new MutationObserver(() => draw(true)).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", accept);
 accept();

@@ -1,0 +1,212 @@
+"""The Drive tab in a real browser: what is drawn is what the model imagined, by key, pad and screen reader alike."""
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from vidpred.data.robot_push import write_clip
+from vidpred.explorer import drive_tab
+from vidpred.explorer.drive import Drives
+from vidpred.explorer.layout import launch_options
+from vidpred.explorer.library import Library
+from vidpred.explorer.physics import Physics
+from vidpred.simulate.robot_push import draw_scene
+
+REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
+# One sample from the middle of every pixel of the picture, as drawn on the canvas.
+PIXELS = """() => {
+  const canvas = document.querySelector('#drive [data-part=model]'), {zoom, border} = canvas.dataset, z = Number(zoom);
+  const {data} = canvas.getContext('2d').getImageData(Number(border), Number(border), 64 * z, 64 * z);
+  const half = Math.floor(z / 2), at = i => 4 * ((Math.floor(i / 64) * z + half) * 64 * z + (i % 64) * z + half);
+  return Array.from({length: 64 * 64}, (_, i) => [...data.slice(at(i), at(i) + 3)]);
+}"""
+
+
+@pytest.fixture(scope="module")
+def library(tiny_run, tiny_data, dance_run, tiny_dance, simulated_data):
+    return Library([tiny_run, dance_run], [tiny_data, tiny_dance, simulated_data])
+
+
+@pytest.fixture(scope="module")
+def simulated_data(tmp_path_factory):
+    """A clip with a scene; its pictures are no matter here."""
+    root, random = tmp_path_factory.mktemp("simulated") / "pushed", np.random.default_rng(0)
+    scene = draw_scene(random, (0, 2, 0))
+    actions = np.float32([[*random.uniform(-0.04, 0.04, 3), 1] for _ in range(8)])
+    positions = np.float32(scene.gripper) + np.concatenate([np.zeros((1, 3)), actions[:-1, :3]]).cumsum(0)
+    frames = np.zeros((8, 64, 64, 3), np.uint8)
+    write_clip(root / "test" / "a" / "1", frames, actions, positions, {"simulation.json": {"scene": scene.to_dict()}})
+    return root
+
+
+@pytest.fixture
+def simulated(simulator):
+    """Name of that clip, where there is a simulator."""
+    return "pushed/a/1"
+
+
+@pytest.fixture(scope="module")
+def tab_url(library):
+    """A page that holds the tab alone."""
+    with gr.Blocks(analytics_enabled=False) as demo:
+        drive_tab.build(library, demo)
+    demo.queue(api_open=False, max_size=16)
+    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    yield address
+    demo.close()
+
+
+@pytest.fixture
+def open_page(browser, tab_url):
+    """Open the tab in a window of its own; afterwards: no error, and no request to another host."""
+    contexts, problems, hosts = [], [], set()
+
+    def open_(query="", **window):
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
+        page.goto(tab_url + query)
+        page.wait_for_function(f"{REQUEST} > 0", timeout=60_000)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert problems == []
+    assert hosts == {tab_url.split("/")[2]}
+
+
+@pytest.fixture
+def drive(library):
+    """The same drive, in Python."""
+    return Drives(library, Physics()).begin("tiny", next(iter(library.clips)), 0, 1.0)[1]
+
+
+def drawn(page):
+    return np.array(page.evaluate(PIXELS), np.uint8).reshape(64, 64, 3)
+
+
+def counter(page):
+    return page.locator("#drive [data-part=counter]").inner_text()
+
+
+def after(page, press):
+    """Press, and wait for the answer to be drawn."""
+    before = page.evaluate(REQUEST)
+    press()
+    page.wait_for_function(f"{REQUEST} > {before}", timeout=20_000)
+
+
+def near(page, frame):
+    return np.abs(drawn(page).astype(int) - frame).max() <= 1
+
+
+def test_keys_drive_and_undo_brings_the_frame_back(open_page, drive):
+    page = open_page()
+    keys = page.locator(".drive")
+    assert np.array_equal(drawn(page), drive.moments[1].frame)
+    keys.focus()
+    for key, move in (("ArrowRight", [0, 1, 0]), ("ArrowUp", [-1, 0, 0]), ("PageUp", [0, 0, 1]), (" ", [0, 0, 0])):
+        after(page, lambda key=key: page.keyboard.press(key))
+        assert near(page, drive.step(move, 0).frame)
+    assert counter(page) == "step 4 of 4"
+    four = drawn(page)
+    after(page, lambda: page.keyboard.press("o"))
+    assert near(page, drive.replay().frame)
+    after(page, lambda: page.keyboard.press("Backspace"))
+    assert np.array_equal(drawn(page), four)
+    after(page, lambda: page.keyboard.press("r"))
+    assert counter(page) == "given frame 1"
+
+
+def test_hold_to_repeat_and_diagonals(open_page):
+    page = open_page()
+    page.locator(".drive").focus()
+    page.keyboard.down("ArrowRight")
+    page.keyboard.down("ArrowDown")
+    assert page.get_by_role("button", name="Front and right").get_attribute("class") == "held"
+    page.wait_for_function("/step ([3-9]|\\d\\d)/.test(document.querySelector('[data-part=counter]').innerText)")
+    page.keyboard.up("ArrowRight")
+    page.keyboard.up("ArrowDown")
+    page.wait_for_timeout(1500)
+    steps = counter(page)
+    page.wait_for_timeout(600)
+    assert counter(page) == steps
+    assert "Step" in page.locator("#drive [data-part=status]").inner_text()
+
+
+def test_pad_fingers_and_the_film(open_page, drive):
+    page = open_page()
+    after(page, lambda: page.get_by_role("button", name="Left", exact=True).click())
+    left = drive.step([0, -1, 0], 0).frame
+    assert near(page, left)
+    page.get_by_role("button", name="Front", exact=True).focus()
+    after(page, lambda: page.keyboard.press("Enter"))
+    assert near(page, drive.step([1, 0, 0], 0).frame)
+    after(page, lambda: page.get_by_role("button", name="Fingers open").click())
+    assert page.get_by_role("button", name="Fingers open").get_attribute("aria-pressed") == "true"
+    strip = page.locator("#drive [data-part=strip]")
+    strip.click(position={"x": strip.bounding_box()["width"] * 2.5 / 5, "y": 10})
+    assert counter(page) == "step 1 of 3"
+    assert near(page, left)
+    page.get_by_role("button", name="Play back").click()
+    page.wait_for_function("document.querySelector('[data-part=counter]').innerText === 'step 3 of 3'")
+
+
+def test_the_physics_joins_and_stays_beside(open_page, simulated):
+    """It starts while the first steps are driven; then it catches up, and every later step has it."""
+    page = open_page()
+    after(page, lambda: page.get_by_label("Clip", exact=True).first.click() or pick(page, simulated))
+    page.locator(".drive").focus()
+    after(page, lambda: page.keyboard.press("o"))
+    page.locator("#drive [data-part=psnr]").filter(has_text="dB").wait_for(timeout=60_000)
+    for _ in range(2):
+        after(page, lambda: page.keyboard.press("o"))
+    assert counter(page) == "step 3 of 3"
+    assert page.locator("#drive [data-part=psnr]").inner_text().endswith(" dB")
+    assert page.locator("#drive [data-part=refusal]").inner_text() == ""
+
+
+def pick(page, name):
+    page.get_by_role("option", name=name).click()
+
+
+def test_a_gif_comes_down(open_page):
+    page = open_page()
+    assert page.get_by_role("button", name="Save GIF").is_disabled()
+    after(page, lambda: page.get_by_role("button", name="Own action").click())
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save GIF").click()
+    assert download.value.suggested_filename.endswith("traj_0_to_255-1.gif")
+    assert Image.open(download.value.path()).n_frames == 3
+
+
+def test_another_seed_begins_again(open_page):
+    page = open_page()
+    after(page, lambda: page.get_by_role("button", name="Own action").click())
+    after(page, lambda: page.get_by_role("button", name="Another seed").click())
+    assert counter(page) == "given frame 1"
+    page.get_by_label("Seed", exact=True).first.fill("1.5")
+    page.get_by_text("The seed must be a whole number").wait_for()
+    after(page, lambda: page.get_by_role("button", name="Own action").click())
+    assert counter(page) == "step 1 of 1"
+
+
+def test_what_if_and_poses_are_there_when_opened(open_page):
+    page = open_page()
+    page.get_by_role("tab", name="What if").click()
+    page.locator("#what-if canvas").first.wait_for(timeout=30_000)
+    page.get_by_text("the changed ones").wait_for(timeout=30_000)
+    page.get_by_role("tab", name="Choose the poses").click()
+    page.locator("#poses").get_by_text("Camera").first.wait_for(timeout=30_000)
+
+
+def test_phone_in_the_dark(open_page, drive):
+    page = open_page("?__theme=dark", viewport={"width": 400, "height": 800}, device_scale_factor=2.5)
+    page.locator(".drive").focus()
+    after(page, lambda: page.keyboard.press("ArrowLeft"))
+    assert near(page, drive.step([0, -1, 0], 0).frame)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400

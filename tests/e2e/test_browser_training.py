@@ -1,0 +1,201 @@
+"""Training and Learn in a real browser: zoom, a designed schedule, its command on the clipboard, pictures that move."""
+
+import contextlib
+import io
+import json
+import os
+import shlex
+
+import numpy as np
+import pytest
+import torch
+
+from train import svg
+from vidpred import metrics
+from vidpred.explorer.learn_tab import PAGES
+from vidpred.presets import preset
+
+SHOWN = "document.querySelector('#{} [data-request]')?.dataset.request"
+VIEW = "document.querySelector('#training-chart [data-request]').dataset.view"
+CANVAS = """name => [...document.querySelector(`#learn-scores canvas[data-part=${name}]`)
+  .getContext('2d').getImageData(0, 0, 64, 64).data]"""
+
+
+@pytest.fixture
+def open_tab(browser, app_url):
+    """Open a tab in a window of its own; afterwards: no error, and no request to another host."""
+    contexts, problems, hosts = [], [], set()
+
+    def open_(tab, query="", **window):
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
+        page.goto(app_url + query)
+        page.get_by_role("tab", name=tab, exact=True).click(timeout=60_000)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert problems == []
+    assert hosts == {app_url.split("/")[2]}
+
+
+def shown(page, chart, after=None):
+    """Wait until a chart has drawn a value (another one than `after`)."""
+    request = SHOWN.format(chart)
+    page.wait_for_function(f"{request} && {request} !== {json.dumps(after)}", timeout=30_000)
+    return page.evaluate(request)
+
+
+def plots(page, chart="training-chart"):
+    return page.locator(f"#{chart} svg.plot[role=img]")
+
+
+def drag(page, plot, start, end):
+    box = plot.bounding_box()
+    page.mouse.move(box["x"] + start * box["width"], box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + end * box["width"], box["y"] + 60, steps=3)
+    page.mouse.up()
+
+
+def curve(page, number):
+    return plots(page).nth(number).locator("path.curve").first.get_attribute("d")
+
+
+def test_a_zoom_is_on_every_plot(open_tab):
+    page = open_tab("Training")
+    shown(page, "training-chart")
+    assert plots(page).count() == 9
+    before = [curve(page, number) for number in (0, 5)]
+    drag(page, plots(page).nth(0), 0.4, 0.7)
+    page.wait_for_function(VIEW)
+    low, high = map(float, page.evaluate(VIEW).split())
+    assert 0 < low < high < 3
+    assert all(curve(page, number) != old for number, old in zip((0, 5), before))
+    plots(page).nth(5).dblclick()
+    page.wait_for_function(f"{VIEW} === ''")
+    assert [curve(page, number) for number in (0, 5)] == before
+    plots(page).nth(3).focus()
+    page.keyboard.press("+")
+    page.wait_for_function(VIEW)
+    page.get_by_role("button", name="Show everything").click()
+    page.wait_for_function(f"{VIEW} === ''")
+
+
+def test_reading_off_smoothing_and_logarithm(open_tab):
+    page = open_tab("Training")
+    first = shown(page, "training-chart")
+    box = plots(page).nth(5).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
+    tip = page.locator("#training-chart .tip:not([hidden])")
+    assert "tiny (validation)" in tip.inner_text()
+    page.get_by_label("Logarithmic scale").check()
+    second = shown(page, "training-chart", first)
+    page.get_by_label("number input for Smoothing").fill("0.8")
+    page.keyboard.press("Enter")
+    shown(page, "training-chart", second)
+    page.wait_for_function("document.querySelectorAll('#training-chart path.curve.faint').length === 8")
+    page.get_by_role("button", name="tiny", exact=True).click()
+    assert page.locator("#training-chart path.curve").count() == 0
+
+
+def test_a_figure_is_drawn_and_downloaded(open_tab):
+    page = open_tab("Training")
+    page.get_by_text("The reports' figures, as PNG").click()
+    page.get_by_role("button", name="Draw", exact=True).click()
+    button = page.get_by_role("button", name="Download PNG")
+    page.wait_for_function("[...document.querySelectorAll('button, a')].some(b => "
+                           "b.innerText.trim() === 'Download PNG' && !b.disabled)", timeout=30_000)  # fmt: skip
+    with page.expect_download() as download:
+        button.click()
+    assert download.value.suggested_filename == "dashboard.png"
+
+
+def test_a_schedule_is_designed_and_its_command_copied(open_tab, app_url):
+    page = open_tab("Training")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app_url)
+    page.get_by_role("tab", name="Schedule designer").click()
+    first = shown(page, "schedule-chart")
+    page.get_by_label("Cycles", exact=True).fill("3")
+    second = shown(page, "schedule-chart", first)
+    page.locator("#design-kl-anneal-shape").get_by_text("cosine").click()
+    third = shown(page, "schedule-chart", second)
+    page.locator("#command").get_by_text("cosine").wait_for()
+    page.locator("#command button").nth(1).click()
+    page.wait_for_function("navigator.clipboard.readText().then(text => text.includes('cosine'))")
+    command = page.evaluate("navigator.clipboard.readText()")
+    python, dash_m, module, *words = shlex.split(command)
+    assert (python, dash_m, module) == ("python", "-m", "train.svg")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        svg.main([*words, "--dry-run"])
+    expected = preset("small").to_dict()["train"] | {"kl_anneal_cycles": 3, "kl_anneal_shape": "cosine"}
+    assert json.loads(printed.getvalue())["train"] == expected
+
+    page.get_by_label("Cycles", exact=True).fill("3000")
+    page.get_by_text("the rise of beta would take").wait_for()
+    assert page.evaluate(SHOWN.format("schedule-chart")) == third  # the last good curves stay
+    page.locator("#design-kl-anneal").get_by_text("none").click()
+    shown(page, "schedule-chart", third)
+    page.get_by_label("Cycles", exact=True).wait_for(state="hidden")
+
+
+def test_every_page_has_its_pictures_and_its_door(open_tab):
+    page = open_tab("Learn")
+    for what in PAGES.values():
+        page.get_by_role("tab", name=what.title, exact=True).click()
+        page.locator(".lesson .katex:visible").first.wait_for()
+        page.get_by_role("button", name=what.button).click()
+        tab = {"predict": "Predict", "training": "Training"}[what.tab]
+        page.wait_for_function(f"""[...document.querySelectorAll('[role=tab][aria-selected=true]')]
+          .some(tab => tab.innerText.trim() === '{tab}')""")
+        page.get_by_role("tab", name="Learn", exact=True).click()
+    page.get_by_role("tab", name="Annealing", exact=True).click()
+    page.get_by_role("button", name=PAGES["annealing"].button).click()
+    page.locator("#schedule-chart svg.plot[role=img]").first.wait_for()
+
+
+def test_noise_follows_the_sliders(open_tab):
+    page = open_tab("Learn")
+    page.get_by_role("tab", name=PAGES["noise"].title).click()
+    says = page.locator("#learn-noise [data-part=says]")
+    page.locator("#learn-noise input[data-part=mu]").fill("2")
+    page.locator("#learn-noise input[data-part=sigma]").fill("0")
+    assert "so z = 2.00 + 0.00" in says.inner_text() and "= 2.00." in says.inner_text()
+    before = page.locator("#learn-noise svg").inner_html()
+    page.get_by_role("button", name="New noise").click()
+    assert page.locator("#learn-noise svg").inner_html() != before
+
+
+def test_the_page_s_kl_psnr_and_ssim_are_the_project_s(open_tab):
+    page = open_tab("Learn")
+    page.get_by_role("tab", name=PAGES["priors"].title).click()
+    for name, value in {"mu_q": "1", "sigma_q": "0.5", "mu_p": "-0.5", "sigma_p": "2"}.items():
+        page.locator(f"#learn-priors input[data-part={name}]").fill(value)
+    q, p = torch.distributions.Normal(1.0, 0.5), torch.distributions.Normal(-0.5, 2.0)
+    kl = torch.distributions.kl_divergence(q, p).item()
+    assert f"KL = {kl:.2f} nats" in page.locator("#learn-priors [data-part=says]").inner_text()
+
+    page.get_by_role("tab", name=PAGES["scores"].title).click()
+    for kind in ("noise", "blur", "shift", "light"):
+        page.locator("#learn-scores select").select_option(kind)
+        page.locator("#learn-scores input").fill("4")
+        truth, changed = (
+            torch.tensor(np.array(page.evaluate(CANVAS, name)).reshape(64, 64, 4)[..., :3] / 255).permute(2, 0, 1)[None]
+            for name in ("truth", "changed")
+        )
+        text = page.locator("#learn-scores .scores").inner_text()
+        assert f"{metrics.metric('psnr_finn')(truth, changed).item():.2f} dB" in text
+        assert f"{metrics.metric('ssim_finn')(truth, changed).item():.3f}" in text
+
+
+@pytest.mark.parametrize("tab", ["Training", "Learn"])
+def test_phone_in_the_dark(open_tab, tab):
+    page = open_tab(tab, "?__theme=dark", viewport={"width": 400, "height": 800})
+    page.locator("svg.plot[role=img]:visible").first.wait_for(timeout=30_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.screenshot(path=os.environ["SHOT"] + tab + ".png") if os.environ.get("SHOT") else None

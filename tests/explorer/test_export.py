@@ -1,0 +1,63 @@
+"""The exported page holds the app's own pictures and needs no server of ours."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.commands import fails
+from vidpred.errors import BadInput
+from vidpred.explorer.export import export
+from vidpred.explorer.library import Library
+from vidpred.explorer.predict import predict_clip
+
+
+@pytest.fixture(scope="module")
+def library(tiny_run, tiny_data, dance_run, tiny_dance):
+    return Library([tiny_run, dance_run], [tiny_data, tiny_dance])
+
+
+@pytest.fixture(scope="module")
+def folder(library, tmp_path_factory):
+    out = tmp_path_factory.mktemp("export")
+    assert export(library, out, 2) == 4  # two runs, two clips each
+    return out
+
+
+def test_pictures_are_the_predictions(folder, library):
+    menu = json.loads((folder / "views" / "menu.json").read_text())
+    assert list(menu) == list(library.runs)
+    clip, path = next(iter(menu["tiny"]["views"].items()))
+    value = json.loads((folder / path).read_text())
+    expected = predict_clip(library, "tiny", clip, samples=5).futures[0].samples[0]
+    tile = next(tile for tile in value["tiles"] if tile["kind"] == "prediction")
+    sheet, cell = value["clips"][tile["clips"][0]]
+    picture = np.asarray(Image.open(folder / value["sheets"][sheet]["file"]["url"]).convert("RGB"))
+    columns = value["sheets"][sheet]["columns"]
+    for t, frame in enumerate(expected):
+        row, column = divmod(cell + t, columns)
+        assert np.array_equal(picture[row * 64 : (row + 1) * 64, column * 64 : (column + 1) * 64], frame)
+
+
+def test_nothing_points_outside(folder):
+    """No address of another host, and no path of this machine."""
+    for file in [folder / "index.html", *(folder / "views").glob("*.json")]:
+        text = file.read_text()
+        assert "http://" not in text.replace("http://www.w3.org", "")
+        assert "https://" not in text
+        assert os.path.expanduser("~") + "/" not in text
+        assert "/tmp/" not in text
+
+
+def test_what_is_no_export_is_left_alone(folder, library, tmp_path):
+    (tmp_path / "mine.txt").write_text("notes")
+    with pytest.raises(BadInput, match="not empty and no earlier export"):
+        export(library, tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    with pytest.raises(BadInput, match="--clips must be at least 1"):
+        export(library, tmp_path / "new", 0)
+    assert not (tmp_path / "new").exists()
+    assert export(library, folder, 2) == 4  # an earlier one is replaced
+    assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")

@@ -1,0 +1,120 @@
+"""The tab that sets runs side by side: handlers, layout, wiring."""
+
+from typing import Any
+
+import gradio as gr
+
+from vidpred.explorer import compare, training
+from vidpred.explorer.chart import chart
+from vidpred.explorer.library import Library
+from vidpred.explorer.player import clip_player, next_request, player_value
+from vidpred.explorer.predict import MAX_TEMPERATURE
+from vidpred.explorer.predict_tab import MODEL_QUEUE, friendly
+
+NUMBERS = ["run", "PSNR (dB)", "best of N", "SSIM", "KL per step (nats)", "protocol"]
+
+
+class Handlers:
+    """What the widgets call. Every field is checked again: the raw API enforces nothing."""
+
+    def __init__(self, library: Library):
+        self.library = library
+
+    @friendly
+    def compare(self, runs: Any, clip: Any, seed: Any, temperature: Any, samples: Any) -> dict:
+        """Predict one clip with each of two to four runs; the value of the player."""
+        request = next_request()
+        names = compare.chosen_runs(self.library, runs)
+        return player_value(compare.compare_clip(self.library, names, clip, seed, temperature, samples), request)
+
+    @friendly
+    def explain(self, runs: Any) -> tuple[dict, dict, dict]:
+        """What sets the runs apart, what they score, and their curves in one picture."""
+        names = compare.chosen_runs(self.library, runs)
+        rows = compare.differences(self.library, names)
+        value = training.training_value(self.library, names, compare.CURVES, "epochs", 0, False, next_request())
+        return (
+            gr.update(value=rows, headers=["setting", *names]),
+            gr.update(value=compare.evaluated_numbers(self.library, names), headers=NUMBERS),
+            value,
+        )
+
+    @friendly
+    def follow_runs(self, runs: Any, clip: Any) -> dict:
+        """The clips that fit these runs; the chosen one stays where it does."""
+        names = compare.chosen_runs(self.library, runs)
+        clips = self.library.clips_for(names[0])
+        return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
+
+
+def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
+    """Lay the tab out inside `demo` and wire it."""
+    handlers, groups = Handlers(library), compare.groups(library)
+    runs = groups[0].runs if groups else list(library.runs)[:2]
+    clips = library.clips_for(runs[0]) if runs else []
+    with gr.Row():
+        group_btns = [
+            gr.Button(f"{group.question}: {' · '.join(compare.short_names(group.runs))}", size="sm", min_width=240)
+            for group in groups
+        ]
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            runs_dd = gr.Dropdown(
+                list(library.runs),
+                value=runs,
+                multiselect=True,
+                max_choices=compare.MOST_RUNS,
+                label="Runs",
+                info=f"two to {compare.MOST_RUNS} of one family",
+            )
+            clip_dd = gr.Dropdown(clips, value=next(iter(clips), None), label="Clip")
+            temperature_slider = gr.Slider(0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature")
+            samples_slider = gr.Slider(1, compare.MOST_SAMPLES, value=3, step=1, label="Samples of each run")
+            seed_number = gr.Number(0, label="Seed", step=1, info="the same noise for every run")
+            compare_btn = gr.Button("Compare", variant="primary")
+        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
+            player_html = clip_player(elem_id="compare-player")
+    gr.Markdown("### What sets them apart", elem_classes="section")
+    differences_table = gr.Dataframe(headers=["setting", *runs], interactive=False, wrap=True, show_label=False)
+    gr.Markdown("### What they score", elem_classes="section")
+    numbers_table = gr.Dataframe(headers=NUMBERS, interactive=False, wrap=True, show_label=False)
+    gr.Markdown("### How they were trained", elem_classes="section")
+    curves_html = chart(elem_id="compare-chart")
+
+    predicting = {
+        "fn": handlers.compare,
+        "inputs_kwargs": {
+            "runs": runs_dd,
+            "clip": clip_dd,
+            "seed": seed_number,
+            "temperature": temperature_slider,
+            "samples": samples_slider,
+        },
+        "outputs": player_html,
+        "show_progress": "minimal",
+        "trigger_mode": "always_last",
+        **MODEL_QUEUE,
+    }
+    explaining = {"fn": handlers.explain, "outputs": [differences_table, numbers_table, curves_html]}
+    gr.on([compare_btn.click], api_name="compare", **predicting)
+    following = gr.on(
+        [runs_dd.change],
+        handlers.follow_runs,
+        inputs=[runs_dd, clip_dd],
+        outputs=clip_dd,
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    following.success(api_visibility="private", **predicting)
+    gr.on(
+        [demo.load, runs_dd.change],
+        inputs_kwargs={"runs": runs_dd},
+        api_visibility="private",
+        show_progress="hidden",
+        **explaining,
+    )
+    for button, group in zip(group_btns, groups):
+        button.click(
+            lambda names=group.runs: names, None, runs_dd, api_visibility="private", show_progress="hidden", queue=False
+        )
+    return {"runs": runs_dd, "opened": [predicting]}

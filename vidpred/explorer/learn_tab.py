@@ -1,0 +1,182 @@
+"""The pages that explain: Markdown with pictures to move, curves of the bundled runs, and a door into the explorer."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from vidpred import runs
+from vidpred.config import SVGConfig
+from vidpred.explorer import training
+from vidpred.explorer.chart import chart
+from vidpred.explorer.library import Library
+from vidpred.explorer.player import next_request
+
+PAGES_FOLDER = Path(__file__).parent / "learn"
+BUNDLED = Path(__file__).parents[2] / "assets" / "runs"
+LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
+
+FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
+KNOWN = ["push-fixed-cyclical", "push-learned-cyclical"]
+
+
+class Page(NamedTuple):
+    """A page: its text (learn/<id>.md), and what its button opens: a tab, and values of widgets there."""
+
+    title: str
+    button: str
+    tab: str
+    sets: dict[str, Any]
+
+
+PAGES = {
+    "bound": Page(
+        "The bound",
+        "See both terms in a training",
+        "training",
+        {"views": "curves", "runs": FREE[:1], "curves": ["KL", "beta", "Loss", "MSE"]},
+    ),
+    "noise": Page("Noise with a slope", "Change seed and temperature of a prediction", "predict", {"run": FREE[0]}),
+    "priors": Page(
+        "Fixed and learned prior", "Compare two priors in training", "training", {"views": "curves", "runs": KNOWN}
+    ),
+    "forcing": Page(
+        "Teacher forcing",
+        "See the ratio fall in a training",
+        "training",
+        {"views": "curves", "runs": KNOWN[1:], "curves": ["Teacher forcing", "Loss", "MSE", "PSNR"]},
+    ),
+    "annealing": Page("Annealing", "Design a schedule", "training", {"views": "designer", "start": "small"}),
+    "scores": Page("PSNR and SSIM", "Score a prediction", "predict", {}),
+}
+
+# Curves on the pages: runs, then which panels of the training tab.
+CHARTS = {
+    "terms": (FREE[:1], ["KL", "MSE"]),
+    "forcing": (KNOWN[1:], ["Teacher forcing", "PSNR"]),
+    "annealing": (FREE, ["KL", "beta"]),
+    "vanishing": (KNOWN, ["KL", "Active units"]),
+}
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """A page as pairs of (text, the text), (picture, name), (chart, name), (table, name), in order."""
+    text, found, end = (PAGES_FOLDER / f"{page}.md").read_text(), [], 0
+    for mark in MARK.finditer(text):
+        found += [("text", text[end : mark.start()].strip()), (mark[1], mark[2])]
+        end = mark.end()
+    return [block for block in [*found, ("text", text[end:].strip())] if block[1]]
+
+
+def bundled() -> Library | None:
+    """The runs that come with the project, whatever was opened; None where they have been removed."""
+    return Library([BUNDLED], []) if any(BUNDLED.glob(f"*/{runs.CONFIG}")) else None
+
+
+def curves(library: Library, name: str) -> dict | None:
+    """Value of a page's chart; None where none of its runs is there."""
+    wanted, panels = CHARTS[name]
+    if not (names := [run for run in wanted if run in library.runs]):
+        return None
+    return training.training_value(library, names, panels, "epochs", 0, False, next_request())
+
+
+def evaluated(library: Library) -> str:
+    """The bundled robot runs' scores as a Markdown table, from their eval.json: one protocol for all of them."""
+    results = {
+        name: runs.read_eval(folder)
+        for name, folder in library.runs.items()
+        if isinstance(library.config(name).model, SVGConfig)
+    }
+    rows = [
+        f"| `{name}` | {'learned' if library.config(name).model.learned_prior else 'fixed'} "
+        f"| {'frames, actions' if library.config(name).model.condition == 'actions' else 'frames only'} "
+        f"| {result['psnr']:.2f} dB | {result['psnr_best']:.2f} dB | {result['ssim']:.3f} "
+        f"| {result['kld_per_step']:.2f} nats |"
+        for name, result in results.items()
+        if result
+    ]
+    first = next((result for result in results.values() if result), None)
+    if not rows or not first:
+        return ""
+    head = f"| run | prior | knows | PSNR | best of {first['samples']} | SSIM | KL per step |\n" + "|---" * 7 + "|"
+    frames = f"frames {first['n_past']} … {first['n_past'] + first['n_future'] - 1}"
+    note = (
+        f"*{first['clips']} {first['split']} clips, {frames}, {first['samples']} samples, "
+        f"temperature {first['temperature']:g}, protocol {first['protocol']}; "
+        f"the last frame copied: {first['copy_last_psnr']:.2f} dB*"
+    )
+    return "\n".join([head, *rows]) + f"\n\n{note}"
+
+
+def opening(library: Library, page: str, known: Any) -> dict[str, Any]:
+    """What a page's button sets: runs that are not there are left as the visitor has them."""
+    values = {}
+    for name, value in PAGES[page].sets.items():
+        if name == "runs":
+            value = [run for run in value if run in library.runs]
+        if name in known and value and (name != "run" or value in library.runs):
+            values[name] = value
+    return values
+
+
+def picture(name: str, **options: Any) -> gr.HTML:
+    """A drawing with sliders: its own static page, style and script; no value ever gets into the template."""
+    script = PAGES_FOLDER / f"{name}.js"
+    return gr.HTML(
+        value=None,
+        html_template=(PAGES_FOLDER / f"{name}.html").read_text(),
+        css_template=(PAGES_FOLDER / "figure.css").read_text(),
+        js_on_load=script.read_text() if script.exists() else None,
+        apply_default_css=False,
+        elem_id=f"learn-{name}",
+        elem_classes="drawn",
+        **options,
+    )
+
+
+def build(library: Library, tabs: gr.Tabs, widgets: dict[str, dict[str, Any]]) -> None:
+    """Lay the pages out and wire their doors. widgets: tab -> name -> what may be set there."""
+    own = bundled()
+    with gr.Tabs(overflow_behavior="wrap"):
+        for page, what in PAGES.items():
+            with gr.Tab(what.title, id=page), gr.Column(elem_classes="page"):
+                for kind, content in blocks(page):
+                    _place(kind, content, own)
+                door_btn = gr.Button(f"{what.button} →", variant="primary", elem_classes="door")
+            _wire(door_btn, library, page, tabs, widgets.get(what.tab, {}))
+
+
+def _place(kind: str, content: str, own: Library | None) -> None:
+    if kind == "picture":
+        picture(content)
+        return
+    if kind == "text":
+        gr.Markdown(content, latex_delimiters=LATEX, elem_classes="lesson")
+    elif own and kind == "table":
+        gr.Markdown(evaluated(own), elem_classes=["lesson", "figures"])
+    elif own and (value := curves(own, content)):
+        chart(value=value, elem_id=f"learn-chart-{content}")
+
+
+def _wire(door_btn: gr.Button, library: Library, page: str, tabs: gr.Tabs, known: dict[str, Any]) -> None:
+    values = opening(library, page, known)
+
+    def open_door() -> Any:
+        updates = [
+            gr.Tabs(selected=value) if name == "views" else gr.update(value=value) for name, value in values.items()
+        ]
+        updates.insert(0, gr.Tabs(selected=PAGES[page].tab))
+        return updates if values else updates[0]  # Gradio takes the answer for one output as it is
+
+    opened = door_btn.click(
+        open_door,
+        None,
+        [tabs, *(known[name] for name in values)],
+        api_visibility="private",
+        show_progress="hidden",
+        queue=False,
+    )
+    opened.then(None, js="() => window.scrollTo(0, 0)", api_visibility="private")

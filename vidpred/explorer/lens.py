@@ -1,0 +1,162 @@
+"""The latent lens: what z carries, step by step and dimension by dimension, and what the frames owe to it."""
+
+from statistics import fmean
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vidpred.errors import BadInput
+from vidpred.explorer import fields
+from vidpred.explorer.chart import Line, Panel
+from vidpred.explorer.curves import COLLAPSED
+from vidpred.explorer.library import Library
+from vidpred.explorer.player import Choice, Shown, Tile
+from vidpred.explorer.predict import MAX_SEED, first_future, predict_clip
+
+STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # of a traversal, in standard deviations of the prior
+SAMPLES = 20  # of the best-of-N curve
+DANCE_STEPS = 60
+ACTIVE = 0.01  # nats per step from which a dimension is drawn as one that carries something
+HEAT_SIDE = 18  # pixels of a cell of the heat map
+DRAWN = 3  # dimensions whose means are drawn: those that carry most
+
+
+class Plot(NamedTuple):
+    """A chart: panels over one x axis, and (name, colour) of its legend."""
+
+    panels: list[Panel]
+    x_title: str
+    legend: list[tuple[str, int]]
+
+
+class Lens(NamedTuple):
+    """Everything about z of one clip. kld (T-1, z) in nats; note: Markdown; dimensions: by what they carry, most first.
+
+    sources: PSNR by where z comes from; gaussians: KL, means and sigmas over the steps; best: of N samples.
+    """
+
+    kld: np.ndarray
+    sources: Plot
+    gaussians: Plot
+    best: Plot
+    note: str
+    dimensions: list[int]
+
+
+def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
+    """The lens on a clip, whose true frames must be known."""
+    from vidpred.evaluation import protocol_of
+    from vidpred.latents import SOURCES, clip_latents, psnr_by_source
+
+    seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
+    config = library.config(run)
+    n_past, length = _known(library, run, clip)
+    batch = library.read_clip(clip, length)
+    with library.model(run) as model:
+        given = batch.to_clip(n_past, next(model.parameters()).device)
+        latents = clip_latents(model, given)
+        psnr = psnr_by_source(model, given, batch.ids[0], protocol_of(model), seed)
+    samples = SAMPLES if getattr(config.model, "z_dim", 0) else 4
+    prediction = predict_clip(library, run, clip, seed, 1.0, length - n_past, n_past, samples)
+    scores = prediction.futures[0].scores["PSNR"][:samples].mean(1)
+    best = np.maximum.accumulate(scores)
+    carried = latents.kld.mean(0)
+    order = carried.argsort(descending=True).tolist()
+    steps, frames = list(range(1, length)), list(range(n_past, length))
+    unit = "dimension" if hasattr(config.model, "z_dim") else "channel"
+    curves = [Line(name, name, i, "solid", frames, psnr[name].tolist()) for i, name in enumerate(SOURCES)]
+    sides = [("posterior", "solid"), ("prior", "dashed")]
+    means = [
+        Line(f"{unit} {d}", f"{side}, {unit} {d}", i, style, steps, mu[:, d].tolist())
+        for i, d in enumerate(order[:DRAWN])
+        for (side, style), mu in zip(sides, (latents.posterior_mu, latents.prior_mu))
+    ]
+    sigmas = [
+        Line(f"all {unit}s", f"{side}, mean over all {unit}s", 3, style, steps, sigma.mean(1).tolist())
+        for (side, style), sigma in zip(sides, (latents.posterior_sigma, latents.prior_sigma))
+    ]
+    kld = [Line(f"all {unit}s", f"all {unit}s", 3, "solid", steps, latents.kld.sum(1).tolist())]
+    kld += [Line(f"{unit} {d}", f"{unit} {d}", i, "solid", steps, latents.kld[:, d].tolist())
+            for i, d in enumerate(order[:DRAWN])]  # fmt: skip
+    per_step = latents.kld.sum(1).mean().item()
+    return Lens(
+        latents.kld.numpy(),
+        Plot([Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(SOURCES)]),
+        Plot(
+            [
+                Panel("KL of each step", "nats", kld, from_zero=True),
+                Panel("Mean of z", f"{unit}s that carry most", means, sides),
+                Panel("Sigma of z", f"mean over {unit}s", sigmas, sides, from_zero=True),
+            ],
+            "step",
+            [*((f"{unit} {d}", i) for i, d in enumerate(order[:DRAWN])), (f"all {unit}s", 3)],
+        ),
+        Plot(
+            [Panel("Best of N", "dB", [Line("best", "best of N", 0, "solid", range(1, samples + 1), best.tolist())])],
+            "N samples",
+            [],
+        ),
+        _note(per_step, carried.tolist(), psnr, best, unit),
+        order,
+    )
+
+
+def traversal(library: Library, run: Any, clip: Any, dimension: Any) -> Shown:
+    """The future with one dimension of z pushed to each of STEPS, as a row of moving tiles."""
+    from vidpred.frames import to_uint8
+    from vidpred.latents import traverse
+
+    n_past, length = _known(library, run, clip)
+    batch = library.read_clip(clip, length)
+    with library.model(run) as model:
+        dimension = fields.whole_number(dimension, "The dimension", 0, model.z_shape[0] - 1)
+        given = batch.to_clip(n_past, next(model.parameters()).device)
+        futures = to_uint8(traverse(model, given, length - n_past, dimension, list(STEPS)))
+    truth = batch.frames[0].numpy()
+    tiles = [Tile("truth", "Truth", (truth,))]
+    for value, future in zip(STEPS, futures):
+        tiles.append(
+            Tile("prediction", f"{value:+g} sigma" if value else "mean", (np.concatenate([truth[:n_past], future]),))
+        )
+    return Shown(
+        tiles,
+        n_past,
+        (Choice("0", "prediction"),),
+        note=f"z {dimension} pushed at every step, all others at the prior's means.",
+    )
+
+
+def heat_map(kld: np.ndarray) -> np.ndarray:
+    """KL (T-1, z) as a picture (H, W, 3): a row per dimension, a column per step, black is nothing."""
+    from vidpred.render import heat, upscale
+
+    top = max(float(kld.max()), ACTIVE)
+    return upscale(heat(255 * kld.T[None] / top), HEAT_SIDE)[0]
+
+
+def _known(library: Library, run: Any, clip: Any) -> tuple[int, int]:
+    """(n_past, frames) that are looked at."""
+    library.longest_future(run, clip)  # a clip of the other family, or one too short, is refused
+    data, entry = library.config(run).data, library.clip(clip)
+    length = data.n_past + min(first_future(library, run, clip, data.n_past), DANCE_STEPS)
+    if entry.known < length:
+        raise BadInput(f"The true frames of {clip} are not known: there is nothing to infer z from")
+    return data.n_past, length
+
+
+def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, unit: str) -> str:
+    """What the pictures say, in words."""
+    active = sum(value >= ACTIVE for value in carried)
+    means = {name: fmean(values.tolist()) for name, values in psnr.items()}
+    line = (
+        f"z carries **{per_step:.2f} nats a step** on this clip, in {active} of {len(carried)} {unit}s. With z from "
+        f"the posterior, which has seen the true frames, PSNR is **{means['posterior']:.2f} dB**; from the prior "
+        f"{means['prior']:.2f}, at zero {means['zero']:.2f}, shuffled {means['shuffled']:.2f}. "
+        f"The best of {len(best)} samples gains {best[-1] - best[0]:.2f} dB over the first."
+    )
+    if per_step < COLLAPSED:
+        line += (
+            "\n\n> The posterior has collapsed: z carries (almost) nothing, so the four curves lie on each other and "
+            "no traversal moves anything. What is known about each step already says what will happen."
+        )
+    return line
