@@ -13,7 +13,10 @@ from vidpred.models import count_parameters
 
 ASSETS = Path(__file__).parent.parent / "assets"
 CLIPS = ASSETS / "data" / "robot_push"
-RUNS = tuple(path.name for path in sorted((ASSETS / "runs").iterdir()))
+VIDEOS = ASSETS / "data" / "dance"
+EVERY_RUN = tuple(path.name for path in sorted((ASSETS / "runs").iterdir()))
+RUNS = tuple(name for name in EVERY_RUN if name.startswith("push-"))
+DANCE_RUNS = tuple(name for name in EVERY_RUN if name.startswith("dance-"))
 
 
 def size(folder):
@@ -32,6 +35,20 @@ def test_clips_are_of_the_test_split_alone():
     assert {key[1] for key in scenes} == {2}
     assert [path.name for path in CLIPS.iterdir() if path.is_dir() and path.name != ".packed"] == ["test"]
     assert size(CLIPS) < 5e6
+
+
+def test_videos_are_the_validation_split_and_one_test_sequence(tmp_path):
+    for split, expected in (("validate", ["validate"]), ("test", ["test/0"])):
+        videos = open_split(VIDEOS, split, tmp_path)
+        assert videos.ids == expected
+        assert videos.lengths().tolist() == videos.frames_given().tolist() == [630]
+    assert size(VIDEOS) < 6e6
+
+
+def test_every_run_belongs_to_a_family():
+    assert set(EVERY_RUN) == {*RUNS, *DANCE_RUNS}
+    assert len(RUNS) == 7
+    assert "dance-cyclical" in DANCE_RUNS
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -70,6 +87,41 @@ def test_written_numbers_are_those_of_the_shipped_weights(name, clips):
     assert latents.kld.sum(2).mean().item() == pytest.approx(result["kld_per_step"], rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", DANCE_RUNS)
+def test_dance_runs_hold_what_is_promised(name):
+    folder = ASSETS / "runs" / name
+    config, rows, result = runs.read_config(folder), runs.read_metrics(folder), runs.read_eval(folder)
+    assert len(rows) == config.train.epochs
+    assert (config.train.kl_anneal, config.train.tfr) == (name.rsplit("-", 1)[1], 0.0)
+    assert config.train.beta_max >= 1e-5
+    assert list((folder / runs.SAMPLES).glob("*.gif"))
+    assert size(folder) < 8e6
+    assert (result["split"], result["protocol"], result["n_future"], result["clips"]) == ("validate", "joint", 629, 1)
+    curve = torch.tensor(result["per_frame"]["psnr"])
+    assert len(curve) == 629
+    assert curve.mean().item() == pytest.approx(result["psnr"])
+    assert result["psnr"] >= 30
+    assert result["psnr"] - result["copy_last_psnr"] >= 13
+    assert abs(curve[-100:].mean() - curve[:100].mean()) < 1
+
+
+@pytest.mark.parametrize("name", DANCE_RUNS)
+def test_written_dance_numbers_are_those_of_the_shipped_weights(name, tmp_path):
+    """The first 40 frames: a longer horizon keeps its earlier frames."""
+    folder = ASSETS / "runs" / name
+    result, videos = runs.read_eval(folder), open_split(VIDEOS, "validate", tmp_path)
+    scores = score_futures(
+        checkpoint.load_model(folder),
+        videos,
+        [0],
+        n_past=1,
+        n_future=40,
+        samples=result["samples"],
+        seed=result["seed"],
+    )
+    assert scores.psnr.mean((0, 1)).tolist() == pytest.approx(result["per_frame"]["psnr"][:40], abs=1e-3)
+
+
 def test_samples_spread_with_the_temperature(clips):
     model = checkpoint.load_model(ASSETS / "runs" / "push-free-learned-cyclical")
     spread = []
@@ -79,3 +131,12 @@ def test_samples_spread_with_the_temperature(clips):
     assert spread[0] == 0
     assert spread == sorted(set(spread))
     assert torch.tensor(spread).diff().min() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["push-learned-cyclical", "push-free-learned-cyclical"])
+def test_half_precision_moves_the_psnr_by_less_than_a_hundredth(name, clips):
+    model, psnr = checkpoint.load_model(ASSETS / "runs" / name), {}
+    for precision in ("no", "bf16"):
+        scores = score_futures(model, clips, list(range(16)), n_past=2, n_future=10, precision=precision)
+        psnr[precision] = scores.psnr.mean().item()
+    assert 0 < abs(psnr["bf16"] - psnr["no"]) < 0.01
