@@ -367,7 +367,8 @@ def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
     """A config from JSON values. Unknown keys, wrong types and out-of-range numbers are BadInput naming the key."""
     if not isinstance(values, dict):
         raise BadInput(f"{where}: expected an object, got {type(values).__name__}")
-    hints = {field.name: hint for field in dataclasses.fields(cls) for hint in [typing.get_type_hints(cls)[field.name]]}
+    known = typing.get_type_hints(cls)
+    hints = {field.name: known[field.name] for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(hints))
     if unknown:
         raise BadInput(f"{where}: unknown key {unknown[0]!r}")

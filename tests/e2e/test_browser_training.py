@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import os
 import shlex
 
 import numpy as np
@@ -198,4 +197,3 @@ def test_phone_in_the_dark(open_tab, tab):
     page = open_tab(tab, "?__theme=dark", viewport={"width": 400, "height": 800})
     page.locator("svg.plot[role=img]:visible").first.wait_for(timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    page.screenshot(path=os.environ["SHOT"] + tab + ".png") if os.environ.get("SHOT") else None

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import gradio as gr
 import numpy as np
 import pytest
 
 from tests.commands import ROOT
 from vidpred import runs
 from vidpred.errors import BadInput
-from vidpred.explorer import compare
+from vidpred.explorer import compare, compare_tab
 from vidpred.explorer.library import Library
 from vidpred.explorer.predict import predict_clip
 from vidpred.presets import preset
@@ -117,3 +118,12 @@ def test_samples_are_checked(bundled, samples):
 )
 def test_runs_are_called_by_what_tells_them_apart(names, short):
     assert compare.short_names(names) == short
+
+
+def test_where_there_is_no_pair_nothing_is_compared(settings, tiny_run, dance_run):
+    assert compare.first_runs(settings) == ["fixed", "fixed-other-seed", "learned"]
+    alone = Library([tiny_run, dance_run], [CLIPS])
+    assert compare.first_runs(alone) == []
+    with gr.Blocks() as demo:
+        assert compare_tab.build(alone, demo) == {}
+    assert not demo.fns

@@ -45,6 +45,17 @@ def chosen_runs(library: Library, names: Any) -> list[str]:
     return names
 
 
+def first_runs(library: Library) -> list[str]:
+    """What is compared before anyone has chosen: the first telling pair, or any two of one family; none if there is no
+    such pair."""
+    if found := groups(library):
+        return found[0].runs
+    families: dict[type, list[str]] = {}
+    for name in library.runs:
+        families.setdefault(type(library.config(name).model), []).append(name)
+    return next((names[:2] for names in families.values() if len(names) > 1), [])
+
+
 def compare_clip(library: Library, names: list[str], clip: Any, seed: Any, temperature: Any, samples: Any) -> Shown:
     """The futures of each run for one clip, side by side: the same seed and, where z is alike, the same noise."""
     samples = fields.whole_number(samples, "The number of samples", 1, MOST_SAMPLES)

@@ -49,9 +49,12 @@ class Handlers:
 
 def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out inside `demo` and wire it."""
+    runs = compare.first_runs(library)
+    if not runs:
+        gr.Markdown("Comparing needs two runs of one family: start the app with `--runs DIR`.")
+        return {}
     handlers, groups = Handlers(library), compare.groups(library)
-    runs = groups[0].runs if groups else list(library.runs)[:2]
-    clips = library.clips_for(runs[0]) if runs else []
+    clips = library.clips_for(runs[0])
     with gr.Row():
         group_btns = [
             gr.Button(f"{group.question}: {' · '.join(compare.short_names(group.runs))}", size="sm", min_width=240)
