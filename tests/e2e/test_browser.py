@@ -126,7 +126,7 @@ def test_samples_best_and_mean_without_a_new_request(open_page, expected):
     for key, clip in (("3", future.samples[3]), ("best", future.samples[future.best]), ("mean", future.mean)):
         which.select_option(key)
         assert close(drawn(page, "Prediction"), clip[2])
-    assert "mean of 10" in page.locator("#player [data-part=numbers]").inner_text()
+    assert "PSNR, mean picture" in page.locator("#player [data-part=numbers]").inner_text()
     page.locator(".player").focus()
     for key, label in (("ArrowDown", "sample 0"), ("ArrowDown", "sample 1"), ("ArrowUp", "sample 0")):
         page.keyboard.press(key)

@@ -195,7 +195,7 @@ def test_tiles_and_choices_of_a_prediction(library):
     answer = predict_clip(library, **DANCE)
     showing, (future,) = shown(answer), answer.futures
     assert [tile.label for tile in showing.tiles] == ["Pose", "Truth", "Prediction", "Error", "Spread"]
-    assert [choice.label for choice in showing.choices] == ["sample 0", "sample 1", "best of 2", "mean of 2"]
+    assert [choice.label for choice in showing.choices] == ["sample 0", "sample 1", "best of 2", "mean picture"]
     prediction, error, spread = showing.tiles[2:]
     assert showing.tiles[error.of] is prediction
     assert np.array_equal(prediction.clips[1], future.samples[1])
@@ -204,7 +204,7 @@ def test_tiles_and_choices_of_a_prediction(library):
     assert prediction.scores["PSNR"][2] == prediction.scores["PSNR"][future.best]
     assert np.array_equal(spread.clips[0][..., 0], np.rint(future.samples.std(0).mean(-1)))
     assert showing.protocol == "joint: all channels together, frames 1…6; seed 3, temperature 1, standard normal prior"
-    assert showing.numbers[1][0] == f"best of 2: sample {future.best}"
+    assert showing.numbers[1][0] == f"best of 2 (sample {future.best})"
     single = shown(predict_clip(library, **{**DANCE, "samples": 1}))
     assert [tile.kind for tile in single.tiles] == ["pose", "truth", "prediction", "error"]
     assert [choice.label for choice in single.choices] == ["sample 0"]

@@ -15,7 +15,7 @@ from vidpred.explorer.player import Shown, View
 from vidpred.explorer.predict import Prediction
 from vidpred.files import replaced
 
-KINDS = {"gif": "GIF", "mp4": "MP4", "png": "PNG strip", "csv": "CSV"}
+KINDS = {"gif": "GIF", "mp4": "MP4", "png": "strip", "csv": "CSV"}
 GAP = 4  # pixels between pictures that stand side by side
 SCALE = 3  # a pixel becomes a square of this side
 LONG = 100  # frames from which on it does not: a server would write for minutes

@@ -30,7 +30,11 @@ from vidpred.render import sprite_sheet
 
 STATIC = Path(__file__).parent / "static"
 TEMPLATE, CSS = ((STATIC / f"player.{kind}").read_text() for kind in ("html", "css"))
-JS = "\n".join((STATIC / f"{part}.js").read_text() for part in ("film", "player"))
+# Once in the page, not once in every player.
+HEAD = "<script>window.clipPlayer = (element, props, watch) => {{\n{}\n}};</script>".format(
+    "\n".join((STATIC / f"{part}.js").read_text() for part in ("film", "player"))
+)
+JS = "clipPlayer(element, props, watch);"
 UNITS = {"PSNR": "dB", "SSIM": ""}
 DIGITS = {"PSNR": 2, "SSIM": 3}
 SHEET_PIXELS = 2**22  # a browser holds a sheet as 16 MB; what is not looked at is fetched later

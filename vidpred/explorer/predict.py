@@ -204,15 +204,18 @@ def first_samples(library: Library, run: str) -> int:
 
 
 def first_run(library: Library) -> str:
-    """The run that a visitor meets first: one with clips whose z carries something, action-free if there is one."""
+    """The run that a visitor meets first: one with clips whose z carries something, action-free if there is one, of
+    these the one that scores best."""
 
     def rank(run: str) -> tuple:
-        kld = None
+        result = {}
         with contextlib.suppress(BadInput):  # a damaged file is no reason to show nothing
-            kld = (runs.read_eval(library.run_folder(run)) or {}).get("kld_per_step")
-        carries = isinstance(kld, float) and kld >= COLLAPSED
+            result = runs.read_eval(library.run_folder(run)) or {}
+        kld, best = (
+            value if isinstance(value := result.get(key), float) else 0.0 for key in ("kld_per_step", "psnr_best")
+        )
         free = getattr(library.config(run).model, "condition", "") == "none"
-        return not library.clips_for(run), not carries, not free
+        return not library.clips_for(run), kld < COLLAPSED, not free, -best
 
     return min(library.runs, key=rank)  # of equals the first by name
 

@@ -35,7 +35,7 @@ def shown(prediction: Prediction) -> Shown:
 def choices(samples: int) -> tuple[Choice, ...]:
     """What can be looked at of several samples; of a single one only that."""
     each = tuple(Choice(str(k), f"sample {k}") for k in range(samples))
-    return each if samples == 1 else (*each, Choice("best", f"best of {samples}"), Choice("mean", f"mean of {samples}"))
+    return each if samples == 1 else (*each, Choice("best", f"best of {samples}"), Choice("mean", "mean picture"))
 
 
 def prediction_tile(label: str, future: Future) -> Tile:
@@ -55,6 +55,6 @@ def _numbers(future: Future) -> tuple[tuple[str, str], ...]:
         return ()
     every = [value for row in rows[:count] for value in row]
     return (
-        (f"mean of {count} samples", score_text("PSNR", every)),
-        (f"best of {count}: sample {future.best}", score_text("PSNR", rows[future.best])),
+        (f"PSNR, average of {count} samples", score_text("PSNR", every)),
+        (f"best of {count} (sample {future.best})", score_text("PSNR", rows[future.best])),
     )
