@@ -9,7 +9,12 @@ import gradio as gr
 import numpy as np
 
 STATIC = Path(__file__).parent / "static"
-TEMPLATE, CSS, JS = ((STATIC / f"chart.{kind}").read_text() for kind in ("html", "css", "js"))
+TEMPLATE, CSS = ((STATIC / f"chart.{kind}").read_text() for kind in ("html", "css"))
+# Once in the page, not once in every chart.
+HEAD = "<script>window.curveChart = (element, props, watch, trigger) => {{\n{}\n}};</script>".format(
+    (STATIC / "chart.js").read_text()
+)
+JS = "curveChart(element, props, watch, trigger);"
 
 MOST_POINTS = 400  # of a curve, in what is looked at: more than a plot has pixels to tell them apart
 COLOURS = 8  # that the style sheet has

@@ -2,9 +2,8 @@
 
 import gradio as gr
 
-from vidpred.explorer import compare_tab, drive_tab, learn_tab, lens_tab, predict_tab, training_tab
+from vidpred.explorer import chart, compare_tab, drive_tab, learn_tab, lens_tab, player, predict_tab, training_tab
 from vidpred.explorer.library import Library
-from vidpred.explorer.player import HEAD
 
 HEADER = """# vidpred
 A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
@@ -73,7 +72,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS,
-        "head": HEAD,
+        "head": chart.HEAD + player.HEAD,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,
