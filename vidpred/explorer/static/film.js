@@ -64,11 +64,11 @@ function drawFilm() {
   context.imageSmoothingQuality = "high";
   const [given, predicted, line] = ["--given", "--predicted", "--line"].map(colour);
   for (let i = 0; i < columns; i++) {
-    const start = Math.floor((i * frames) / columns), t = thinned ? Math.floor(((i + 0.5) * frames) / columns) : i;
+    const t = Math.floor((i * frames) / columns);
     rows.forEach((tile, row) => {
       drawCell(context, ofChoice(tile.clips), t, i * column + 2, tops[row], w, h);
       if (tile.kind === "pose") return;
-      context.fillStyle = isGiven(start) ? given : tile.kind === "prediction" ? predicted : line;
+      context.fillStyle = isGiven(t) ? given : tile.kind === "prediction" ? predicted : line;
       context.fillRect(i * column + 2, tops[row] + h, w, BAR);
     });
   }
