@@ -8,7 +8,7 @@ import pytest
 from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.library import Library
-from vidpred.explorer.predict import first_samples, predict_clip
+from vidpred.explorer.predict import MAX_SEED, first_samples, predict_clip
 
 SHOWN = "document.querySelector('#player [data-request]')?.dataset.request"
 ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
@@ -156,6 +156,11 @@ def test_another_seed_keeps_the_frame_and_changes_the_answer(open_page):
     assert page.get_by_label("Seed", exact=True).input_value() == "1"
     assert counter(page) == "frame 3 of 5"
     assert "seed 1" in page.locator("#player [data-part=protocol]").inner_text()
+    seed = page.get_by_label("Seed", exact=True)
+    for typed, after in (("1.5", "0"), (str(MAX_SEED), "0"), (str(MAX_SEED - 1), str(MAX_SEED))):
+        answered(page, lambda typed=typed: seed.fill(typed), ANSWERED)
+        answered(page, page.get_by_role("button", name="Another seed").click, ANSWERED)
+        assert seed.input_value() == after
 
 
 def test_keys_film_strip_and_playing(open_page):

@@ -352,11 +352,6 @@ def test_a_run_without_clips_says_so(dance_run, tiny_data):
         handlers.choose_run("dance", None, 1, 1, 1)
 
 
-@pytest.mark.parametrize(("seed", "after"), [(0, 1), (41.0, 42), (MAX_SEED, 0), (None, 0), (math.nan, 0), (1.7, 0)])
-def test_another_seed(handlers, seed, after):
-    assert handlers.another_seed(seed) == after
-
-
 def test_the_first_run_is_one_whose_z_carries_something(tiny_run, tiny_data, tmp_path):
     for name, kld, free in (("a", 0.0, True), ("b", 5.0, False), ("c", 5.0, True), ("d", None, True)):
         copy = shutil.copytree(tiny_run, tmp_path / name)

@@ -19,8 +19,7 @@ from vidpred.explorer.library import Library
 from vidpred.explorer.physics import Physics
 from vidpred.explorer.player import STATIC, next_request
 from vidpred.explorer.predict import MAX_TEMPERATURE
-from vidpred.explorer.predict_tab import Handlers as PredictHandlers
-from vidpred.explorer.predict_tab import friendly
+from vidpred.explorer.predict_tab import NEXT_SEED_JS, friendly
 from vidpred.explorer.what_if import clips_of, runs_of
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
@@ -235,12 +234,5 @@ def build_live(library: Library, physics: Physics) -> dict[str, gr.blocks.Block]
     drive_html.save(handlers.save, session_state, drive_html, **QUEUE).failure(
         None, js=REFUSED, api_visibility="private"
     )
-    seed_btn.click(
-        PredictHandlers(library).another_seed,
-        seed_number,
-        seed_number,
-        api_visibility="private",
-        show_progress="hidden",
-        queue=False,
-    )
+    seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     return {"run": run_dd, "clip": clip_dd, "seed": seed_number, "temperature": temperature_slider}

@@ -17,6 +17,8 @@ from vidpred.explorer.predict import MAX_PAST, MAX_SAMPLES, MAX_SEED, MAX_TEMPER
 from vidpred.explorer.predict_tiles import PRIORS, shown
 
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
+# Of a field that holds none: the first one. So that one can also go back, seeds follow one another.
+NEXT_SEED_JS = f"seed => Number.isInteger(seed) && seed >= 0 && seed < {MAX_SEED} ? seed + 1 : 0"
 # The player knows what is switched on, chosen and how fast: a download shows the same.
 VIEW_JS = "(view, ...rest) => [document.querySelector('#player .player')?.dataset.view ?? '', ...rest]"
 
@@ -109,14 +111,6 @@ class Handlers:
         except BadInput:
             return gr.skip()
         return gr.update(value=fields.within(n_future, 1, longest, longest), maximum=longest)
-
-    @friendly
-    def another_seed(self, seed: Any) -> int:
-        """The next seed, so that one can also go back."""
-        try:
-            return (fields.whole_number(seed, "The seed", 0, MAX_SEED) + 1) % (MAX_SEED + 1)
-        except BadInput:
-            return 0
 
     def save(self, view: Any, kind: Any, **asked: Any) -> dict:
         """A file that shows what the player shows."""
@@ -238,7 +232,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
         trigger_mode="always_last",
         **quiet,
     ).then(**predicting)
-    seed_btn.click(handlers.another_seed, seed_number, seed_number, queue=False, **quiet)
+    seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     for kind, button in buttons.items():
         gr.on(
             [button.click],
