@@ -63,3 +63,8 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> nn.Module:
     merge_batch_norm(model)
     model.to(device)
     return model.to(memory_format=model.memory_format)
+
+
+def check_run(run: Path) -> None:
+    """BadInput unless the settings of a run can be read and its weights fit."""
+    load_trained(run)

@@ -28,13 +28,14 @@ def split_folder(root: Path, name: str) -> Path:
 
 
 def by_number(folder: Path) -> list[Path]:
-    """Entries by the numbers in their names (2 before 10), hidden ones left out."""
+    """Entries by the numbers in their names, hidden ones left out."""
+    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=lambda path: number_key(path.name))
 
-    def key(path: Path):
-        digits = "".join(c if c.isdigit() else " " for c in path.name).split()
-        return [int(d) for d in digits], path.name
 
-    return sorted((p for p in folder.iterdir() if not p.name.startswith(".")), key=key)
+def number_key(name: str) -> tuple[list[int], str]:
+    """What sorts names by the numbers in them: 2 before 10."""
+    digits = "".join(c if c.isdecimal() else " " for c in name).split()
+    return [int(d) for d in digits], name
 
 
 def numbered_pictures(folder: Path) -> dict[int, Path]:

@@ -49,9 +49,13 @@ def read_clip(clip: Path, size: int = IMAGE_SIZE) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
     frames = np.stack([_read_frame(path, size) for path in paths])
-    actions = _read_csv(clip / ACTIONS_CSV, len(paths), ACTION_DIM)
-    positions = _read_csv(clip / POSITIONS_CSV, len(paths), POSITION_DIM)
-    return RobotClip(frames, np.concatenate([actions, positions], 1))
+    return RobotClip(frames, read_conditions(clip, len(paths)))
+
+
+def read_conditions(clip: Path, frames: int) -> np.ndarray:
+    """Actions and positions of a clip folder's first frames, (frames, 7) float32."""
+    actions = _read_csv(clip / ACTIONS_CSV, frames, ACTION_DIM)
+    return np.concatenate([actions, _read_csv(clip / POSITIONS_CSV, frames, POSITION_DIM)], 1)
 
 
 def write_clip(

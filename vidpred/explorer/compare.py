@@ -56,11 +56,17 @@ def first_runs(library: Library) -> list[str]:
     return next((names[:2] for names in families.values() if len(names) > 1), [])
 
 
-def compare_clip(library: Library, names: list[str], clip: Any, seed: Any, temperature: Any, samples: Any) -> Shown:
-    """The futures of each run for one clip, side by side: the same seed and, where z is alike, the same noise."""
+def compare_clip(
+    library: Library, names: list[str], clip: Any, seed: Any, temperature: Any, samples: Any, n_future: Any = None
+) -> Shown:
+    """The futures of each run for one clip, side by side: the same seed and, where z is alike, the same noise.
+
+    n_future: None takes the shortest of the runs' own.
+    """
     samples = fields.whole_number(samples, "The number of samples", 1, MOST_SAMPLES)
     n_past = max(library.config(name).data.n_past for name in names)
-    n_future = min(first_future(library, name, clip, n_past) for name in names)
+    if n_future is None:
+        n_future = min(first_future(library, name, clip, n_past) for name in names)
     predictions = [predict_clip(library, name, clip, seed, temperature, n_future, n_past, samples) for name in names]
     first = predictions[0]
     tiles = [Tile("pose", "Pose", (first.poses,))] if first.poses is not None else []

@@ -2,7 +2,17 @@
 
 import gradio as gr
 
-from vidpred.explorer import chart, compare_tab, drive_tab, learn_tab, lens_tab, player, predict_tab, training_tab
+from vidpred.explorer import (
+    chart,
+    compare_tab,
+    drive_tab,
+    learn_tab,
+    lens_tab,
+    player,
+    predict_tab,
+    training_tab,
+    yours_tab,
+)
 from vidpred.explorer.library import Library
 
 HEADER = """# vidpred
@@ -16,6 +26,7 @@ TABS = (
     ("training", "Training", training_tab.build),
     ("drive", "Drive", drive_tab.build),
     ("latents", "Latents", lens_tab.build),
+    ("yours", "Your data", yours_tab.build),
 )
 
 CSS = """
@@ -60,7 +71,7 @@ def build_demo(library: Library) -> gr.Blocks:
                 with gr.Tab(title, id=name) as tab:
                     widgets[name] = build(library, demo) or {}
                 for event in widgets[name].pop("opened", ()):
-                    gr.on([tab.select], api_visibility="private", **event)
+                    gr.on([tab.select], **{**event, "api_visibility": "private"})
             with gr.Tab("Learn", id="learn"):
                 learn_tab.build(library, tabs, widgets)
     # closed: the plain HTTP routes would skip the queue and its limits
@@ -77,7 +88,7 @@ def launch_options() -> dict:
         "run_history": False,
         "enable_monitoring": False,
         "show_error": False,
-        "max_file_size": "20mb",
+        "max_file_size": "100mb",
     }
 
 

@@ -1,9 +1,10 @@
 """Which runs and clips there are. Names resolve through dictionaries, never through paths."""
 
 import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections import ChainMap, OrderedDict
+from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -28,7 +29,8 @@ Result = TypeVar("Result")
 class ClipEntry(NamedTuple):
     """A clip that can be looked at: `id` as in PackedClips.ids, the name by which its noise is drawn.
 
-    frames: how far it reaches; known: how many of its true frames are there (of some dance sequences only the first).
+    frames: how far it reaches; known: how many of its true frames are there (of some dance sequences only the first);
+    has_actions: whether a robot clip's actions and positions are known.
     """
 
     root: Path
@@ -37,6 +39,7 @@ class ClipEntry(NamedTuple):
     frames: int
     known: int
     has_poses: bool
+    has_actions: bool = True
 
 
 class Library:
@@ -47,10 +50,18 @@ class Library:
         for path in self.runs.values():
             runs.read_config(path)  # a broken run is a bad option, not a surprise for a visitor
         self.clips: dict[str, ClipEntry] = _list_clips(data_folders)
-        self._packed: dict[tuple[Path, str], Clips] = {}
-        self._models: OrderedDict[tuple[str, int], Model] = OrderedDict()
+        self._packed: MutableMapping[tuple[Path, str], Clips] = {}
+        self._models: OrderedDict[tuple[Path, int], Model] = OrderedDict()
         self._results: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
         self._model_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def joined(self, own_runs: dict[str, Path], own_clips: dict[str, ClipEntry]) -> "Library":
+        """The same with more runs and clips, which come first. Models and results are kept together, packed clips are
+        not: they go with those whose they are."""
+        both = copy(self)
+        both.runs, both.clips = {**own_runs, **self.runs}, {**own_clips, **self.clips}
+        both._packed = ChainMap({}, self._packed)
+        return both
 
     def run_folder(self, run: str) -> Path:
         """Folder of a run."""
@@ -65,19 +76,19 @@ class Library:
         return self.clips[fields.choice(clip, "clip", self.clips)]
 
     def clips_for(self, run: str) -> list[str]:
-        """Clips that a run can continue: dance videos for a pose CVAE, robot clips for the others."""
-        wanted = isinstance(self.config(run).model, PoseCVAEConfig)
-        return [name for name, entry in self.clips.items() if entry.has_poses == wanted]
+        """Clips that a run can continue."""
+        config = self.config(run)
+        return [name for name, entry in self.clips.items() if not _lacking(config, entry)]
 
     def longest_future(self, run: str, clip: str, n_past: int | None = None) -> int:
         """Most frames that a run can predict for a clip after n_past given ones (none: as many as it was trained with).
 
-        A clip of the other family is BadInput, and one that is too short.
+        A clip of the other family is BadInput, one whose actions the run needs and nobody knows, and one that is too
+        short.
         """
         config, entry = self.config(run), self.clip(clip)
-        if clip not in self.clips_for(run):
-            kind = "dance videos" if isinstance(config.model, PoseCVAEConfig) else "robot clips"
-            raise BadInput(f"{run} continues {kind}: {clip} is none")
+        if lacking := _lacking(config, entry):
+            raise BadInput(f"{run} continues {lacking}: {clip} is none")
         n_past = config.data.n_past if n_past is None else n_past
         if entry.frames <= n_past:
             raise BadInput(f"{clip} has {entry.frames} frames: too short for {run}, which is given {n_past}")
@@ -101,12 +112,12 @@ class Library:
     def model(self, run: str) -> Iterator["Model"]:
         """The best model of a run, in eval mode, for one caller at a time."""
         with self._model_lock:
-            key = run, self.weights_time(run)
+            key = self.run_folder(run), self.weights_time(run)
             if key not in self._models:
                 from vidpred.checkpoint import load_model
 
                 model = load_model(self.run_folder(run))
-                for old in [k for k in self._models if k[0] == run]:  # an earlier epoch's
+                for old in [k for k in self._models if k[0] == key[0]]:  # an earlier epoch's
                     del self._models[old]
                 while len(self._models) >= MODELS_KEPT:
                     self._models.popitem(last=False)
@@ -133,6 +144,15 @@ class Library:
             while len(self._results) > 1 and sum(s for _, s in self._results.values()) > BYTES_REMEMBERED:
                 self._results.popitem(last=False)
         return result
+
+
+def _lacking(config: RunConfig, entry: ClipEntry) -> str:
+    """What a run continues, where a clip is not of that kind; else nothing."""
+    if isinstance(config.model, PoseCVAEConfig):
+        return "" if entry.has_poses else "dance videos"
+    if entry.has_poses:
+        return "robot clips"
+    return "" if entry.has_actions or config.model.condition == "none" else "clips with known actions"
 
 
 def _list_clips(folders: list[Path]) -> dict[str, ClipEntry]:

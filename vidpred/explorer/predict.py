@@ -1,6 +1,7 @@
 """Futures of one clip with their scores, and what a run and a clip allow to be asked."""
 
 import contextlib
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def predict_clip(
     frames = asked.n_future * sum(_samples_at(t, asked.samples) for t in asked.temperatures)
     if frames > MAX_FRAMES:
         raise BadInput(f"These are {frames:,} frames to predict: ask for {MAX_FRAMES:,} at most, or for fewer samples")
-    key = asked, library.weights_time(run)
+    key = asked, library.run_folder(run), library.weights_time(run), library.clip(clip)
     return library.remembered(key, lambda: _predict(library, asked), lambda prediction: prediction.bytes)
 
 
@@ -203,9 +204,9 @@ def first_samples(library: Library, run: str) -> int:
     return 10 if isinstance(library.config(run).model, SVGConfig) else 1
 
 
-def first_run(library: Library) -> str:
-    """The run that a visitor meets first: one with clips whose z carries something, action-free if there is one, of
-    these the one that scores best."""
+def first_run(library: Library, among: Collection[str] = ()) -> str:
+    """The run that a visitor meets first (of some, or of all): one with clips whose z carries something, action-free if
+    there is one, of these the one that scores best."""
 
     def rank(run: str) -> tuple:
         result = {}
@@ -217,7 +218,7 @@ def first_run(library: Library) -> str:
         free = getattr(library.config(run).model, "condition", "") == "none"
         return not library.clips_for(run), kld < COLLAPSED, not free, -best
 
-    return min(library.runs, key=rank)  # of equals the first by name
+    return min(among or library.runs, key=rank)  # of equals the first by name
 
 
 def warm_up(library: Library) -> None:
