@@ -50,6 +50,17 @@ def test_pairs_differ_in_one_respect_alone(settings):
     }
 
 
+def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
+    titles = [group.title for group in compare.groups(bundled)]
+    assert titles[:3] == [
+        "Fixed or learned prior: fixed · learned (push-free-cyclical)",
+        "Fixed or learned prior: fixed · learned (push-cyclical)",
+        "KL annealing: cyclical · monotonic · none (push-free-learned)",
+    ]
+    assert "With actions or without: push-fixed-cyclical · free" in titles
+    assert len(set(titles)) == len(titles)
+
+
 def test_only_settings_that_differ_are_listed(settings):
     rows = compare.differences(settings, ["fixed", "fixed-two"])
     assert rows == [["train.lr", "0.002", "0.1"], ["train.kl_anneal", "cyclical", "monotonic"]]
@@ -112,7 +123,8 @@ def test_samples_are_checked(bundled, samples):
     ("names", "short"),
     [
         (["push-fixed-cyclical", "push-learned-cyclical"], ["fixed", "learned"]),
-        (["a-b", "a-b-c"], ["a-b", "a-b-c"]),  # one of them would have no name left
+        (["a-b", "a-b-c"], ["a-b", "c"]),  # one of them would have no name left
+        (["a-c", "a-c-c"], ["a-c", "a-c-c"]),
         (["x", "y"], ["x", "y"]),
     ],
 )

@@ -142,6 +142,10 @@ def test_colours_belong_to_runs(two_runs):
     ]
 
 
+def test_the_first_view_shows_one_family(tiny_run, dance_run, tiny_data):
+    assert training.first_runs(Library([tiny_run, dance_run], [tiny_data])) == ["tiny"]
+
+
 def test_no_more_runs_than_colours(tiny_run, tiny_data, tmp_path):
     for i in range(training.MOST_RUNS + 1):
         shutil.copytree(tiny_run, tmp_path / f"run{i}")

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer import fields
+from vidpred.explorer.curves import is_collapsed
 from vidpred.explorer.library import Library
 from vidpred.explorer.player import Shown, Tile
 from vidpred.explorer.predict import first_future, predict_clip
@@ -31,6 +32,13 @@ class Group(NamedTuple):
 
     question: str
     runs: list[str]
+
+    @property
+    def title(self) -> str:
+        """The question, the runs by what tells them apart, and what they share."""
+        short = short_names(self.runs)
+        shared = "" if set(short) & set(self.runs) else f" ({'-'.join(_shared_words(self.runs))})"
+        return f"{self.question}: {' · '.join(short)}{shared}"
 
 
 def chosen_runs(library: Library, names: Any) -> list[str]:
@@ -85,11 +93,16 @@ def compare_clip(
 
 
 def short_names(names: list[str]) -> list[str]:
-    """The words that tell runs apart: push-fixed-cyclical and push-learned-cyclical are fixed and learned."""
+    """The words that tell runs apart: push-fixed-cyclical and push-learned-cyclical are fixed and learned. A run that
+    would have no name left keeps its own."""
+    shared = _shared_words(names)
+    short = ["-".join(word for word in name.split("-") if word not in shared) or name for name in names]
+    return short if len(set(short)) == len(names) else names
+
+
+def _shared_words(names: list[str]) -> list[str]:
     words = [name.split("-") for name in names]
-    common = set.intersection(*map(set, words))
-    short = ["-".join(word for word in parts if word not in common) for parts in words]
-    return short if all(short) and len(set(short)) == len(names) else names
+    return [word for word in words[0] if all(word in others for others in words)]
 
 
 def differences(library: Library, names: list[str]) -> list[list[str]]:
@@ -106,7 +119,8 @@ def evaluated_numbers(library: Library, names: list[str]) -> list[list[str]]:
 
 
 def groups(library: Library) -> list[Group]:
-    """The telling pairs (up to four runs each) among all runs, by what they differ in."""
+    """The telling pairs (up to four runs each) among all runs, by what they differ in; of those that answer the same
+    question first the ones whose z carries something."""
     settings = {name: _settings(library, name) for name in library.runs}
     found = []
     for question, varied in QUESTIONS.items():
@@ -119,7 +133,11 @@ def groups(library: Library) -> list[Group]:
             kinds = {repr([v for k, v in settings[n].items() if k.startswith(first)]) for n in names}
             if len(kinds) > 1:
                 found.append(Group(question, names[:MOST_RUNS]))
-    return found
+    order = list(QUESTIONS)
+    return sorted(
+        found,
+        key=lambda group: (order.index(group.question), all(is_collapsed(library, name) for name in group.runs)),
+    )
 
 
 def _settings(library: Library, name: str) -> dict[str, Any]:

@@ -56,10 +56,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     handlers, groups = Handlers(library), compare.groups(library)
     clips = library.clips_for(runs[0])
     with gr.Row():
-        group_btns = [
-            gr.Button(f"{group.question}: {' · '.join(compare.short_names(group.runs))}", size="sm", min_width=240)
-            for group in groups
-        ]
+        group_btns = [gr.Button(group.title, size="sm", min_width=240) for group in groups]
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             runs_dd = gr.Dropdown(

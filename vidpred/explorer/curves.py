@@ -1,10 +1,12 @@
 """A run in words."""
 
+import contextlib
 import math
 from typing import Any
 
 from vidpred import runs
 from vidpred.config import PoseCVAEConfig, RunConfig
+from vidpred.errors import BadInput
 from vidpred.explorer.library import Library
 
 COLLAPSED = 0.05  # nats per step
@@ -24,6 +26,19 @@ def describe_run(library: Library, run: Any) -> str:
     if isinstance(result, dict) and (kld := _finite(result.get("kld_per_step"))) is not None and kld < COLLAPSED:
         lines.append(f"> {COLLAPSE_NOTE} (KL {kld:.3f} nats per step)")
     return "\n\n".join(lines)
+
+
+def evaluated(library: Library, run: str, key: str) -> float:
+    """A number of eval.json; 0 where the run was not evaluated, or the file is damaged: no reason to show nothing."""
+    result = None
+    with contextlib.suppress(BadInput):
+        result = runs.read_eval(library.run_folder(run))
+    return _finite((result or {}).get(key)) or 0.0
+
+
+def is_collapsed(library: Library, run: str) -> bool:
+    """Whether z carries (almost) nothing, as far as anyone has looked."""
+    return evaluated(library, run, "kld_per_step") < COLLAPSED
 
 
 def _settings(config: RunConfig) -> str:

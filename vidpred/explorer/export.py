@@ -68,9 +68,9 @@ def _view(library: Library, run: str, clip: str, out: Path) -> dict:
 
 
 def _curves(library: Library) -> dict:
-    from vidpred.explorer.training import CURVES, first_runs, training_value
+    from vidpred.explorer.training import CURVES, MOST_RUNS, training_value
 
-    return training_value(library, first_runs(library), list(CURVES), "epochs", 0, False, 1)
+    return training_value(library, list(library.runs)[:MOST_RUNS], list(CURVES), "epochs", 0, False, 1)
 
 
 def _about(library: Library, run: str) -> str:

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vidpred import runs
 from vidpred.config import RunConfig, SVGConfig
 from vidpred.errors import BadInput
 from vidpred.explorer import fields
-from vidpred.explorer.curves import COLLAPSED
+from vidpred.explorer.curves import evaluated, is_collapsed
 from vidpred.explorer.library import Library
 
 MAX_SEED = 2**31 - 1
@@ -209,14 +208,8 @@ def first_run(library: Library, among: Collection[str] = ()) -> str:
     there is one, of these the one that scores best."""
 
     def rank(run: str) -> tuple:
-        result = {}
-        with contextlib.suppress(BadInput):  # a damaged file is no reason to show nothing
-            result = runs.read_eval(library.run_folder(run)) or {}
-        kld, best = (
-            value if isinstance(value := result.get(key), float) else 0.0 for key in ("kld_per_step", "psnr_best")
-        )
         free = getattr(library.config(run).model, "condition", "") == "none"
-        return not library.clips_for(run), kld < COLLAPSED, not free, -best
+        return not library.clips_for(run), is_collapsed(library, run), not free, -evaluated(library, run, "psnr_best")
 
     return min(among or library.runs, key=rank)  # of equals the first by name
 

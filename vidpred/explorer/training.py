@@ -14,6 +14,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer import fields
 from vidpred.explorer.chart import COLOURS, Line, Number, Panel, Window, chart_value
 from vidpred.explorer.library import Library
+from vidpred.explorer.predict import first_run
 
 MOST_RUNS = COLOURS
 MOST_SMOOTHING = 0.98
@@ -124,8 +125,9 @@ def run_names(library: Library, names: Any) -> list[str]:
 
 
 def first_runs(library: Library) -> list[str]:
-    """What is shown before anyone has chosen."""
-    return list(library.runs)[:MOST_RUNS]
+    """What is shown before anyone has chosen: the first view's run and its family; two families share no scale."""
+    family = type(library.config(first_run(library)).model)
+    return [name for name in library.runs if isinstance(library.config(name).model, family)][:MOST_RUNS]
 
 
 def smooth(values: Sequence[Number], weight: float) -> list[Number]:
