@@ -32,7 +32,7 @@ BAD = [
     *[("run", value) for value in (None, "", "other", ["tiny"], "../tiny", 0, {"a": 1})],
     *[("clip", value) for value in (None, "traj_0_to_255/99", ["traj_0_to_255/2"], "../../test/traj_0_to_255/2")],
     *[("clip", value) for value in ("validate", "test/0")],
-    *[("seed", value) for value in (None, 1.7, -1, MAX_SEED + 1, math.nan, math.inf, "3", True, [3], 10**30)],
+    *[("seed", value) for value in (None, 1.7, -1, MAX_SEED + 1, math.nan, math.inf, "3", True, [3], 10**30, 10**400)],
     *[("temperature", value) for value in (None, -0.1, 2.1, math.nan, -math.inf, "hot", False)],
     *[("n_future", value) for value in (0, 15, 2.5, math.nan, "4", [4])],
     *[("n_past", value) for value in (0, 11, 1.5, math.nan, "2", True)],
@@ -450,3 +450,19 @@ def test_a_run_in_words(copied_run, tiny_data, library):
     assert "PSNR **– dB**" in describe_run(library, "copy")
     runs.write_metrics(copied_run, [])
     assert "in its first epoch" in describe_run(library, "copy")
+
+
+def test_runs_that_were_begun_since_are_taken_in(copied_run, tiny_data, tiny_run):
+    library = Library([copied_run.parent], [tiny_data])
+    shutil.copytree(tiny_run, copied_run.parent / "later")
+    (copied_run.parent / "broken").mkdir()
+    (copied_run.parent / "broken" / runs.CONFIG).write_text("{")
+    library.look_again()
+    assert list(library.runs) == ["copy", "later"]
+    assert predict_clip(library, "later", "traj_0_to_255/2", n_future=2).asked.run == "later"
+    shutil.rmtree(copied_run)
+    library.look_again()
+    assert list(library.runs) == ["later"]
+    shutil.rmtree(copied_run.parent / "later")
+    library.look_again()  # nothing is left: better an old list than none
+    assert list(library.runs) == ["later"]

@@ -1,12 +1,12 @@
 """A run in words."""
 
 import contextlib
-import math
 from typing import Any
 
 from vidpred import runs
 from vidpred.config import PoseCVAEConfig, RunConfig
 from vidpred.errors import BadInput
+from vidpred.explorer import fields
 from vidpred.explorer.library import Library
 
 COLLAPSED = 0.05  # nats per step
@@ -23,7 +23,7 @@ def describe_run(library: Library, run: Any) -> str:
     lines = [f"{_settings(runs.read_config(folder))} · {_progress(runs.read_metrics(folder))}"]
     result = runs.read_eval(folder)
     lines.append(_evaluated(result) if isinstance(result, dict) else "Not evaluated yet")
-    if isinstance(result, dict) and (kld := _finite(result.get("kld_per_step"))) is not None and kld < COLLAPSED:
+    if isinstance(result, dict) and (kld := fields.finite(result.get("kld_per_step"))) is not None and kld < COLLAPSED:
         lines.append(f"> {COLLAPSE_NOTE} (KL {kld:.3f} nats per step)")
     return "\n\n".join(lines)
 
@@ -33,7 +33,7 @@ def evaluated(library: Library, run: str, key: str) -> float:
     result = None
     with contextlib.suppress(BadInput):
         result = runs.read_eval(library.run_folder(run))
-    return _finite((result or {}).get(key)) or 0.0
+    return fields.finite((result or {}).get(key)) or 0.0
 
 
 def is_collapsed(library: Library, run: str) -> bool:
@@ -66,7 +66,7 @@ def _evaluated(result: Row) -> str:
     """The numbers of eval.json with what they mean."""
 
     def text(key: str, form: str) -> str:
-        value = _finite(result.get(key))
+        value = fields.finite(result.get(key))
         return "–" if value is None else format(value, form)
 
     n_past, n_future = result.get("n_past"), result.get("n_future")
@@ -81,9 +81,3 @@ def _evaluated(result: Row) -> str:
         f"copying the last frame {text('copy_last_psnr', '.2f')} dB. *{result.get('protocol', 'unnamed protocol')}: "
         f"{clips}, {frames}, {samples}, temperature {text('temperature', 'g')}*"
     )
-
-
-def _finite(value: Any) -> float | int | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return value

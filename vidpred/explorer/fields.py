@@ -9,7 +9,7 @@ from vidpred.errors import BadInput
 
 def whole_number(value: Any, what: str, low: int, high: int) -> int:
     """A whole number in [low, high]; 3.0 is one, 1.7, NaN, True and "3" are not."""
-    number = _number(value)
+    number = finite(value)
     if number is None or number != int(number) or not low <= number <= high:
         raise BadInput(f"{what} must be a whole number from {low:,} to {high:,}")
     return int(number)
@@ -17,7 +17,7 @@ def whole_number(value: Any, what: str, low: int, high: int) -> int:
 
 def number_between(value: Any, what: str, low: float, high: float) -> float:
     """A number in [low, high]."""
-    number = _number(value)
+    number = finite(value)
     if number is None or not low <= number <= high:
         raise BadInput(f"{what} must be a number from {low:g} to {high:g}")
     return float(number)
@@ -25,7 +25,7 @@ def number_between(value: Any, what: str, low: float, high: float) -> float:
 
 def within(value: Any, low: int, high: int, otherwise: int) -> int:
     """The whole number of [low, high] that is nearest to a value; of what is no number, the one in its place."""
-    number = _number(value)
+    number = finite(value)
     return min(max(int(otherwise if number is None else number), low), high)
 
 
@@ -43,8 +43,11 @@ def switch(value: Any, what: str) -> bool:
     return value
 
 
-def _number(value: Any) -> float | int | None:
-    """The value if it is a finite number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+def finite(value: Any) -> float | int | None:
+    """The value if it is a finite number, one that a float can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None

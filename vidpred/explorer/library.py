@@ -1,9 +1,9 @@
 """Which runs and clips there are. Names resolve through dictionaries, never through paths."""
 
+import contextlib
 import threading
 from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
-from contextlib import contextmanager
 from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -46,6 +46,7 @@ class Library:
     """Runs and clips by name, and the one cache of loaded models. Read-only; safe to share between threads."""
 
     def __init__(self, run_folders: list[Path], data_folders: list[Path]):
+        self._run_folders = run_folders
         self.runs: dict[str, Path] = runs.list_runs(run_folders)
         for path in self.runs.values():
             runs.read_config(path)  # a broken run is a bad option, not a surprise for a visitor
@@ -54,6 +55,16 @@ class Library:
         self._models: OrderedDict[tuple[Path, int], Model] = OrderedDict()
         self._results: OrderedDict[Hashable, tuple[object, int]] = OrderedDict()
         self._model_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def look_again(self) -> None:
+        """Take in the runs that have been begun since, and leave out what is no run any more."""
+        there = {}
+        with contextlib.suppress(BadInput):
+            for name, path in runs.list_runs(self._run_folders).items():
+                with contextlib.suppress(BadInput):
+                    runs.read_config(path)
+                    there[name] = path
+        self.runs = there or self.runs
 
     def joined(self, own_runs: dict[str, Path], own_clips: dict[str, ClipEntry]) -> "Library":
         """The same with more runs and clips, which come first. Models and results are kept together, packed clips are
@@ -108,7 +119,7 @@ class Library:
             raise BadInput(f"{clip} is no longer there: the clips have changed since the app was started")
         return window_batch(packed, [packed.ids.index(entry.id)], frames, min(frames, entry.known))
 
-    @contextmanager
+    @contextlib.contextmanager
     def model(self, run: str) -> Iterator["Model"]:
         """The best model of a run, in eval mode, for one caller at a time."""
         with self._model_lock:

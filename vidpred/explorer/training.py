@@ -155,7 +155,7 @@ def progress(library: Library, names: list[str], now: float | None = None) -> st
         if done >= total:
             continue
         line = f"**{name}**: {done:,} of {total:,} epochs"
-        seconds = _number(rows[-1].get("seconds")) if rows else None
+        seconds = fields.finite(rows[-1].get("seconds")) if rows else None
         age = (time.time() if now is None else now) - _stamp(folder)[0] / 1e9
         if rows and age > ALIVE:
             line += ", stopped or finished elsewhere"
@@ -231,7 +231,7 @@ def _columns(folder: Path, changed: int, size: int) -> dict[str, list[Number]]:
     """Every key of metrics.jsonl that holds a number somewhere, as a column; None where it does not."""
     rows = _rows(folder, changed, size)
     keys = dict.fromkeys(key for row in rows for key in row)
-    columns = {key: [_number(row.get(key)) for row in rows] for key in keys}
+    columns = {key: [fields.finite(row.get(key)) for row in rows] for key in keys}
     return {key: column for key, column in columns.items() if any(value is not None for value in column)}
 
 
@@ -245,16 +245,10 @@ def _window(value: Any) -> Window | None:
     if value is None:
         return None
     if isinstance(value, (list, tuple)) and len(value) == 2:
-        low, high = map(_number, value)
+        low, high = map(fields.finite, value)
         if low is not None and high is not None and low < high:
             return float(low), float(high)
     raise BadInput("The part of the x axis must be two numbers, the smaller one first")
-
-
-def _number(value: Any) -> Number:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return value
 
 
 def _duration(seconds: float) -> str:
