@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.e2e.page import SHOWN
 from vidpred.data.dance import video_folders, write_pair
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,6 +40,34 @@ def browser():
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(browser, request):
+    """Open an app in a window of its own and wait for the player, or click a tab; afterwards: no error, and no request
+    to another host. app: the fixture that holds its address."""
+    contexts, problems, hosts, addresses = [], [], set(), set()
+
+    def open_(query="", app="app_url", tab=None, until=SHOWN, **window):
+        url = request.getfixturevalue(app)
+        addresses.add(url.split("/")[2])
+        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
+        page = contexts[-1].new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
+        page.goto(url + query)
+        if tab:
+            page.get_by_role("tab", name=tab, exact=True).click(timeout=60_000)
+        else:
+            page.wait_for_function(until, timeout=60_000)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert problems == []
+    assert hosts == addresses
 
 
 @contextlib.contextmanager

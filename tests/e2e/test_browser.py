@@ -1,29 +1,15 @@
 """The page in a real browser: what is drawn is what was computed, and nothing goes wrong or out on the way."""
 
-import json
-
 import numpy as np
 import pytest
 
+from tests.e2e.page import SHOWN, answered, close, drawn
 from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.library import Library
 from vidpred.explorer.predict import MAX_SEED, first_samples, predict_clip
 
-SHOWN = "document.querySelector('#player [data-request]')?.dataset.request"
 ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
-# One sample from the middle of every pixel of a tile, as drawn on its canvas.
-PIXELS = """tile => {
-  const canvas = document.querySelector(`#player canvas[data-tile="${tile}"]`);
-  const zoom = Number(document.querySelector('#player [data-part=stage]').dataset.zoom), half = Math.floor(zoom / 2);
-  const {width, height} = canvas, {data} = canvas.getContext('2d').getImageData(0, 0, width, height), rows = [];
-  for (let y = half; y < height; y += zoom) {
-    const row = [];
-    for (let x = half; x < width; x += zoom) row.push([...data.slice(4 * (y * width + x), 4 * (y * width + x) + 3)]);
-    rows.push(row);
-  }
-  return rows;
-}"""
 # Milliseconds for a frame, everything that follows it drawn.
 SCRUB = """() => {
   const scrub = document.querySelector('#player [data-part=scrub]'), times = [];
@@ -42,52 +28,12 @@ def clips(tiny_data):
     return open_split(tiny_data, "test")
 
 
-@pytest.fixture
-def open_page(browser, request):
-    """Open the app in a window of its own; afterwards: no error, and no request to another host."""
-    contexts, problems, hosts, addresses = [], [], set(), set()
-
-    def open_(query="", app="app_url", **window):
-        url = request.getfixturevalue(app)
-        addresses.add(url.split("/")[2])
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
-        page = contexts[-1].new_page()
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
-        page.goto(url + query)
-        page.wait_for_function(SHOWN, timeout=60_000)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert hosts == addresses
-
-
-def drawn(page, tile):
-    return np.array(page.evaluate(PIXELS, tile), np.uint8)
-
-
 def counter(page):
     return page.locator("#player [data-part=counter]").inner_text()
 
 
 def message(page):
     return page.locator("#player [data-part=message]").inner_text()
-
-
-def answered(page, change, what=SHOWN):
-    """Wait for the answer to a change."""
-    before = page.evaluate(what)
-    change()
-    page.wait_for_function(f"{what} !== {json.dumps(before)}", timeout=180_000)
-
-
-def close(a, b):
-    """Another process may round the last bit of a prediction otherwise."""
-    return np.abs(a.astype(int) - b).max() <= 1
 
 
 @pytest.fixture(scope="module")

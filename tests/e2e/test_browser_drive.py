@@ -14,6 +14,7 @@ from vidpred.explorer.physics import Physics
 from vidpred.simulate.robot_push import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
+DRIVE = {"app": "tab_url", "until": f"{REQUEST} > 0"}
 # One sample from the middle of every pixel of the picture, as drawn on the canvas.
 PIXELS = """() => {
   const canvas = document.querySelector('#drive [data-part=model]'), {zoom, border} = canvas.dataset, z = Number(zoom);
@@ -58,28 +59,6 @@ def tab_url(library):
 
 
 @pytest.fixture
-def open_page(browser, tab_url):
-    """Open the tab in a window of its own; afterwards: no error, and no request to another host."""
-    contexts, problems, hosts = [], [], set()
-
-    def open_(query="", **window):
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
-        page = contexts[-1].new_page()
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
-        page.goto(tab_url + query)
-        page.wait_for_function(f"{REQUEST} > 0", timeout=60_000)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert hosts == {tab_url.split("/")[2]}
-
-
-@pytest.fixture
 def drive(library):
     """The same drive, in Python."""
     return Drives(library, Physics()).begin("tiny", next(iter(library.clips)), 0, 1.0)[1]
@@ -105,7 +84,7 @@ def near(page, frame):
 
 
 def test_keys_drive_and_undo_brings_the_frame_back(open_page, drive):
-    page = open_page()
+    page = open_page(**DRIVE)
     keys = page.locator(".drive")
     assert np.array_equal(drawn(page), drive.moments[1].frame)
     keys.focus()
@@ -123,7 +102,7 @@ def test_keys_drive_and_undo_brings_the_frame_back(open_page, drive):
 
 
 def test_hold_to_repeat_and_diagonals(open_page):
-    page = open_page()
+    page = open_page(**DRIVE)
     page.locator(".drive").focus()
     page.keyboard.down("ArrowRight")
     page.keyboard.down("ArrowDown")
@@ -139,7 +118,7 @@ def test_hold_to_repeat_and_diagonals(open_page):
 
 
 def test_pad_fingers_and_the_film(open_page, drive):
-    page = open_page()
+    page = open_page(**DRIVE)
     after(page, lambda: page.get_by_role("button", name="Left", exact=True).click())
     left = drive.step([0, -1, 0], 0).frame
     assert near(page, left)
@@ -158,7 +137,7 @@ def test_pad_fingers_and_the_film(open_page, drive):
 
 def test_the_physics_joins_and_stays_beside(open_page, simulated):
     """It starts while the first steps are driven; then it catches up, and every later step has it."""
-    page = open_page()
+    page = open_page(**DRIVE)
     after(page, lambda: page.get_by_label("Clip", exact=True).first.click() or pick(page, simulated))
     page.locator(".drive").focus()
     after(page, lambda: page.keyboard.press("o"))
@@ -175,7 +154,7 @@ def pick(page, name):
 
 
 def test_a_gif_comes_down(open_page):
-    page = open_page()
+    page = open_page(**DRIVE)
     assert page.get_by_role("button", name="Save GIF").is_disabled()
     after(page, lambda: page.get_by_role("button", name="Own action").click())
     with page.expect_download() as download:
@@ -185,7 +164,7 @@ def test_a_gif_comes_down(open_page):
 
 
 def test_another_seed_begins_again(open_page):
-    page = open_page()
+    page = open_page(**DRIVE)
     after(page, lambda: page.get_by_role("button", name="Own action").click())
     after(page, lambda: page.get_by_role("button", name="Another seed").click())
     assert counter(page) == "given frame 1"
@@ -196,7 +175,7 @@ def test_another_seed_begins_again(open_page):
 
 
 def test_what_if_and_poses_are_there_when_opened(open_page):
-    page = open_page()
+    page = open_page(**DRIVE)
     page.get_by_role("tab", name="What if").click()
     page.locator("#what-if canvas").first.wait_for(timeout=30_000)
     page.get_by_text("the changed ones").wait_for(timeout=30_000)
@@ -205,7 +184,7 @@ def test_what_if_and_poses_are_there_when_opened(open_page):
 
 
 def test_phone_in_the_dark(open_page, drive):
-    page = open_page("?__theme=dark", viewport={"width": 400, "height": 800}, device_scale_factor=2.5)
+    page = open_page("?__theme=dark", **DRIVE, viewport={"width": 400, "height": 800}, device_scale_factor=2.5)
     page.locator(".drive").focus()
     after(page, lambda: page.keyboard.press("ArrowLeft"))
     assert near(page, drive.step([0, -1, 0], 0).frame)

@@ -20,28 +20,6 @@ CANVAS = """name => [...document.querySelector(`#learn-scores canvas[data-part=$
   .getContext('2d').getImageData(0, 0, 64, 64).data]"""
 
 
-@pytest.fixture
-def open_tab(browser, app_url):
-    """Open a tab in a window of its own; afterwards: no error, and no request to another host."""
-    contexts, problems, hosts = [], [], set()
-
-    def open_(tab, query="", **window):
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
-        page = contexts[-1].new_page()
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
-        page.goto(app_url + query)
-        page.get_by_role("tab", name=tab, exact=True).click(timeout=60_000)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert problems == []
-    assert hosts == {app_url.split("/")[2]}
-
-
 def shown(page, chart, after=None):
     """Wait until a chart has drawn a value (another one than `after`)."""
     request = SHOWN.format(chart)
@@ -65,8 +43,8 @@ def curve(page, number):
     return plots(page).nth(number).locator("path.curve").first.get_attribute("d")
 
 
-def test_a_zoom_is_on_every_plot(open_tab):
-    page = open_tab("Training")
+def test_a_zoom_is_on_every_plot(open_page):
+    page = open_page(tab="Training")
     shown(page, "training-chart")
     assert plots(page).count() == 9
     before = [curve(page, number) for number in (0, 5)]
@@ -85,8 +63,8 @@ def test_a_zoom_is_on_every_plot(open_tab):
     page.wait_for_function(f"{VIEW} === ''")
 
 
-def test_reading_off_smoothing_and_logarithm(open_tab):
-    page = open_tab("Training")
+def test_reading_off_smoothing_and_logarithm(open_page):
+    page = open_page(tab="Training")
     first = shown(page, "training-chart")
     box = plots(page).nth(5).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
@@ -102,8 +80,8 @@ def test_reading_off_smoothing_and_logarithm(open_tab):
     assert page.locator("#training-chart path.curve").count() == 0
 
 
-def test_a_figure_is_drawn_and_downloaded(open_tab):
-    page = open_tab("Training")
+def test_a_figure_is_drawn_and_downloaded(open_page):
+    page = open_page(tab="Training")
     page.get_by_text("The reports' figures, as PNG").click()
     page.get_by_role("button", name="Draw", exact=True).click()
     button = page.get_by_role("button", name="Download PNG")
@@ -114,8 +92,8 @@ def test_a_figure_is_drawn_and_downloaded(open_tab):
     assert download.value.suggested_filename == "dashboard.png"
 
 
-def test_a_schedule_is_designed_and_its_command_copied(open_tab, app_url):
-    page = open_tab("Training")
+def test_a_schedule_is_designed_and_its_command_copied(open_page, app_url):
+    page = open_page(tab="Training")
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=app_url)
     page.get_by_role("tab", name="Schedule designer").click()
     first = shown(page, "schedule-chart")
@@ -143,8 +121,8 @@ def test_a_schedule_is_designed_and_its_command_copied(open_tab, app_url):
     page.get_by_label("Cycles", exact=True).wait_for(state="hidden")
 
 
-def test_every_page_has_its_pictures_and_its_door(open_tab):
-    page = open_tab("Learn")
+def test_every_page_has_its_pictures_and_its_door(open_page):
+    page = open_page(tab="Learn")
     for what in PAGES.values():
         page.get_by_role("tab", name=what.title, exact=True).click()
         page.locator(".lesson .katex:visible").first.wait_for()
@@ -158,8 +136,8 @@ def test_every_page_has_its_pictures_and_its_door(open_tab):
     page.locator("#schedule-chart svg.plot[role=img]").first.wait_for()
 
 
-def test_noise_follows_the_sliders(open_tab):
-    page = open_tab("Learn")
+def test_noise_follows_the_sliders(open_page):
+    page = open_page(tab="Learn")
     page.get_by_role("tab", name=PAGES["noise"].title).click()
     says = page.locator("#learn-noise [data-part=says]")
     page.locator("#learn-noise input[data-part=mu]").fill("2")
@@ -170,8 +148,8 @@ def test_noise_follows_the_sliders(open_tab):
     assert page.locator("#learn-noise svg").inner_html() != before
 
 
-def test_the_page_s_kl_psnr_and_ssim_are_the_project_s(open_tab):
-    page = open_tab("Learn")
+def test_the_page_s_kl_psnr_and_ssim_are_the_project_s(open_page):
+    page = open_page(tab="Learn")
     page.get_by_role("tab", name=PAGES["priors"].title).click()
     for name, value in {"mu_q": "1", "sigma_q": "0.5", "mu_p": "-0.5", "sigma_p": "2"}.items():
         page.locator(f"#learn-priors input[data-part={name}]").fill(value)
@@ -193,7 +171,7 @@ def test_the_page_s_kl_psnr_and_ssim_are_the_project_s(open_tab):
 
 
 @pytest.mark.parametrize("tab", ["Training", "Learn"])
-def test_phone_in_the_dark(open_tab, tab):
-    page = open_tab(tab, "?__theme=dark", viewport={"width": 400, "height": 800})
+def test_phone_in_the_dark(open_page, tab):
+    page = open_page("?__theme=dark", tab=tab, viewport={"width": 400, "height": 800})
     page.locator("svg.plot[role=img]:visible").first.wait_for(timeout=30_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
