@@ -16,7 +16,6 @@ from vidpred.models import Model, build_model, count_parameters
 from vidpred.models.batch_norm import merge_batch_norm
 
 # What a run folder may ask for that a stranger hands in: a server loads it, and answers others meanwhile.
-MAX_BYTES = {runs.CONFIG: 5_000_000, runs.WEIGHTS: 200_000_000, runs.METRICS: 5_000_000, runs.EVAL: 5_000_000}
 MAX_PARAMETERS = 40_000_000
 MAX_SIZE = 4096  # of a layer
 MAX_LAYERS = 8  # of an LSTM: cheap in parameters, slow to build and to run
@@ -90,7 +89,7 @@ def check_run(folder: Path) -> RunConfig:
 
 
 def _check(folder: Path) -> RunConfig:
-    for name, most in MAX_BYTES.items():
+    for name, most in runs.MAX_BYTES.items():
         if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
             raise BadInput(f"{name} has {size / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB are taken")
     config, weights = runs.read_config(folder), folder / runs.WEIGHTS
