@@ -14,7 +14,7 @@ LAYERS = [
     {"vidpred.data", "vidpred.models", "vidpred.simulate"},  # none of them knows another
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},
     {"vidpred.checkpoint"},
-    {"vidpred.rollout"},
+    {"vidpred.rollout", "vidpred.hub"},
     {"vidpred.evaluation", "vidpred.latents"},
     {"vidpred.training"},
     {"train", "vidpred.explorer"},

@@ -1,5 +1,6 @@
 """Weights as safetensors. Nothing is ever unpickled."""
 
+import math
 from pathlib import Path
 
 import safetensors
@@ -8,10 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from vidpred import runs
+from vidpred.config import ModelConfig, RunConfig
 from vidpred.errors import BadInput
 from vidpred.files import replaced
-from vidpred.models import build_model
+from vidpred.models import Model, build_model, count_parameters
 from vidpred.models.batch_norm import merge_batch_norm
+
+# What a run folder may ask for that a stranger hands in: a server loads it, and answers others meanwhile.
+MAX_PARAMETERS = 40_000_000
+MAX_SIZE = 4096  # of a layer
+MAX_LAYERS = 8  # of an LSTM: cheap in parameters, slow to build and to run
+MAX_LATENT = 2**17  # numbers in a step's z: the noise of a long future is drawn at once
+MAX_HEADER = 2**20  # bytes; parsing one of 88 MB takes 9 seconds and 1.1 GB
+DTYPES = {"F32", "F16", "BF16"}  # of weights; what is finite in another may not be so in float32
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -39,12 +49,9 @@ def save_weights(path: Path, model: nn.Module, dtype: torch.dtype | None = None)
 
 def load_weights(path: Path, model: nn.Module) -> None:
     """Put saved weights into a model; the first one that does not fit, or is not finite, is named."""
-    own, tensors = model.state_dict(), load_tensors(path)
-    for name in sorted(own.keys() ^ tensors.keys()):
-        raise BadInput(f"{path}: {name} is {'missing' if name in own else 'unknown to this model'}")
+    tensors = load_tensors(path)
+    _require_shapes(path, model, {name: tuple(value.shape) for name, value in tensors.items()})
     for name, value in tensors.items():
-        if value.shape != own[name].shape:
-            raise BadInput(f"{path}: {name} is {tuple(value.shape)}, the config asks for {tuple(own[name].shape)}")
         if not torch.isfinite(value).all():
             raise BadInput(f"{path}: {name} holds values that are not finite")
     model.load_state_dict(tensors)
@@ -65,6 +72,82 @@ def load_model(run: Path, device: torch.device | str = "cpu") -> nn.Module:
     return model.to(memory_format=model.memory_format)
 
 
-def check_run(run: Path) -> None:
-    """BadInput unless the settings of a run can be read and its weights fit."""
-    load_trained(run)
+def check_run(folder: Path) -> RunConfig:
+    """Settings of a run folder that a stranger hands in, once all of it that is ever read has been looked at.
+
+    Whatever is wrong is BadInput in a line that a visitor may see: it names files, not where they lie. No more memory
+    is taken than MAX_PARAMETERS need: sizes and shapes are looked at before what they describe is made or read.
+    """
+    folder = Path(folder)
+    try:
+        return _check(folder)
+    except BadInput as error:
+        text = str(error).replace(f"{folder}/", "").replace(str(folder), "this")
+        # names and values in it are the stranger's: no markup, no second line, no page of it
+        text = " ".join("".join(c if c.isprintable() and c not in "<>" else " " for c in text[:1000]).split())
+        raise BadInput(text if len(text) <= 300 else f"{text[:300]} …") from None
+
+
+def _check(folder: Path) -> RunConfig:
+    for name, most in runs.MAX_BYTES.items():
+        if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
+            raise BadInput(f"{name} has {size / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB are taken")
+    config, weights = runs.read_config(folder), folder / runs.WEIGHTS
+    _require_header(weights, _laid_out(config.model))
+    for name, value in load_model(folder).named_parameters():
+        if not torch.isfinite(value).all():  # the running statistics, merged into it, hold a variance below 0
+            raise BadInput(f"{weights}: {name} is not finite once normalisation is merged into it")
+    for row in runs.read_metrics(folder):
+        for key, value in row.items():
+            if value is not None and not isinstance(value, (int, float)):
+                raise BadInput(f"{runs.METRICS}: {key} of epoch {row['epoch']} is no number")
+    for key, value in (runs.read_eval(folder) or {}).items():
+        if isinstance(value, str) and not value.isidentifier():  # shown as it is, in Markdown
+            raise BadInput(f"{runs.EVAL}: {key} is no single word")
+    return config
+
+
+def _laid_out(config: ModelConfig) -> Model:
+    """The model of a config without its weights, on torch's meta device; BadInput for one that is too large."""
+    for name, value in vars(config).items():
+        most = MAX_LAYERS if name == "predictor_layers" else MAX_SIZE
+        if type(value) is int and value > most:
+            raise BadInput(f"{runs.CONFIG}: model.{name} is {value:,}, at most {most:,} is taken")
+    with torch.device("meta"):
+        model = build_model(config)
+    if (count := count_parameters(model)) > MAX_PARAMETERS:
+        raise BadInput(f"{runs.CONFIG}: this model has {count:,} parameters, at most {MAX_PARAMETERS:,} are taken")
+    if (latent := math.prod(model.z_shape)) > MAX_LATENT:
+        raise BadInput(f"{runs.CONFIG}: z has {latent:,} numbers a step, at most {MAX_LATENT:,} are taken")
+    return model
+
+
+def _require_header(path: Path, model: Model) -> None:
+    """BadInput unless names, shapes and types of saved weights suit a model. Reads no weights."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+        if length > MAX_HEADER:
+            raise BadInput(f"{path}: not a safetensors file (a header of {length:,} bytes)")
+        with safetensors.safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.offset_keys()}
+            shapes = {name: tuple(part.get_shape()) for name, part in slices.items()}
+            dtypes = {name: part.get_dtype() for name, part in slices.items()}
+    except FileNotFoundError:
+        raise BadInput(f"{path}: missing; weights are opened as safetensors only") from None
+    except (OSError, safetensors.SafetensorError) as error:
+        raise BadInput(f"{path}: not a safetensors file ({error})") from None
+    _require_shapes(path, model, shapes)
+    for name, dtype in dtypes.items():
+        if dtype not in DTYPES:
+            raise BadInput(f"{path}: {name} is of type {dtype}, weights must be {', '.join(sorted(DTYPES))}")
+
+
+def _require_shapes(path: Path, model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
+    """BadInput that names the first tensor of a file that does not fit a model."""
+    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    for name in sorted(own.keys() ^ shapes.keys()):
+        raise BadInput(f"{path}: {name} is {'missing' if name in own else 'unknown to this model'}")
+    for name, shape in shapes.items():
+        if shape != own[name]:
+            raise BadInput(f"{path}: {name} is {shape}, the config asks for {own[name]}")

@@ -377,10 +377,10 @@ def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
 
 def model_from_dict(values: Any, where: str = "config.model") -> Any:
     """A model's config from JSON values with a `kind`."""
-    if not isinstance(values, dict) or values.get("kind") not in MODEL_KINDS:
-        kind = values.get("kind") if isinstance(values, dict) else values
+    kind = values.get("kind") if isinstance(values, dict) else values
+    if not isinstance(kind, str) or kind not in MODEL_KINDS:
         raise BadInput(f"{where}: unknown kind {kind!r}; known: {', '.join(MODEL_KINDS)}")
-    return from_dict(MODEL_KINDS[values["kind"]], {k: v for k, v in values.items() if k != "kind"}, where)
+    return from_dict(MODEL_KINDS[kind], {k: v for k, v in values.items() if k != "kind"}, where)
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:

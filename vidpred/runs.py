@@ -18,6 +18,9 @@ SAMPLES = "samples"
 KEPT = "weights"
 TENSORBOARD = "tensorboard"
 
+# The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
+MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
+
 
 def read_config(run: Path) -> RunConfig:
     """Settings of a run."""
@@ -53,10 +56,10 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         raise BadInput(f"{path}: not readable as text") from None
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = _parsed(line)
         except ValueError:
             row = None
-        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int):
+        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int) or row["epoch"] < 0:
             raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
         rows.append(row)
     return rows
@@ -106,8 +109,22 @@ def remove(run: Path) -> None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text())
+        return _parsed(path.read_text())
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; is {path.parent} a run folder?") from None
     except (OSError, ValueError):
         raise BadInput(f"{path}: not readable as JSON") from None
+
+
+def _parsed(text: str) -> Any:
+    """JSON values. ValueError for what is none, is nested beyond reason, or a whole number that no float can hold."""
+    try:
+        return json.loads(text, parse_int=_whole_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError("a whole number of more than 64 bits")
+    return int(digits)
