@@ -14,7 +14,6 @@ from vidpred.runs import MAX_BYTES
 
 ADDRESS = re.compile(r"([\w.-]+/[\w.-]+)((?:/[\w.-]+)*)(?:@([\w./-]+))?", re.ASCII)
 MALFORMED = "This is no address on the Hub: expected owner/name, owner/name/folder or one of them with @revision"
-PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")
 PATIENCE = 10.0  # seconds that the Hub may take to answer
 
 
@@ -94,7 +93,7 @@ def _chosen(address: str, place: str, sizes: dict[str, int | None]) -> list[str]
         instead = f"; there is one in {', '.join(deeper[:3])}" if deeper else ""
         raise BadInput(f"{address}: no {runs.CONFIG}, so it is no run{instead}")
     if runs.WEIGHTS not in there:
-        pickled = sorted(path for path in there if path.endswith(PICKLED) and "/" not in path)
+        pickled = sorted(path for path in there if path.endswith(runs.PICKLED) and "/" not in path)
         instead = f"; {pickled[0]} could run code, so that only safetensors are opened" if pickled else ""
         raise BadInput(f"{address}: no {runs.WEIGHTS}{instead}")
     chosen = [prefix + name for name in MAX_BYTES if name in there]

@@ -20,6 +20,7 @@ TENSORBOARD = "tensorboard"
 
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
 MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
+PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")  # weights that could run code: never opened
 
 
 def read_config(run: Path) -> RunConfig:

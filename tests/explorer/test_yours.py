@@ -1,5 +1,6 @@
 """What visitors hand in: it becomes a clip or a run of theirs alone, or one friendly line."""
 
+import functools
 import io
 import json
 import shutil
@@ -14,17 +15,19 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.hub import Hub
 from vidpred import render, runs
 from vidpred.checkpoint import save_weights
 from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
-from vidpred.explorer import upload
+from vidpred.explorer import upload, yours_tab
 from vidpred.explorer.compare import compare_clip
 from vidpred.explorer.library import Library
 from vidpred.explorer.predict import predict_clip
 from vidpred.explorer.upload import crop_picture, holds_run, take_clip, take_run
 from vidpred.explorer.visits import MOST_CLIPS, MOST_RUNS, MOST_VISITS, Visits
 from vidpred.explorer.yours_tab import Handlers
+from vidpred.hub import fetch_run
 from vidpred.models import build_model
 
 CLIP = "traj_0_to_255/1"
@@ -198,7 +201,7 @@ def test_pickled_weights_are_never_opened(free_run, tmp_path):
 
     torch.save(Opened(), tmp_path / "model.pth")
     path = zipped(tmp_path / "run.zip", {"config.json": free_run / "config.json", "model.pth": tmp_path / "model.pth"})
-    with pytest.raises(BadInput, match=r"no model\.safetensors beside config\.json; model\.pth is never opened"):
+    with pytest.raises(BadInput, match=r"no model\.safetensors beside config\.json; model\.pth could run code"):
         take_run(path, tmp_path / "out")
     assert not (tmp_path / "opened").exists()
     shutil.copy(tmp_path / "model.pth", tmp_path / "model.safetensors")
@@ -235,6 +238,25 @@ def test_damaged_runs_are_one_line_and_not_kept(opened, free_run, tiny_run, tmp_
     assert "\n" not in str(error.value)
     assert "vidpred-visit" not in str(error.value)
     assert all(not visit.runs for visit in handlers.visits._visits.values())
+
+
+def test_a_run_comes_from_the_hub_when_someone_asks(handlers, free_run, monkeypatch):
+    hub = Hub()
+    monkeypatch.setattr(yours_tab, "fetch_run", functools.partial(fetch_run, endpoint=hub.url))
+    commit = hub.commit("ann/runs", {f"free/{p.name}": p.read_bytes() for p in free_run.iterdir()})
+    assert hub.asked == []
+    visit, told, _, clip, able, _ = handlers.fetch("", "ann/runs/free", CLIP)
+    name = f"ann/runs/free@{commit[:7]}"
+    assert told.startswith(f"**{name}**: ")
+    assert (clip["value"], able["value"]) == (CLIP, [name])
+    value, _ = handlers.imagine(visit, [name], CLIP, 0, 1.0, 1, 3)
+    assert value["tiles"][1]["label"] == "Prediction"
+    for bad in (None, "", 3, "free", "ann/other", "ann/runs@nowhere", ["ann/runs/free"], "../..", "ann/runs"):
+        with pytest.raises(gr.Error) as error:
+            handlers.fetch(visit, bad, CLIP)
+        assert len(str(error.value).splitlines()) == 1
+    hub.server.shutdown()
+    hub.server.server_close()
 
 
 # --- the tab ----------------------------------------------------------------------------------------------------------

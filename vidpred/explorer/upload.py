@@ -29,7 +29,6 @@ MOST_POSES = 630  # frames of a dance, as many as the published sequences have
 MOST_FILES = 5000  # in a zip
 MOST_BYTES = 200 * 2**20  # of what a zip unpacks to
 POSES = re.compile("label|pose", re.IGNORECASE)  # in the name of a folder
-PICKLED = (".pth", ".pt", ".pkl", ".ckpt", ".bin")
 CSVS = (robot_push.ACTIONS_CSV, robot_push.POSITIONS_CSV)
 PREVIEW_HEIGHT = 192
 
@@ -60,11 +59,11 @@ def take_run(file: Path, folder: Path) -> None:
             raise BadInput(f"{file.name}: one run at a time, {len(folders)} are in it")
         (inside,) = folders
         if inside / runs.WEIGHTS not in files:
-            pickled = [path.name for path in files if path.parent == inside and path.suffix.lower() in PICKLED]
-            why = f"; {pickled[0]} is never opened: a pickle may hold any program" if pickled else ""
+            pickled = [path.name for path in files if path.parent == inside and path.suffix.lower() in runs.PICKLED]
+            why = f"; {pickled[0]} could run code, so that only safetensors are opened" if pickled else ""
             raise BadInput(f"{file.name}: no {runs.WEIGHTS} beside {runs.CONFIG}{why}")
         folder.mkdir(parents=True)
-        for name in (runs.CONFIG, runs.METRICS, runs.EVAL, runs.WEIGHTS):
+        for name in runs.MAX_BYTES:
             if inside / name in files:
                 with archive.open(files[inside / name]) as source, open(folder / name, "wb") as target:
                     shutil.copyfileobj(source, target)

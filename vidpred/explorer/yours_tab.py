@@ -15,6 +15,7 @@ from vidpred.explorer.predict import MAX_TEMPERATURE, predict_clip
 from vidpred.explorer.predict_tab import MODEL_QUEUE, NEXT_SEED_JS, friendly
 from vidpred.explorer.predict_tiles import shown
 from vidpred.explorer.visits import Visits
+from vidpred.hub import fetch_run
 
 MOST_EVERY = 10
 SECONDS_KEPT = 4 * 3600  # of a visitor's things, after the last use
@@ -46,7 +47,10 @@ class Handlers:
         visit, own = self.visits.find(visit)
         folder = own.new_folder()
         if upload.holds_run(file):
+            from vidpred.checkpoint import check_run  # torch takes seconds to import
+
             upload.take_run(file, folder)
+            check_run(folder)
             return visit, *self._kept_run(visit, file.stem, folder, clip)
         taken = upload.take_clip(file, folder, every)
         name = own.add_clip(file.name, taken.entry, self.visits.library)
@@ -54,14 +58,16 @@ class Handlers:
         picture = gr.update(value=upload.crop_picture(taken.footage), visible=True)
         return visit, told, picture, *self.fit(visit, runs, name)
 
-    def _kept_run(self, visit: str, name: str, folder: Path, clip: Any) -> tuple:
-        """A run that lies in a folder now: checked, kept and chosen."""
-        from vidpred.checkpoint import check_run
+    @friendly
+    def fetch(self, visit: Any, repository: Any, clip: Any) -> tuple:
+        """Keep a run from the Hub, and choose it."""
+        visit, own = self.visits.find(visit)
+        fetched = fetch_run(repository, own.new_folder())
+        name = f"{fetched.repository}@{fetched.commit[:7]}"
+        return visit, *self._kept_run(visit, name, fetched.folder, clip)
 
-        try:
-            check_run(folder)
-        except BadInput as error:  # a visitor's own name for it, not where it lies here
-            raise BadInput(f"{name}: {str(error).replace(f'{folder}/', '')}") from None
+    def _kept_run(self, visit: str, name: str, folder: Path, clip: Any) -> tuple:
+        """A run that lies in a folder now, kept and chosen."""
         _, own = self.visits.find(visit)
         name = own.add_run(name, folder, self.visits.library)
         library = self.visits.library_of(visit)
@@ -137,6 +143,11 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
             every_slider = gr.Slider(
                 1, MOST_EVERY, value=1, step=1, label="Every n-th frame", info="of a film: a larger step moves faster"
             )
+            with gr.Accordion("A run from the Hugging Face Hub", open=False):
+                repository_text = gr.Textbox(
+                    label="Repository", placeholder="owner/name/folder@revision", info="of a run folder; public ones"
+                )
+                fetch_btn = gr.Button("Fetch", size="sm")
             clip_dd = gr.Dropdown(list(library.clips), value=clip, label="Clip")
             runs_dd = gr.Dropdown(
                 [name for name in library.runs if clip in library.clips_for(name)],
@@ -192,6 +203,16 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         [file_upload.upload, every_slider.release],
         handlers.take,
         inputs_kwargs={"file": file_upload, "every": every_slider, **chosen},
+        outputs=[visit_state, told_md, crop_image, *fitted],
+        api_visibility="private",
+        preprocess=False,
+        concurrency_id="files",
+        concurrency_limit=1,
+    ).success(**drawing)
+    gr.on(
+        [fetch_btn.click, repository_text.submit],
+        handlers.fetch,
+        inputs_kwargs={"visit": visit_state, "repository": repository_text, "clip": clip_dd},
         outputs=[visit_state, told_md, crop_image, *fitted],
         api_visibility="private",
         preprocess=False,
