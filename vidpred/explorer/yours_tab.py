@@ -139,7 +139,9 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     visit_state = gr.State("", time_to_live=SECONDS_KEPT, delete_callback=handlers.visits.forget)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="fields"):
-            file_upload = gr.File(file_types=list(upload.KINDS), label="Your film, pictures or run", height=130)
+            file_upload = gr.File(
+                file_types=list(upload.KINDS), label="Your film, pictures or run", height=130, elem_id="yours-file"
+            )
             every_slider = gr.Slider(
                 1, MOST_EVERY, value=1, step=1, label="Every n-th frame", info="of a film: a larger step moves faster"
             )
