@@ -165,7 +165,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
             with gr.Group():
                 seed_number = gr.Number(0, label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
-        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
+        with gr.Column(scale=3, min_width=320):
             told_md = gr.Markdown(WELCOME, elem_classes="about")
             crop_image = gr.Image(
                 format="png",
