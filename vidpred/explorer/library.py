@@ -5,7 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vidpred import runs
 from vidpred.config import PoseCVAEConfig, RunConfig
@@ -96,6 +96,11 @@ class Library:
         if entry.id not in packed.ids:
             raise BadInput(f"{clip} is no longer there: the clips have changed since the app was started")
         return window_batch(packed, [packed.ids.index(entry.id)], frames, min(frames, entry.known))
+
+    def ask(self, run: str, question: Callable[..., Result], batch: "Batch", *args: Any) -> Result:
+        """question(model, batch, *args) of a run's best model. But for the batch it takes and gives no tensors."""
+        with self.model(run) as model:
+            return question(model, batch, *args)
 
     @contextmanager
     def model(self, run: str) -> Iterator["Model"]:
