@@ -8,7 +8,7 @@ import numpy as np
 from vidpred import runs
 from vidpred.config import RunConfig, SVGConfig
 from vidpred.errors import BadInput
-from vidpred.explorer import fields
+from vidpred.explorer import fields, zero
 from vidpred.explorer.curves import COLLAPSED
 from vidpred.explorer.library import Library
 
@@ -226,6 +226,8 @@ def first_run(library: Library) -> str:
 
 def warm_up(library: Library) -> None:
     """Load torch and make the first view; what is wrong with it is left to the visitor who asks."""
+    if zero.LENT:
+        return  # a GPU is lent to visitors
     with contextlib.suppress(BadInput):
         run = first_run(library)
         clips = library.clips_for(run)
