@@ -1,7 +1,7 @@
 """The latent lens: what z carries, step by step and dimension by dimension, and what the frames owe to it."""
 
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,11 @@ from vidpred.explorer.curves import COLLAPSED
 from vidpred.explorer.library import Library
 from vidpred.explorer.player import Choice, Shown, Tile
 from vidpred.explorer.predict import MAX_SEED, first_future, predict_clip
+
+if TYPE_CHECKING:
+    from vidpred.data.batches import Batch
+    from vidpred.latents import ClipLatents
+    from vidpred.models import Model
 
 STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # of a traversal, in standard deviations of the prior
 SAMPLES = 20  # of the best-of-N curve
@@ -45,26 +50,19 @@ class Lens(NamedTuple):
 
 def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
     """The lens on a clip, whose true frames must be known."""
-    from vidpred.evaluation import protocol_of
-    from vidpred.latents import SOURCES, clip_latents, psnr_by_source
-
     seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
     config = library.config(run)
     n_past, length = _known(library, run, clip)
-    batch = library.read_clip(clip, length)
-    with library.model(run) as model:
-        given = batch.to_clip(n_past, next(model.parameters()).device)
-        latents = clip_latents(model, given)
-        psnr = psnr_by_source(model, given, batch.ids[0], protocol_of(model), seed)
+    latents, psnr = library.ask(run, _measure, library.read_clip(clip, length), n_past, seed)
     samples = SAMPLES if getattr(config.model, "z_dim", 0) else 4
     prediction = predict_clip(library, run, clip, seed, 1.0, length - n_past, n_past, samples)
     scores = prediction.futures[0].scores["PSNR"][:samples].mean(1)
     best = np.maximum.accumulate(scores)
     carried = latents.kld.mean(0)
-    order = carried.argsort(descending=True).tolist()
+    order = np.argsort(-carried, kind="stable").tolist()
     steps, frames = list(range(1, length)), list(range(n_past, length))
     unit = "dimension" if hasattr(config.model, "z_dim") else "channel"
-    curves = [Line(name, name, i, "solid", frames, psnr[name].tolist()) for i, name in enumerate(SOURCES)]
+    curves = [Line(name, name, i, "solid", frames, values.tolist()) for i, (name, values) in enumerate(psnr.items())]
     sides = [("posterior", "solid"), ("prior", "dashed")]
     means = [
         Line(f"{unit} {d}", f"{side}, {unit} {d}", i, style, steps, mu[:, d].tolist())
@@ -80,8 +78,8 @@ def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
             for i, d in enumerate(order[:DRAWN])]  # fmt: skip
     per_step = latents.kld.sum(1).mean().item()
     return Lens(
-        latents.kld.numpy(),
-        Plot([Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(SOURCES)]),
+        latents.kld,
+        Plot([Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(psnr)]),
         Plot(
             [
                 Panel("KL of each step", "nats", kld, from_zero=True),
@@ -103,15 +101,9 @@ def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
 
 def traversal(library: Library, run: Any, clip: Any, dimension: Any) -> Shown:
     """The future with one dimension of z pushed to each of STEPS, as a row of moving tiles."""
-    from vidpred.frames import to_uint8
-    from vidpred.latents import traverse
-
     n_past, length = _known(library, run, clip)
     batch = library.read_clip(clip, length)
-    with library.model(run) as model:
-        dimension = fields.whole_number(dimension, "The dimension", 0, model.z_shape[0] - 1)
-        given = batch.to_clip(n_past, next(model.parameters()).device)
-        futures = to_uint8(traverse(model, given, length - n_past, dimension, list(STEPS)))
+    futures = library.ask(run, _traverse, batch, n_past, dimension)
     truth = batch.frames[0].numpy()
     tiles = [Tile("truth", "Truth", (truth,))]
     for value, future in zip(STEPS, futures):
@@ -122,8 +114,29 @@ def traversal(library: Library, run: Any, clip: Any, dimension: Any) -> Shown:
         tiles,
         n_past,
         (Choice("0", "prediction"),),
-        note=f"z {dimension} pushed at every step, all others at the prior's means.",
+        note=f"z {dimension:g} pushed at every step, all others at the prior's means.",
     )
+
+
+def _measure(model: "Model", batch: "Batch", n_past: int, seed: int) -> "tuple[ClipLatents, dict[str, np.ndarray]]":
+    """The latents of a clip, and PSNR (n_future,) by where z comes from, as NumPy arrays."""
+    from vidpred.evaluation import protocol_of
+    from vidpred.latents import ClipLatents, clip_latents, psnr_by_source
+
+    given = batch.to_clip(n_past, next(model.parameters()).device)
+    psnr = psnr_by_source(model, given, batch.ids[0], protocol_of(model), seed)
+    latents = ClipLatents(*(values.numpy() for values in clip_latents(model, given)))
+    return latents, {source: values.numpy() for source, values in psnr.items()}
+
+
+def _traverse(model: "Model", batch: "Batch", n_past: int, dimension: Any) -> np.ndarray:
+    """Futures (STEPS, n_future, H, W, 3) uint8."""
+    from vidpred.frames import to_uint8
+    from vidpred.latents import traverse
+
+    dimension = fields.whole_number(dimension, "The dimension", 0, model.z_shape[0] - 1)
+    given = batch.to_clip(n_past, next(model.parameters()).device)
+    return to_uint8(traverse(model, given, given.frames.shape[1] - n_past, dimension, list(STEPS)))
 
 
 def heat_map(kld: np.ndarray) -> np.ndarray:

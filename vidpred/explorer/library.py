@@ -6,13 +6,13 @@ from collections import ChainMap, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, MutableMapping
 from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from vidpred import runs
 from vidpred.config import PoseCVAEConfig, RunConfig
 from vidpred.data import dance, robot_push
 from vidpred.errors import BadInput
-from vidpred.explorer import fields
+from vidpred.explorer import fields, zero
 
 if TYPE_CHECKING:  # torch takes seconds to import: the first page is served before it is needed
     from vidpred.data.batches import Batch, Clips
@@ -119,6 +119,17 @@ class Library:
             raise BadInput(f"{clip} is no longer there: the clips have changed since the app was started")
         return window_batch(packed, [packed.ids.index(entry.id)], frames, min(frames, entry.known))
 
+    def ask(self, run: str, question: Callable[..., Result], batch: "Batch", *args: Any) -> Result:
+        """question(model, batch, *args) of a run's best model, on the GPU if there is one.
+
+        The question is a function of a module, and but for the batch it takes and gives values without tensors: on
+        ZeroGPU they go to another process.
+        """
+        if zero.LENT:
+            return zero.ask(self.run_folder(run), self.weights_time(run), question, batch, args)
+        with self.model(run) as model:
+            return question(model, batch, *args)
+
     @contextlib.contextmanager
     def model(self, run: str) -> Iterator["Model"]:
         """The best model of a run, in eval mode, for one caller at a time."""
@@ -127,7 +138,7 @@ class Library:
             if key not in self._models:
                 from vidpred.checkpoint import load_model
 
-                model = load_model(self.run_folder(run))
+                model = load_model(self.run_folder(run), zero.device())
                 for old in [k for k in self._models if k[0] == key[0]]:  # an earlier epoch's
                     del self._models[old]
                 while len(self._models) >= MODELS_KEPT:

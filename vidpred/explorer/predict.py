@@ -2,15 +2,19 @@
 
 import contextlib
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vidpred.config import RunConfig, SVGConfig
 from vidpred.errors import BadInput
-from vidpred.explorer import fields
+from vidpred.explorer import fields, zero
 from vidpred.explorer.curves import evaluated, is_collapsed
 from vidpred.explorer.library import Library
+
+if TYPE_CHECKING:
+    from vidpred.data.batches import Batch
+    from vidpred.models import Model
 
 MAX_SEED = 2**31 - 1
 MAX_TEMPERATURE = 2.0
@@ -118,33 +122,23 @@ def predict_clip(
 
 
 def _predict(library: Library, asked: Asked) -> Prediction:
+    batch = library.read_clip(asked.clip, asked.n_past + asked.n_future)
+    futures, copied, psnr = library.ask(asked.run, _imagine, batch, asked)
+    poses = batch.conditions[0].numpy() if library.clip(asked.clip).has_poses else None
+    return Prediction(asked, batch.frames[0].numpy() if copied else None, poses, futures, copied, psnr)
+
+
+def _imagine(model: "Model", batch: "Batch", asked: Asked) -> tuple[list[Future], dict[str, np.ndarray], str]:
+    """Futures, and the scores of the last given frame repeated (none where the truth is unknown), as in Prediction."""
     from vidpred.evaluation import protocol_of, score
     from vidpred.frames import to_float, to_uint8
     from vidpred.metrics import best_of_n
     from vidpred.render import mean_clip, spread_clip
     from vidpred.rollout import predict
 
-    n_past, length = asked.n_past, asked.n_past + asked.n_future
-    batch = library.read_clip(asked.clip, length)
-    frames = batch.frames[0].numpy()
-    known = len(frames) == length
-    futures = []
-    with library.model(asked.run) as model:
-        given = batch.to_clip(n_past, next(model.parameters()).device)
-        psnr = protocol_of(model)
-        imagined = [
-            predict(
-                model,
-                given,
-                batch.ids,
-                n_future=asked.n_future,
-                seed=asked.seed,
-                samples=_samples_at(temperature, asked.samples),
-                temperature=temperature,
-                latent=LATENTS[asked.prior],
-            )
-            for temperature in asked.temperatures
-        ]
+    n_past, frames, psnr = asked.n_past, batch.frames[0].numpy(), protocol_of(model)
+    known = len(frames) == n_past + asked.n_future
+    given = batch.to_clip(n_past, next(model.parameters()).device)
 
     def pictured(clip: np.ndarray) -> Any:
         """A clip's frames after the context as one more future, to be scored."""
@@ -153,7 +147,18 @@ def _predict(library: Library, asked: Asked) -> Prediction:
     def rows(scores: Any) -> dict[str, np.ndarray]:
         return {"PSNR": scores.psnr[:, 0].numpy(), "SSIM": scores.ssim[:, 0].numpy()}
 
-    for x_pred in imagined:
+    futures = []
+    for temperature in asked.temperatures:
+        x_pred = predict(
+            model,
+            given,
+            batch.ids,
+            n_future=asked.n_future,
+            seed=asked.seed,
+            samples=_samples_at(temperature, asked.samples),
+            temperature=temperature,
+            latent=LATENTS[asked.prior],
+        )
         samples = np.stack([np.concatenate([frames[:n_past], future]) for future in to_uint8(x_pred[:, 0])])
         mean, table, best = mean_clip(samples), None, 0
         if known:
@@ -166,8 +171,7 @@ def _predict(library: Library, asked: Asked) -> Prediction:
     if known:
         repeated = frames[[*range(n_past), *[n_past - 1] * asked.n_future]]
         copied = {name: values[0] for name, values in rows(score(pictured(repeated), given, psnr)).items()}
-    poses = batch.conditions[0].numpy() if library.clip(asked.clip).has_poses else None
-    return Prediction(asked, frames if known else None, poses, futures, copied, psnr)
+    return futures, copied, psnr
 
 
 def _samples_at(temperature: float, samples: int) -> int:
@@ -216,6 +220,8 @@ def first_run(library: Library, among: Collection[str] = ()) -> str:
 
 def warm_up(library: Library) -> None:
     """Load torch and make the first view; what is wrong with it is left to the visitor who asks."""
+    if zero.LENT:
+        return  # a GPU is lent to visitors
     with contextlib.suppress(BadInput):
         run = first_run(library)
         clips = library.clips_for(run)

@@ -20,6 +20,7 @@ from vidpred.explorer.predict import MAX_SEED, MAX_TEMPERATURE
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch
+    from vidpred.models import Model
 
 CHANGES = {
     "still": "not at all",
@@ -230,35 +231,37 @@ def _imagine(
     import torch
 
     from vidpred.data.batches import Batch
+
+    seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
+    temperature = fields.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE)
+    (label, frames), count = true, len(conditions)
+    truth = torch.from_numpy(frames)[None].repeat(count, 1, 1, 1, 1)
+    batch = Batch(truth, torch.from_numpy(np.stack(list(conditions.values()))), [noise_name] * count)
+    futures, scores, copied, protocol = library.ask(run, _predict, batch, n_past, seed, temperature)
+    imagined = [np.concatenate([frames[:n_past], future]) for future in futures]
+    clips = {label: frames, **dict(zip(conditions, imagined))}
+    return Answer(clips, n_past, dict(zip(conditions, scores)), copied, protocol)
+
+
+def _predict(
+    model: "Model", batch: "Batch", n_past: int, seed: int, temperature: float
+) -> tuple[np.ndarray, list[dict[str, list[float]]], dict[str, list[float]], str]:
+    """Of every row of a batch that shares its true frames: the future (B, n_future, H, W, 3) uint8 and its scores; and
+    those of the last given frame repeated; and the PSNR's protocol."""
     from vidpred.evaluation import protocol_of, score
     from vidpred.frames import to_uint8
     from vidpred.metrics import ssim_finn
     from vidpred.rollout import predict
 
-    seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
-    temperature = fields.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE)
-    (label, frames), count = true, len(conditions)
-    truth = torch.from_numpy(frames)[None]
-    batch = Batch(truth.repeat(count, 1, 1, 1, 1), torch.from_numpy(np.stack(list(conditions.values()))), [])
-    with library.model(run) as model:
-        weight = next(model.parameters())
-        clip = batch.to_clip(n_past, weight.device, weight.dtype)
-        given = clip._replace(frames=clip.frames[:, :n_past])
-        n_future = len(frames) - n_past
-        names = [noise_name] * count
-        futures = predict(model, given, names, n_future=n_future, seed=seed, temperature=temperature)
-        protocol = protocol_of(model)
+    weight, protocol = next(model.parameters()), protocol_of(model)
+    clip = batch.to_clip(n_past, weight.device, weight.dtype)
+    given, later = clip._replace(frames=clip.frames[:, :n_past]), clip.frames[0, n_past:]
+    futures = predict(model, given, batch.ids, n_future=len(later), seed=seed, temperature=temperature)
     scores = score(futures.transpose(0, 1), clip._replace(frames=clip.frames[:1]), protocol)
-    later = clip.frames[0, n_past:]
     copied = clip.frames[0, n_past - 1 : n_past].expand_as(later)
-    imagined = [np.concatenate([frames[:n_past], to_uint8(future)]) for future in futures[0]]
-    return Answer(
-        {label: frames, **dict(zip(conditions, imagined))},
-        n_past,
-        {
-            name: {"PSNR": scores.psnr[i, 0].tolist(), "SSIM": scores.ssim[i, 0].tolist()}
-            for i, name in enumerate(conditions)
-        },
+    return (
+        to_uint8(futures[0]),
+        [{"PSNR": psnr.tolist(), "SSIM": ssim.tolist()} for psnr, ssim in zip(scores.psnr[:, 0], scores.ssim[:, 0])],
         {"PSNR": scores.copy_last_psnr[0].tolist(), "SSIM": ssim_finn(copied, later).tolist()},
         protocol,
     )
