@@ -126,6 +126,12 @@ def test_nothing_is_made_or_read_before_its_size_is_known(run, monkeypatch):
     assert "parameters, at most 40,000,000 are taken" in refusal(run)
 
 
+def test_a_folder_is_not_told_however_it_is_named(run, monkeypatch):
+    (run / runs.WEIGHTS).unlink()
+    monkeypatch.chdir(run)
+    assert refusal(".") == refusal(run) == "model.safetensors: missing; weights are opened as safetensors only"
+
+
 def test_a_good_run_is_taken(run, dance_run):
     assert check_run(run) == runs.read_config(run)
     for name in (runs.METRICS, runs.EVAL):

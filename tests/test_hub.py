@@ -54,7 +54,7 @@ def test_a_run_at_the_top_is_fetched_as_it_is(hub, files, tmp_path):
     more = {"README.md": b"#", "last/state.safetensors": b"1", "evil.pth": b"2", "samples/a.gif": b"3"}
     commit = hub.commit("ann/push", {**files, **more})
     fetched = fetch_run("ann/push", tmp_path / "runs", endpoint=hub.url)
-    assert fetched == (tmp_path / "runs" / f"ann--push--{commit[:12]}", "ann/push", commit)
+    assert fetched == (tmp_path / "runs" / f"ann~push~{commit[:12]}", "ann/push", commit)
     assert contents(fetched.folder) == files
     assert hub.fetched == set(FILES)
     assert hub.asked[0] == "/api/models/ann/push/revision/main?blobs=true"
@@ -75,7 +75,7 @@ def test_a_run_in_a_folder_at_a_revision(hub, files, tmp_path):
         assert fetched[1:] == ("ann/push/runs/small-1.0", commit)
         assert contents(fetched.folder) == {name: files[name] for name in FILES[:3]}
     assert hub.fetched == {f"runs/small-1.0/{name}" for name in FILES[:3]}
-    assert fetch_run("ann/push", tmp_path, commit, hub.url).folder.name == f"ann--push--{commit[:12]}"
+    assert fetch_run("ann/push", tmp_path, commit, hub.url).folder.name == f"ann~push~{commit[:12]}"
 
 
 def test_a_branch_that_moves_is_fetched_as_it_was(hub, files, tmp_path):
@@ -131,7 +131,9 @@ def test_what_is_not_there_is_told(hub, files, tmp_path):
     hub.commit("ann/push", files)
     assert refusal(hub, tmp_path, "ann/pull") == "ann/pull: no such repository on the Hub, or a private one"
     assert refusal(hub, tmp_path, "ann/push@v2") == "ann/push: no revision v2 there"
-    assert "two revisions are named, v2 and v3" in refusal(hub, tmp_path, "ann/push@v2", revision="v3")
+    assert refusal(hub, tmp_path, revision="v3") == "ann/push: no revision v3 there"
+    for address, revision in (("ann/push@v2", "v3"), ("ann/push", "../v3"), ("ann/push", "<b>")):
+        assert refusal(hub, tmp_path, address, revision=revision).startswith("This is no address on the Hub")
     assert refusal(hub, tmp_path, "ann/push/small").startswith("ann/push/small: no config.json, so it is no run")
     hub.gated.add("ann/push")
     assert refusal(hub, tmp_path) == "ann/push: gated, and only public runs are fetched"
@@ -196,7 +198,7 @@ def test_a_hub_that_cannot_be_asked_is_told(hub, files, tmp_path, monkeypatch):
 
 def test_two_visitors_may_fetch_the_same_run_at_once(hub, files, tmp_path, monkeypatch):
     commit = hub.commit("ann/push", files)
-    folder = tmp_path / f"ann--push--{commit[:12]}"
+    folder = tmp_path / f"ann~push~{commit[:12]}"
 
     def other_first(run):
         shutil.copytree(run, folder)

@@ -78,7 +78,7 @@ def check_run(folder: Path) -> RunConfig:
     Whatever is wrong is BadInput in a line that a visitor may see: it names files, not where they lie. No more memory
     is taken than MAX_PARAMETERS need: sizes and shapes are looked at before what they describe is made or read.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
     try:
         return _check(folder)
     except BadInput as error:

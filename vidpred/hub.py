@@ -32,7 +32,7 @@ def fetch_run(repository: str, into: Path, revision: str | None = None, endpoint
     branch, tag or commit, `main` by default. endpoint: of another Hub (default: what HF_ENDPOINT says).
     What is wrong is BadInput in one line, and leaves nothing behind.
     """
-    name, place, revision = _parsed(repository, revision)
+    name, place, revision = _parsed(f"{repository}@{revision}" if revision else repository)
     address = name + place
     from huggingface_hub import HfApi, constants  # these two take seconds to import
 
@@ -48,7 +48,7 @@ def fetch_run(repository: str, into: Path, revision: str | None = None, endpoint
             raise ValueError("no commit")
     paths = _chosen(address, place, sizes)
     into = Path(into)
-    folder = into / "--".join([*address.split("/"), commit[:12]])  # no name on the Hub has two dashes in a row
+    folder = into / "~".join([*address.split("/"), commit[:12]])  # stands in no address, and in links as it is
     if folder.exists():
         return FetchedRun(folder, address, commit)
     into.mkdir(parents=True, exist_ok=True)
@@ -73,15 +73,13 @@ def fetch_run(repository: str, into: Path, revision: str | None = None, endpoint
     return FetchedRun(folder, address, commit)
 
 
-def _parsed(repository: str, revision: str | None) -> tuple[str, str, str]:
+def _parsed(text: str) -> tuple[str, str, str]:
     """owner/name, "" or "/folder", revision."""
-    found = ADDRESS.fullmatch(repository.strip()) if isinstance(repository, str) and len(repository) <= 300 else None
+    found = ADDRESS.fullmatch(text.strip()) if isinstance(text, str) and len(text) <= 300 else None
     if not found or any(not part.strip(".") for part in re.split("[/@]", found[0])):
         raise BadInput(MALFORMED)
-    name, place, named = found.groups()
-    if revision and named and revision != named:
-        raise BadInput(f"{name}{place}: two revisions are named, {named} and {revision}")
-    return name, place, revision or named or "main"
+    name, place, revision = found.groups()
+    return name, place, revision or "main"
 
 
 def _chosen(address: str, place: str, sizes: dict[str, int | None]) -> list[str]:
