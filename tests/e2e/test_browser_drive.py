@@ -1,14 +1,12 @@
 """The Drive tab in a real browser: what is drawn is what the model imagined, by key, pad and screen reader alike."""
 
-import gradio as gr
 import numpy as np
 import pytest
 from PIL import Image
 
 from vidpred.data.robot_push import write_clip
-from vidpred.explorer import drive_tab
 from vidpred.explorer.drive import Drives
-from vidpred.explorer.layout import launch_options
+from vidpred.explorer.layout import TABS, build_demo, launch_options
 from vidpred.explorer.library import Library
 from vidpred.explorer.physics import Physics
 from vidpred.simulate.robot_push import draw_scene
@@ -49,10 +47,8 @@ def simulated(simulator):
 
 @pytest.fixture(scope="module")
 def tab_url(library):
-    """A page that holds the tab alone."""
-    with gr.Blocks(analytics_enabled=False) as demo:
-        drive_tab.build(library, demo)
-    demo.queue(api_open=False, max_size=16)
+    """The page that opens with this tab."""
+    demo = build_demo(library, [tab for tab in TABS if tab[0] == "drive"])
     _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     yield address
     demo.close()

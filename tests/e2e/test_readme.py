@@ -1,5 +1,6 @@
 """The README's commands are run as they stand; only sizes and folders are made small."""
 
+import ast
 import json
 import re
 import shlex
@@ -9,9 +10,16 @@ import sys
 import time
 import urllib.request
 
+import numpy as np
 import pytest
 
 from tests.commands import ROOT, succeeds
+from tests.e2e.conftest import serve
+from tests.e2e.page import close
+from vidpred import runs
+from vidpred.explorer.library import Library
+from vidpred.explorer.options import ASSETS
+from vidpred.explorer.predict import predict_clip
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -155,6 +163,24 @@ def test_the_app_serves_its_first_page(tmp_path):
     finally:
         server.terminate()
         server.wait(30)
+
+
+def test_a_program_asks_the_app(tmp_path):
+    """As it stands, but for the address."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    with serve() as url:
+        assert "http://127.0.0.1:7860" in code
+        asks = code.replace("http://127.0.0.1:7860", url) + "\nnp.save('frames.npy', frames)"
+        done = subprocess.run(
+            [sys.executable, "-c", asks], cwd=tmp_path, capture_output=True, text=True, timeout=180, check=True
+        )
+    scores, curve = map(ast.literal_eval, done.stdout.splitlines()[-2:])
+    library = Library([ASSETS / "runs"], [ASSETS / "data" / "robot_push"])
+    run = "push-free-learned-monotonic"
+    expected = predict_clip(library, run, "traj_0_to_255/3", seed=7, temperature=1.5).futures[0]
+    assert close(np.load(tmp_path / "frames.npy"), expected.samples[0])
+    assert scores == [None, None, *pytest.approx(expected.scores["PSNR"][0].tolist(), abs=1e-2)]
+    assert curve == [row["val_psnr"] for row in runs.read_metrics(library.run_folder(run))]
 
 
 def test_the_test_command_is_the_one_that_ci_runs():

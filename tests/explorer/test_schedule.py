@@ -210,7 +210,7 @@ def test_widgets_follow_the_start(library):
 
 
 def test_wiring(demo):
-    fn = next(fn for fn in demo.fns.values() if fn.api_name == "schedule")
+    fn = next(fn for fn in demo.fns.values() if fn.name == "design")
     assert len(fn.inputs) == len(schedule.FIELDS) + 1
     starts = next(block for block in fn.inputs if block.label == "Start from")
     assert {value for _, value in starts.choices} == {*PRESETS, "run: tiny"}

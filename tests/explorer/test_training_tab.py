@@ -160,7 +160,7 @@ def test_no_more_runs_than_colours(tiny_run, tiny_data, tmp_path):
 @pytest.mark.parametrize(("field", "bad"), BAD)
 def test_bad_value_is_one_friendly_line(library, field, bad):
     with pytest.raises(gr.Error) as error:
-        Handlers(library).training_curves(**{**GOOD, field: bad})
+        Handlers(library).draw(**{**GOOD, field: bad})
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 120
     assert not error.value.print_exception
@@ -184,7 +184,7 @@ def test_following_a_training(two_runs):
     handlers = Handlers(two_runs)
     assert handlers.live(True).active is True
     assert [handlers.live(on).active for on in (False, None, "yes", 1)] == [False] * 4
-    _, told, seen, _ = handlers.training_curves(**GOOD)
+    _, told, seen, _ = handlers.draw(**GOOD)
     assert not told["visible"]  # all epochs have ended
     same = handlers.refresh(**GOOD, window=None, seen=seen)
     assert [update["__type__"] for update in same] == ["update"] * 3
@@ -203,14 +203,14 @@ def test_following_a_training(two_runs):
 
 
 def request_rises(handlers):
-    first, second = (handlers.training_curves(**GOOD)[0]["request"] for _ in range(2))
+    first, second = (handlers.draw(**GOOD)[0]["request"] for _ in range(2))
     return second > first
 
 
 def test_broken_metrics_are_told_in_a_line(two_runs):
     (two_runs.run_folder("tiny") / runs.METRICS).write_text("{\n")
     with pytest.raises(gr.Error, match="line 1 is not"):
-        Handlers(two_runs).training_curves(**GOOD)
+        Handlers(two_runs).draw(**GOOD)
 
 
 @pytest.mark.parametrize("kind", training.FIGURES)
@@ -246,10 +246,13 @@ def test_value_of_a_chart_without_lines():
 
 
 def test_wiring(demo):
-    by_name = {fn.api_name: fn for fn in demo.fns.values()}
-    assert by_name["training_curves"].api_visibility == "public"
-    labels = [block.label for block in by_name["training_curves"].inputs]
-    assert labels[0] == "Runs" and labels[2:] == ["x axis", "Smoothing", "Logarithmic scale"]
+    charts = [fn for fn in demo.fns.values() if any(block.elem_id == "training-chart" for block in fn.outputs)]
+    drawing = [fn for fn in charts if fn.name == "draw"]
+    assert len(drawing) == 2  # the tab is looked at; a field has changed
+    labels = {"runs": "Runs", "axis": "x axis", "smoothing": "Smoothing", "log": "Logarithmic scale"}
+    for fn in drawing:
+        fed = dict(zip(fn.input_parameter_names, (block.label for block in fn.inputs), strict=True))
+        assert {name: fed[name] for name in labels} == labels
     timers = [block for block in demo.blocks.values() if isinstance(block, gr.Timer)]
     assert timers and not any(timer.active for timer in timers)
 

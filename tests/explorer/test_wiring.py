@@ -13,6 +13,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from vidpred import runs
 from vidpred.explorer.predict import predict_clip
 
 ROOT = Path(__file__).parent.parent.parent
@@ -24,24 +25,43 @@ def client(url):
     return Client(url, ssl_verify=False, analytics_enabled=False, verbose=False)
 
 
-def test_the_api_names_its_parameters(client):
-    parameters = client.view_api(return_format="dict")["named_endpoints"]["/predict"]["parameters"]
-    names = ["run", "clip", "seed", "temperature", "n_future", "n_past", "samples", "prior", "sweep"]
-    assert [p["parameter_name"] for p in parameters] == names
-    assert [p["parameter_name"] for p in parameters if not p["parameter_has_default"]] == ["run", "clip"]
+API = {
+    "/predict": {
+        **{"run": None, "clip": None, "seed": 0, "temperature": 1.0, "n_future": None, "n_past": None},
+        **{"samples": 1, "prior": None, "sweep": False},
+    },
+    "/compare": {"runs": None, "clip": None, "seed": 0, "temperature": 1.0, "samples": 3},
+    "/curves": {"runs": None},
+}
+NEEDED = {"run", "runs", "clip"}
+
+
+def test_the_api_is_documented_and_names_its_parameters(client):
+    """And nothing else is public."""
+    api = client.view_api(return_format="dict", print_info=False)
+    assert api["unnamed_endpoints"] == {}
+    assert api["named_endpoints"].keys() == API.keys()
+    for name, endpoint in api["named_endpoints"].items():
+        assert len(endpoint["description"]) > 40
+        parameters = {p["parameter_name"]: p["parameter_default"] for p in endpoint["parameters"]}
+        assert (name, parameters) == (name, API[name])
+        assert {p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]} <= NEEDED
 
 
 def test_widgets_feed_the_parameters_of_their_name(demo):
     """And models run one by one, with our own checks instead of Gradio's."""
-    drawing = [fn for fn in demo.fns.values() if fn.name == "draw"]
-    assert len(drawing) == 4  # when a field, the run, the clip or the context has changed
+    drawing = [fn for fn in demo.fns.values() if any(widget.elem_id == "player" for widget in fn.outputs)]
+    assert (
+        len(drawing) == 5
+    )  # when the tab is looked at, and when a field, the run, the clip or the context has changed
     labels = {
         **{"run": "Run", "clip": "Clip", "seed": "Seed", "temperature": "Temperature", "samples": "Samples"},
         **{"n_future": "Predicted frames", "n_past": "Context frames", "prior": "Prior at test"},
         "sweep": "Side by side: T = 0, 0.5, 1, 1.5, 2",
     }
     for fn in drawing:
-        assert dict(zip(fn.input_parameter_names, (widget.label for widget in fn.inputs), strict=True)) == labels
+        fed = dict(zip(fn.input_parameter_names, (widget.label for widget in fn.inputs), strict=True))
+        assert {name: label for name, label in fed.items() if name not in ("shown", "answered")} == labels
         assert (fn.concurrency_id, fn.concurrency_limit, fn.preprocess) == ("model", 1, False)
         assert fn.api_visibility == "private"
     (public,) = (fn for fn in demo.fns.values() if fn.api_name == "predict")
@@ -72,6 +92,12 @@ def test_a_client_gets_the_very_pixels(client, library):
         assert np.array_equal(rows[prediction["clips"][k]], expected.futures[0].samples[k])
         scores = expected.futures[0].scores["PSNR"][k]
         assert prediction["scores"]["PSNR"][k][2:] == pytest.approx(scores, abs=1e-4)
+
+
+def test_curves_are_the_lines_of_the_run(client, tiny_run):
+    assert client.predict(runs=["tiny"], api_name="/curves") == {"tiny": runs.read_metrics(tiny_run)}
+    with pytest.raises(AppError, match="There is no run “other” here"):
+        client.predict(runs=["other"], api_name="/curves")
 
 
 @pytest.mark.parametrize(

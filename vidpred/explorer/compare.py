@@ -8,7 +8,7 @@ from vidpred.explorer import fields
 from vidpred.explorer.curves import is_collapsed
 from vidpred.explorer.library import Library
 from vidpred.explorer.player import Shown, Tile
-from vidpred.explorer.predict import first_future, predict_clip
+from vidpred.explorer.predict import Asked, ask, first_future, imagine
 from vidpred.explorer.predict_tiles import choices, prediction_tile
 
 MOST_RUNS = 4
@@ -64,18 +64,26 @@ def first_runs(library: Library) -> list[str]:
     return next((names[:2] for names in families.values() if len(names) > 1), [])
 
 
-def compare_clip(
-    library: Library, names: list[str], clip: Any, seed: Any, temperature: Any, samples: Any, n_future: Any = None
-) -> Shown:
-    """The futures of each run for one clip, side by side: the same seed and, where z is alike, the same noise.
+def first_view(library: Library, run: str) -> dict[str, Any]:
+    """What is asked, where this run is the first, until someone asks for something else."""
+    return {"clip": next(iter(library.clips_for(run)), None), "seed": 0, "temperature": 1.0, "samples": 3}
 
-    n_future: None takes the shortest of the runs' own.
-    """
+
+def ask_each(
+    library: Library, names: list[str], clip: Any, seed: Any, temperature: Any, samples: Any, n_future: Any = None
+) -> list[Asked]:
+    """A prediction of each run, alike in all that can be: the same frames and seed and, where z is alike, the same
+    noise. n_future: None takes the shortest of the runs' own."""
     samples = fields.whole_number(samples, "The number of samples", 1, MOST_SAMPLES)
     n_past = max(library.config(name).data.n_past for name in names)
     if n_future is None:
         n_future = min(first_future(library, name, clip, n_past) for name in names)
-    predictions = [predict_clip(library, name, clip, seed, temperature, n_future, n_past, samples) for name in names]
+    return [ask(library, name, clip, seed, temperature, n_future, n_past, samples) for name in names]
+
+
+def compare_clip(library: Library, names: list[str], *asked: Any) -> Shown:
+    """The futures of each run for one clip, side by side; `asked` as by ask_each."""
+    predictions = [imagine(library, one) for one in ask_each(library, names, *asked)]
     first = predictions[0]
     tiles = [Tile("pose", "Pose", (first.poses,))] if first.poses is not None else []
     tiles += [Tile("truth", "Truth", (first.truth,))] if first.truth is not None else []
@@ -84,7 +92,7 @@ def compare_clip(
     count = max(len(prediction.futures[0].samples) for prediction in predictions)
     return Shown(
         tiles,
-        n_past,
+        first.asked.n_past,
         choices(count),
         count,
         {name: values.tolist() for name, values in first.copied.items()},

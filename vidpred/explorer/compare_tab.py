@@ -1,12 +1,15 @@
 """The tab that sets runs side by side: handlers, layout, wiring."""
 
+import functools
 from typing import Any
 
 import gradio as gr
 
 from vidpred.explorer import compare, training
 from vidpred.explorer.chart import chart
+from vidpred.explorer.events import again, chain, once
 from vidpred.explorer.library import Library
+from vidpred.explorer.links import Link
 from vidpred.explorer.player import clip_player, next_request, player_value
 from vidpred.explorer.predict import MAX_TEMPERATURE
 from vidpred.explorer.predict_tab import MODEL_QUEUE, friendly
@@ -21,8 +24,11 @@ class Handlers:
         self.library = library
 
     @friendly
-    def compare(self, runs: Any, clip: Any, seed: Any, temperature: Any, samples: Any) -> dict:
-        """Predict one clip with each of two to four runs; the value of the player."""
+    def compare(
+        self, runs: list[str], clip: str, seed: float = 0, temperature: float = 1.0, samples: float = 3
+    ) -> dict:
+        """Predict a clip with each of two to four runs of one family, with the same noise. The answer is that of
+        /predict, with a tile for every run."""
         request = next_request()
         names = compare.chosen_runs(self.library, runs)
         return player_value(compare.compare_clip(self.library, names, clip, seed, temperature, samples), request)
@@ -46,15 +52,22 @@ class Handlers:
         clips = self.library.clips_for(names[0])
         return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
 
+    def restore(self, runs: Any, clip: Any, **asked: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        names = compare.chosen_runs(self.library, runs)
+        compare.ask_each(self.library, names, clip, **asked)
+        return {"runs": names, "clip": gr.update(choices=self.library.clips_for(names[0]), value=clip), **asked}
+
 
 def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out inside `demo` and wire it."""
+    handlers = Handlers(library)
+    gr.api(handlers.compare, api_name="compare", **MODEL_QUEUE)  # first: the page's own event would take its name
     runs = compare.first_runs(library)
     if not runs:
         gr.Markdown("Comparing needs two runs of one family: start the app with `--runs DIR`.")
         return {}
-    handlers, groups = Handlers(library), compare.groups(library)
-    clips = library.clips_for(runs[0])
+    groups, first = compare.groups(library), compare.first_view(library, runs[0])
     with gr.Row():
         group_btns = [gr.Button(group.title, size="sm", min_width=240) for group in groups]
     with gr.Row(equal_height=False):
@@ -67,10 +80,14 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
                 label="Runs",
                 info=f"two to {compare.MOST_RUNS} of one family",
             )
-            clip_dd = gr.Dropdown(clips, value=next(iter(clips), None), label="Clip")
-            temperature_slider = gr.Slider(0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature")
-            samples_slider = gr.Slider(1, compare.MOST_SAMPLES, value=3, step=1, label="Samples of each run")
-            seed_number = gr.Number(0, label="Seed", step=1, info="the same noise for every run")
+            clip_dd = gr.Dropdown(library.clips_for(runs[0]), value=first["clip"], label="Clip")
+            temperature_slider = gr.Slider(
+                0, MAX_TEMPERATURE, value=first["temperature"], step=0.1, label="Temperature"
+            )
+            samples_slider = gr.Slider(
+                1, compare.MOST_SAMPLES, value=first["samples"], step=1, label="Samples of each run"
+            )
+            seed_number = gr.Number(first["seed"], label="Seed", step=1, info="the same noise for every run")
             compare_btn = gr.Button("Compare", variant="primary")
         with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             player_html = clip_player(elem_id="compare-player")
@@ -81,40 +98,42 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     gr.Markdown("### How they were trained", elem_classes="section")
     curves_html = chart(elem_id="compare-chart")
 
-    predicting = {
-        "fn": handlers.compare,
-        "inputs_kwargs": {
-            "runs": runs_dd,
-            "clip": clip_dd,
-            "seed": seed_number,
-            "temperature": temperature_slider,
-            "samples": samples_slider,
-        },
-        "outputs": player_html,
-        "show_progress": "minimal",
-        "trigger_mode": "always_last",
-        **MODEL_QUEUE,
+    asked = {
+        "runs": runs_dd,
+        "clip": clip_dd,
+        "seed": seed_number,
+        "temperature": temperature_slider,
+        "samples": samples_slider,
     }
-    explaining = {"fn": handlers.explain, "outputs": [differences_table, numbers_table, curves_html]}
-    gr.on([compare_btn.click], api_name="compare", **predicting)
-    following = gr.on(
-        [runs_dd.change],
-        handlers.follow_runs,
-        inputs=[runs_dd, clip_dd],
-        outputs=clip_dd,
-        api_visibility="private",
-        show_progress="hidden",
+    predicting = once(
+        {
+            "fn": handlers.compare,
+            "inputs_kwargs": asked,
+            "outputs": player_html,
+            "show_progress": "minimal",
+            "trigger_mode": "always_last",
+            **MODEL_QUEUE,
+        }
     )
-    following.success(api_visibility="private", **predicting)
-    gr.on(
-        [demo.load, runs_dd.change],
-        inputs_kwargs={"runs": runs_dd},
-        api_visibility="private",
-        show_progress="hidden",
-        **explaining,
+    explaining = once(
+        {
+            "fn": handlers.explain,
+            "inputs_kwargs": {"runs": runs_dd},
+            "outputs": [differences_table, numbers_table, curves_html],
+            "show_progress": "hidden",
+        }
     )
+    following = {
+        "fn": handlers.follow_runs,
+        "inputs_kwargs": {"runs": runs_dd, "clip": clip_dd},
+        "outputs": clip_dd,
+        "show_progress": "hidden",
+    }
+    chain(compare_btn.click, again(predicting))
+    chain(runs_dd.input, following, explaining, predicting)
     for button, group in zip(group_btns, groups):
-        button.click(
-            lambda names=group.runs: names, None, runs_dd, api_visibility="private", show_progress="hidden", queue=False
-        )
-    return {"runs": runs_dd, "opened": [predicting]}
+        grouping = {"fn": lambda names=group.runs: names, "outputs": runs_dd, "show_progress": "hidden", "queue": False}
+        chain(button.click, grouping, following, explaining, predicting)
+    of_run = functools.partial(compare.first_view, library)
+    link = Link({"runs": runs, **first}, asked, handlers.restore, of_run)
+    return {"runs": runs_dd, "link": link, "opened": [[explaining], [predicting]]}

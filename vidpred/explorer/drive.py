@@ -174,9 +174,7 @@ class Drives:
 
     def begin(self, run: Any, clip: Any, seed: Any, temperature: Any, instead_of: Any = None) -> tuple[str, Drive]:
         """A new drive from a clip's context, and its id. instead_of: the id of the same visitor's last one."""
-        require_drivable(self.library, run, clip)
-        seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
-        temperature = fields.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE)
+        seed, temperature = ask(self.library, run, clip, seed, temperature)
         drive = Drive(self.library, self.physics, run, clip, seed, temperature)
         name = secrets.token_urlsafe(16)
         self.end(instead_of)
@@ -217,6 +215,15 @@ class Drives:
 
     def _bytes(self) -> int:
         return sum(drive.bytes for _, drive in self._drives.values())
+
+
+def ask(library: Library, run: Any, clip: Any, seed: Any, temperature: Any) -> tuple[int, float]:
+    """(seed, temperature) of a drive that can begin, every field checked."""
+    require_drivable(library, run, clip)
+    return (
+        fields.whole_number(seed, "The seed", 0, MAX_SEED),
+        fields.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE),
+    )
 
 
 def require_drivable(library: Library, run: Any, clip: Any) -> None:

@@ -14,8 +14,10 @@ from gradio.utils import get_upload_folder
 
 from vidpred.errors import BadInput
 from vidpred.explorer import what_if_tab
-from vidpred.explorer.drive import Drive, Drives, drivable_runs, require_drivable
+from vidpred.explorer.drive import Drive, Drives, ask, drivable_runs, require_drivable
+from vidpred.explorer.events import again, once
 from vidpred.explorer.library import Library
+from vidpred.explorer.links import Link
 from vidpred.explorer.physics import Physics
 from vidpred.explorer.player import STATIC, next_request
 from vidpred.explorer.predict import MAX_TEMPERATURE
@@ -129,6 +131,11 @@ class Handlers:
         with drive.lock:
             return name, drive_value(drive, 0) | {"seat": seat(drive, name)}
 
+    def restore(self, **values: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        seed, temperature = ask(self.library, **values)
+        return {**values, "seed": seed, "temperature": temperature}
+
     def press(self, asked: Any) -> dict:
         """A press on the drive of the id `drive`: `what` is step (with `move` and `fingers`), replay, undo or look.
 
@@ -202,16 +209,22 @@ def build_live(library: Library, physics: Physics) -> dict[str, gr.blocks.Block]
         return handlers.press(asked)
 
     able = drivable_runs(library)
+    first = {"run": (able or runs)[0], "clip": clips[0], "seed": 0, "temperature": 1.0}
     session_state = gr.State("")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
-            run_dd = gr.Dropdown(runs, value=(able or runs)[0], label="Run", info="one that was trained with actions")
-            clip_dd = gr.Dropdown(clips, value=clips[0], label="Clip", info="its first frames are given")
+            run_dd = gr.Dropdown(runs, value=first["run"], label="Run", info="one that was trained with actions")
+            clip_dd = gr.Dropdown(clips, value=first["clip"], label="Clip", info="its first frames are given")
             temperature_slider = gr.Slider(
-                0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature", info="scales the noise; 0 takes the means"
+                0,
+                MAX_TEMPERATURE,
+                value=first["temperature"],
+                step=0.1,
+                label="Temperature",
+                info="scales the noise; 0 takes the means",
             )
             with gr.Group():
-                seed_number = gr.Number(0, label="Seed", step=1)
+                seed_number = gr.Number(first["seed"], label="Seed", step=1)
                 seed_btn = gr.Button("Another seed")
         with gr.Column(scale=4, min_width=320, elem_classes="player-column"):
             drive_html = gr.HTML(
@@ -223,16 +236,21 @@ def build_live(library: Library, physics: Physics) -> dict[str, gr.blocks.Block]
                 elem_id="drive",
                 server_functions=[press],
             )
-    gr.on(
-        [drive_html.submit, run_dd.change, clip_dd.change, temperature_slider.change, seed_number.change],
-        handlers.begin,
-        inputs=[session_state, run_dd, clip_dd, seed_number, temperature_slider],
-        outputs=[session_state, drive_html],
-        trigger_mode="always_last",
-        **QUEUE,
-    ).failure(None, js=REFUSED, api_visibility="private")
+    asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number, "temperature": temperature_slider}
+    beginning = once(
+        {
+            "fn": handlers.begin,
+            "inputs_kwargs": {"session": session_state, **asked},
+            "outputs": [session_state, drive_html],
+            "trigger_mode": "always_last",
+            **QUEUE,
+        },
+        aside=["session"],
+    )
+    drive_html.submit(**again(beginning)).failure(None, js=REFUSED, api_visibility="private")
     drive_html.save(handlers.save, session_state, drive_html, **QUEUE).failure(
         None, js=REFUSED, api_visibility="private"
     )
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
-    return {"run": run_dd, "clip": clip_dd, "seed": seed_number, "temperature": temperature_slider}
+    changed = [([widget.change for widget in asked.values()], [beginning])]
+    return {**asked, "link": Link(first, asked, handlers.restore), "changed": changed}

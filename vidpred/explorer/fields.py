@@ -6,6 +6,8 @@ from typing import Any
 
 from vidpred.errors import BadInput
 
+LONGEST_NAME = 40  # of an unknown name, in what is said about it
+
 
 def whole_number(value: Any, what: str, low: int, high: int) -> int:
     """A whole number in [low, high]; 3.0 is one, 1.7, NaN, True and "3" are not."""
@@ -31,8 +33,10 @@ def within(value: Any, low: int, high: int, otherwise: int) -> int:
 
 def choice(value: Any, what: str, known: Collection[str]) -> str:
     """One of the known names."""
-    if not isinstance(value, str) or value not in known:
+    if not isinstance(value, str):
         raise BadInput(f"Please choose a {what} from the list")
+    if value not in known:
+        raise BadInput(f"There is no {what} “{value:.{LONGEST_NAME}}” here: please choose a {what} from the list")
     return value
 
 

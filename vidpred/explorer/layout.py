@@ -1,5 +1,8 @@
 """The page: header, tabs, theme."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import gradio as gr
 
 from vidpred.explorer import (
@@ -8,6 +11,7 @@ from vidpred.explorer import (
     drive_tab,
     learn_tab,
     lens_tab,
+    links,
     player,
     predict_tab,
     training_tab,
@@ -18,8 +22,10 @@ from vidpred.explorer.library import Library
 HEADER = """# vidpred
 A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
 
-# Tabs in their order: id, title, build(library, demo). It may return widgets that another tab may set, by name, and as
-# `opened` the events that fill the tab when it is looked at.
+# Tabs in their order: id, title, build(library, demo). It may return widgets that another tab may set, by name, and
+# - `link`: what the address holds of the tab (links.Link);
+# - `opened`: lists of events, one after the other, that fill the tab when it is looked at;
+# - `changed`: (triggers, such a list), for changes while it is looked at.
 TABS = (
     ("predict", "Predict", predict_tab.build),
     ("compare", "Compare", compare_tab.build),
@@ -29,8 +35,13 @@ TABS = (
     ("yours", "Your data", yours_tab.build),
 )
 
+# Widgets that offer every run: tab, name.
+RUN_MENUS = (("predict", "run"), ("compare", "runs"), ("training", "runs"), ("latents", "run"))
+
 CSS = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
+.header { position: relative; }
+.header .copy-block { position: absolute; top: 0; right: 0; width: auto; }
 .header h1 { margin: 0; font-size: 26px; line-height: 1.2; }
 .header p { margin: 4px 0 0; color: var(--body-text-color-subdued); font-size: 15px; }
 .about, .about p, .about em { font-size: 13px; line-height: 1.45; color: var(--body-text-color-subdued); }
@@ -61,19 +72,29 @@ CSS = """
 """
 
 
-def build_demo(library: Library) -> gr.Blocks:
+def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable]] = TABS) -> gr.Blocks:
     """The whole app. Files that were drawn are deleted after a day."""
     with gr.Blocks(title="vidpred", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
-        gr.Markdown(HEADER, elem_classes="header")
-        widgets = {}
-        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as tabs:
-            for name, title, build in TABS:
-                with gr.Tab(title, id=name) as tab:
-                    widgets[name] = build(library, demo) or {}
-                for event in widgets[name].pop("opened", ()):
-                    gr.on([tab.select], **{**event, "api_visibility": "private"})
-            with gr.Tab("Learn", id="learn"):
-                learn_tab.build(library, tabs, widgets)
+        with gr.Row(elem_classes="header"):
+            gr.Markdown(HEADER)
+            links.copy_button()
+        places, parts = {}, {}
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as all_tabs:
+            for name, title, build in tabs:
+                with gr.Tab(title, id=name) as places[name]:
+                    parts[name] = build(library, demo) or {}
+            with gr.Tab("Learn", id="learn") as places["learn"]:
+                learn_tab.build(library, all_tabs, parts)
+        links.wire(library, demo, all_tabs, places, parts)
+        menus = [parts[tab][name] for tab, name in RUN_MENUS if name in parts.get(tab, {})]
+
+        def look_again() -> Any:
+            library.look_again()
+            updates = [gr.update(choices=list(library.runs)) for _ in menus]
+            return updates if len(menus) > 1 else updates[0]  # Gradio takes the answer for one output as it is
+
+        if menus:
+            demo.load(look_again, None, menus, api_visibility="private", show_progress="hidden")
     # closed: the plain HTTP routes would skip the queue and its limits
     return demo.queue(api_open=False, max_size=16)
 
@@ -83,7 +104,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS,
-        "head": chart.HEAD + player.HEAD,
+        "head": chart.HEAD + player.HEAD + links.HEAD,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,

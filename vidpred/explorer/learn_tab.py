@@ -10,6 +10,7 @@ from vidpred import runs
 from vidpred.config import SVGConfig
 from vidpred.explorer import training
 from vidpred.explorer.chart import chart
+from vidpred.explorer.events import chain
 from vidpred.explorer.library import Library
 from vidpred.explorer.player import next_request
 
@@ -162,21 +163,26 @@ def _place(kind: str, content: str, own: Library | None) -> None:
 
 
 def _wire(door_btn: gr.Button, library: Library, page: str, tabs: gr.Tabs, known: dict[str, Any]) -> None:
-    values = opening(library, page, known)
+    link, sets = known.get("link"), opening(library, page, known)
+    held = {name: value for name, value in sets.items() if link and name in link.first}
+    others = [name for name in sets if name not in held]
+    outputs = [known[name] for name in others] + list(link.widgets.values() if held else ())
 
-    def open_door() -> Any:
-        updates = [
-            gr.Tabs(selected=value) if name == "views" else gr.update(value=value) for name, value in values.items()
-        ]
-        updates.insert(0, gr.Tabs(selected=PAGES[page].tab))
-        return updates if values else updates[0]  # Gradio takes the answer for one output as it is
+    def set_widgets() -> dict[gr.blocks.Block, Any]:
+        values = {known[name]: _set(name, sets[name]) for name in others}
+        if held:
+            values |= {link.widgets[name]: update for name, update in link.open(held).items()}
+        return values
 
-    opened = door_btn.click(
-        open_door,
-        None,
-        [tabs, *(known[name] for name in values)],
-        api_visibility="private",
-        show_progress="hidden",
-        queue=False,
-    )
-    opened.then(None, js="() => window.scrollTo(0, 0)", api_visibility="private")
+    def open_tab() -> gr.Tabs:
+        return gr.Tabs(selected=PAGES[page].tab)
+
+    quiet = {"show_progress": "hidden", "queue": False}
+    setting, opened = {"fn": set_widgets, "outputs": outputs}, {"fn": open_tab, "outputs": tabs}
+    scrolling = {"fn": None, "js": "() => window.scrollTo(0, 0)"}
+    # the tab is filled when it is looked at: by then its fields must stand
+    chain(door_btn.click, *([setting | quiet] if sets else []), opened | quiet, scrolling)
+
+
+def _set(name: str, value: Any) -> Any:
+    return gr.Tabs(selected=value) if name == "views" else gr.update(value=value)

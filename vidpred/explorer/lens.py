@@ -50,9 +50,8 @@ class Lens(NamedTuple):
 
 def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
     """The lens on a clip, whose true frames must be known."""
-    seed = fields.whole_number(seed, "The seed", 0, MAX_SEED)
+    seed, n_past, length = ask(library, run, clip, seed)
     config = library.config(run)
-    n_past, length = _known(library, run, clip)
     latents, psnr = library.ask(run, _measure, library.read_clip(clip, length), n_past, seed)
     samples = SAMPLES if getattr(config.model, "z_dim", 0) else 4
     prediction = predict_clip(library, run, clip, seed, 1.0, length - n_past, n_past, samples)
@@ -97,6 +96,21 @@ def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
         _note(per_step, carried.tolist(), psnr, best, unit),
         order,
     )
+
+
+def ask(library: Library, run: Any, clip: Any, seed: Any) -> tuple[int, int, int]:
+    """(seed, n_past, frames) of what can be looked into, every field checked."""
+    return fields.whole_number(seed, "The seed", 0, MAX_SEED), *_known(library, run, clip)
+
+
+def clips_for(library: Library, run: str) -> list[str]:
+    """Clips of a run whose true frames are known."""
+    return [clip for clip in library.clips_for(run) if library.clip(clip).known > 1]
+
+
+def first_view(library: Library, run: str) -> dict[str, Any]:
+    """What is looked into, of a run, until someone asks for something else."""
+    return {"run": run, "clip": next(iter(clips_for(library, run)), None), "seed": 0}
 
 
 def traversal(library: Library, run: Any, clip: Any, dimension: Any) -> Shown:

@@ -1,12 +1,15 @@
 """The latent lens as a tab: handlers, layout, wiring."""
 
+import functools
 from typing import Any
 
 import gradio as gr
 
 from vidpred.explorer import lens
 from vidpred.explorer.chart import chart, chart_value
+from vidpred.explorer.events import again, chain, once
 from vidpred.explorer.library import Library
+from vidpred.explorer.links import Link
 from vidpred.explorer.player import clip_player, next_request, player_value
 from vidpred.explorer.predict import first_run
 from vidpred.explorer.predict_tab import MODEL_QUEUE, friendly
@@ -38,21 +41,28 @@ class Handlers:
     @friendly
     def follow_run(self, run: Any, clip: Any) -> dict:
         """The clips that fit the run; the chosen one stays where it does."""
-        clips = [name for name in self.library.clips_for(run) if self.library.clip(name).known > 1]
+        clips = lens.clips_for(self.library, run)
         return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
+
+    def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        seed, _, _ = lens.ask(self.library, run, clip, seed)
+        return {"run": run, "clip": self.follow_run(run, clip), "seed": seed}
 
 
 def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out inside `demo` and wire it."""
-    handlers, run = Handlers(library), first_run(library)
-    clips = library.clips_for(run)
+    handlers, first = Handlers(library), lens.first_view(library, first_run(library))
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
-            run_dd = gr.Dropdown(list(library.runs), value=run, label="Run")
+            run_dd = gr.Dropdown(list(library.runs), value=first["run"], label="Run")
             clip_dd = gr.Dropdown(
-                clips, value=next(iter(clips), None), label="Clip", info="its true frames are shown to the posterior"
+                lens.clips_for(library, first["run"]),
+                value=first["clip"],
+                label="Clip",
+                info="its true frames are shown to the posterior",
             )
-            seed_number = gr.Number(0, label="Seed", step=1, info="of the prior's samples")
+            seed_number = gr.Number(first["seed"], label="Seed", step=1, info="of the prior's samples")
             look_btn = gr.Button("Look into z", variant="primary")
             note_md = gr.Markdown(elem_classes="about")
         with gr.Column(scale=2, min_width=320):
@@ -69,31 +79,33 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         traverse_btn = gr.Button("Traverse", variant="primary", scale=1)
     player_html = clip_player(elem_id="lens-player")
 
-    looking = {
-        "fn": handlers.latents,
-        "inputs_kwargs": {"run": run_dd, "clip": clip_dd, "seed": seed_number},
-        "outputs": [note_md, heat_image, sources_html, gaussians_html, best_html, dimension_slider],
-        "show_progress": "minimal",
-        "trigger_mode": "always_last",
-        **MODEL_QUEUE,
-    }
-    traversing = {
-        "fn": handlers.traverse,
-        "inputs_kwargs": {"run": run_dd, "clip": clip_dd, "dimension": dimension_slider},
-        "outputs": player_html,
-        "show_progress": "minimal",
-        "trigger_mode": "always_last",
-        **MODEL_QUEUE,
-    }
-    gr.on([look_btn.click], api_name="latents", **looking).success(api_visibility="private", **traversing)
-    gr.on([traverse_btn.click, dimension_slider.release], api_name="traverse", **traversing)
-    following = gr.on(
-        [run_dd.change],
-        handlers.follow_run,
-        inputs=[run_dd, clip_dd],
-        outputs=clip_dd,
-        api_visibility="private",
-        show_progress="hidden",
+    asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number}
+    options = {"show_progress": "minimal", "trigger_mode": "always_last", **MODEL_QUEUE}
+    looking = once(
+        {
+            "fn": handlers.latents,
+            "inputs_kwargs": asked,
+            "outputs": [note_md, heat_image, sources_html, gaussians_html, best_html, dimension_slider],
+            **options,
+        }
     )
-    following.success(api_visibility="private", **looking).success(api_visibility="private", **traversing)
-    return {"run": run_dd, "clip": clip_dd, "opened": [looking, traversing]}
+    traversing = once(
+        {
+            "fn": handlers.traverse,
+            "inputs_kwargs": {"run": run_dd, "clip": clip_dd, "dimension": dimension_slider},
+            "outputs": player_html,
+            **options,
+        }
+    )
+    following = {
+        "fn": handlers.follow_run,
+        "inputs_kwargs": {"run": run_dd, "clip": clip_dd},
+        "outputs": clip_dd,
+        "show_progress": "hidden",
+    }
+    chain(look_btn.click, again(looking), traversing)
+    chain(traverse_btn.click, again(traversing))
+    chain(dimension_slider.release, traversing)
+    chain(run_dd.input, following, looking, traversing)
+    link = Link(first, asked, handlers.restore, functools.partial(lens.first_view, library))
+    return {"run": run_dd, "clip": clip_dd, "link": link, "opened": [[looking, traversing]]}

@@ -79,7 +79,13 @@ class Prediction(NamedTuple):
         return sum(array.nbytes for array in arrays if array is not None)
 
 
-def predict_clip(
+def predict_clip(library: Library, *asked: Any, **named: Any) -> Prediction:
+    """The futures that a run sees for a clip, for what `ask` takes: sample k is the very picture that train.evaluate
+    scores as sample k of this seed, and train.generate writes."""
+    return imagine(library, ask(library, *asked, **named))
+
+
+def ask(
     library: Library,
     run: Any,
     clip: Any,
@@ -90,9 +96,8 @@ def predict_clip(
     samples: Any = 1,
     prior: Any = None,
     sweep: Any = False,
-) -> Prediction:
-    """The futures that a run sees for a clip: sample k is the very picture that train.evaluate scores as sample k of
-    this seed, and train.generate writes. Asked again, the same answer comes from memory.
+) -> Asked:
+    """A prediction that can be made, every field checked.
 
     n_past, n_future, prior: None takes the run's own. sweep: the temperatures 0 … 2 instead of one.
     """
@@ -117,7 +122,13 @@ def predict_clip(
     frames = asked.n_future * sum(_samples_at(t, asked.samples) for t in asked.temperatures)
     if frames > MAX_FRAMES:
         raise BadInput(f"These are {frames:,} frames to predict: ask for {MAX_FRAMES:,} at most, or for fewer samples")
-    key = asked, library.run_folder(run), library.weights_time(run), library.clip(clip)
+    return asked
+
+
+def imagine(library: Library, asked: Asked) -> Prediction:
+    """The prediction that was asked for. Asked again, the same answer comes from memory."""
+    run = asked.run
+    key = asked, library.run_folder(run), library.weights_time(run), library.clip(asked.clip)
     return library.remembered(key, lambda: _predict(library, asked), lambda prediction: prediction.bytes)
 
 
@@ -196,10 +207,15 @@ def own_prior(config: RunConfig) -> str:
     return config.model.prior_at_test if "learned" in priors(config) else "standard"
 
 
+def own_future(config: RunConfig) -> int:
+    """Predicted frames at first, of a clip that has them: as many as in training; of a dance what a small server
+    predicts in seconds."""
+    return getattr(config.data, "n_future", DANCE_FRAMES)
+
+
 def first_future(library: Library, run: str, clip: str, n_past: int) -> int:
-    """Predicted frames at first: as many as in training; of a dance what a small server predicts in seconds."""
-    data = library.config(run).data
-    return min(getattr(data, "n_future", DANCE_FRAMES), library.longest_future(run, clip, n_past))
+    """Predicted frames at first."""
+    return min(own_future(library.config(run)), library.longest_future(run, clip, n_past))
 
 
 def first_samples(library: Library, run: str) -> int:
@@ -218,12 +234,27 @@ def first_run(library: Library, among: Collection[str] = ()) -> str:
     return min(among or library.runs, key=rank)  # of equals the first by name
 
 
+def first_view(library: Library, run: str | None = None) -> dict[str, Any]:
+    """What is asked, of a run or before one has been chosen, until someone asks for something else. n_future: of a clip
+    that is long enough."""
+    run = first_run(library) if run is None else run
+    config = library.config(run)
+    return {
+        "run": run,
+        "clip": next(iter(library.clips_for(run)), None),
+        "seed": 0,
+        "temperature": 1.0,
+        "samples": first_samples(library, run),
+        "n_future": own_future(config),
+        "n_past": config.data.n_past,
+        "prior": own_prior(config),
+        "sweep": False,
+    }
+
+
 def warm_up(library: Library) -> None:
     """Load torch and make the first view; what is wrong with it is left to the visitor who asks."""
     if zero.LENT:
         return  # a GPU is lent to visitors
     with contextlib.suppress(BadInput):
-        run = first_run(library)
-        clips = library.clips_for(run)
-        if clips:
-            predict_clip(library, run, clips[0], samples=first_samples(library, run))
+        predict_clip(library, **first_view(library) | {"n_future": None})

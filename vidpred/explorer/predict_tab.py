@@ -11,7 +11,9 @@ from vidpred.errors import BadInput
 from vidpred.explorer import fields, predict
 from vidpred.explorer.curves import describe_run
 from vidpred.explorer.downloads import KINDS, write_download
+from vidpred.explorer.events import chain, once
 from vidpred.explorer.library import Library
+from vidpred.explorer.links import Link
 from vidpred.explorer.player import STATIC, clip_player, next_request, player_message, player_value, read_view
 from vidpred.explorer.predict import MAX_PAST, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, predict_clip
 from vidpred.explorer.predict_tiles import PRIORS, shown
@@ -49,16 +51,17 @@ class Handlers:
         clip: str,
         seed: float = 0,
         temperature: float = 1.0,
-        n_future: float | None = None,
-        n_past: float | None = None,
+        n_future: float = None,  # noqa: RUF013 -- to the types of what may be left out Gradio's docs add None
+        n_past: float = None,  # noqa: RUF013
         samples: float = 1,
-        prior: str | None = None,
+        prior: str = None,  # noqa: RUF013
         sweep: bool = False,
     ) -> dict:
         """Predict the future of a clip: sheets of all frames, and PSNR and SSIM of every sample and frame.
 
         n_future, n_past, prior ("learned" or "standard"): null takes the run's own. sweep: the temperatures 0, 0.5, 1,
-        1.5 and 2 instead of one.
+        1.5 and 2 instead of one. The answer: tiles, with scores and the places of their clips; clips, each a sheet and
+        the cell where it begins; sheets, lossless, cells of tile_width x tile_height in rows of so many columns.
         """
         return self._value(run, clip, seed, temperature, n_future, n_past, samples, prior, sweep)
 
@@ -77,10 +80,13 @@ class Handlers:
     @friendly
     def choose_run(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple:
         """What a run is, where its z can come from, and the other fields as far as this run can go."""
-        config = self.library.config(run)
-        names = predict.priors(config)
-        prior = gr.update(value=predict.own_prior(config), visible=len(names) > 1)
+        prior = self._prior(run, predict.own_prior(self.library.config(run)))
         return describe_run(self.library, run), prior, *self.fit(run, clip, n_past, n_future, samples)
+
+    @friendly
+    def describe(self, run: Any) -> str:
+        """What a run is, as it stands on disk now."""
+        return describe_run(self.library, run)
 
     @friendly
     def fit(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple[dict, dict, dict, Any]:
@@ -103,6 +109,20 @@ class Handlers:
             samples,
         )
 
+    def restore(self, **values: Any) -> dict[str, Any]:
+        """The widgets of a view, by name. The run's own number of predicted frames stands for what a clip has of it."""
+        own = predict.own_future(self.library.config(values["run"]))
+        some = None if values["n_future"] == own else values["n_future"]
+        asked = predict.ask(self.library, **{**values, "n_future": some})
+        fitted = self.fit(asked.run, asked.clip, asked.n_past, asked.n_future, asked.samples)
+        return {
+            **values,
+            **dict(zip(("clip", "n_past", "n_future", "samples"), fitted)),
+            "seed": asked.seed,
+            "prior": self._prior(asked.run, asked.prior),
+            "about": describe_run(self.library, asked.run),
+        }
+
     def limit_future(self, run: Any, clip: Any, n_past: Any, n_future: Any) -> dict:
         """The slider of predicted frames for so many given ones; what is wrong with them is said by the player."""
         try:
@@ -111,6 +131,9 @@ class Handlers:
         except BadInput:
             return gr.skip()
         return gr.update(value=fields.within(n_future, 1, longest, longest), maximum=longest)
+
+    def _prior(self, run: str, value: str) -> dict:
+        return gr.update(value=value, visible=len(predict.priors(self.library.config(run))) > 1)
 
     def save(self, view: Any, kind: Any, **asked: Any) -> dict:
         """A file that shows what the player shows."""
@@ -124,41 +147,38 @@ class Handlers:
         return {"request": request, "name": path.name, "file": FileData(path=str(path)).model_dump()}
 
 
-def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
+def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out inside `demo` and wire it. Returns its widgets by the name of what they feed."""
-    handlers = Handlers(library)
-    run = predict.first_run(library)
+    handlers, first = Handlers(library), predict.first_view(library)
+    run, clip, n_past = first["run"], first["clip"], first["n_past"]
     config, clips = library.config(run), library.clips_for(run)
-    n_past = config.data.n_past
     low, high = predict.past_limits(config)
-    longest = library.longest_future(run, clips[0]) if clips else 1
+    longest = library.longest_future(run, clip) if clips else 1
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="fields"):
             run_dd = gr.Dropdown(list(library.runs), value=run, label="Run")
-            about_md = gr.Markdown(lambda: describe_run(library, run), elem_classes="about")
-            clip_dd = gr.Dropdown(
-                clips, value=clips[0] if clips else None, label="Clip", info="no run was trained on it"
-            )
+            about_md = gr.Markdown(elem_classes="about")
+            clip_dd = gr.Dropdown(clips, value=clip, label="Clip", info="no run was trained on it")
             with gr.Group():
                 # no bounds: Gradio's own check would answer in its words and print a traceback
-                seed_number = gr.Number(0, label="Seed", step=1)
+                seed_number = gr.Number(first["seed"], label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
             temperature_slider = gr.Slider(
-                0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature", info="scales the noise; 0 takes the means"
+                0,
+                MAX_TEMPERATURE,
+                value=first["temperature"],
+                step=0.1,
+                label="Temperature",
+                info="scales the noise; 0 takes the means",
             )
-            sweep_check = gr.Checkbox(False, label="Side by side: T = 0, 0.5, 1, 1.5, 2", container=False)
+            sweep_check = gr.Checkbox(first["sweep"], label="Side by side: T = 0, 0.5, 1, 1.5, 2", container=False)
             samples_slider = gr.Slider(
-                1,
-                MAX_SAMPLES,
-                value=predict.first_samples(library, run),
-                step=1,
-                label="Samples",
-                info="of the same seed",
+                1, MAX_SAMPLES, value=first["samples"], step=1, label="Samples", info="of the same seed"
             )
             n_future_slider = gr.Slider(
                 1,
                 longest,
-                value=predict.first_future(library, run, clips[0], n_past) if clips else 1,
+                value=min(first["n_future"], longest),
                 step=1,
                 label="Predicted frames",
                 info="a longer future keeps the earlier frames",
@@ -168,7 +188,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
             )
             prior_radio = gr.Radio(
                 [(name, value) for value, name in PRIORS.items()],
-                value=predict.own_prior(config),
+                value=first["prior"],
                 label="Prior at test",
                 elem_classes="chips",
                 visible=len(predict.priors(config)) > 1,
@@ -199,39 +219,41 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
         "prior": prior_radio,
         "sweep": sweep_check,
     }
-    # change, not input: a number beyond a slider's end is drawn back to it without input.
     # preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first
     private = {"api_visibility": "private", "preprocess": False}
-    predicting = {
-        "fn": handlers.draw,
-        "inputs_kwargs": asked,
-        "outputs": player_html,
-        "trigger_mode": "always_last",
-        "show_progress": "minimal",
-        **private,
-        **MODEL_QUEUE,
+    quiet = {"show_progress": "hidden", "trigger_mode": "always_last", **private}
+    predicting = once(
+        {
+            "fn": handlers.draw,
+            "inputs_kwargs": asked,
+            "outputs": player_html,
+            "trigger_mode": "always_last",
+            "show_progress": "minimal",
+            **private,
+            **MODEL_QUEUE,
+        }
+    )
+    describing = {"fn": handlers.describe, "inputs_kwargs": {"run": run_dd}, "outputs": about_md, **quiet}
+    limiting = {
+        "fn": handlers.limit_future,
+        "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "n_past", "n_future")},
+        "outputs": n_future_slider,
+        **quiet,
     }
-    quiet = {"show_progress": "hidden", **private}
-    changing = (seed_number, temperature_slider, n_future_slider, samples_slider, prior_radio, sweep_check)
-    gr.on([demo.load, *(widget.change for widget in changing)], **predicting)
     fitted = [clip_dd, n_past_slider, n_future_slider, samples_slider]
     fitting = {
+        "fn": handlers.fit,
         "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "n_past", "n_future", "samples")},
-        "trigger_mode": "always_last",
+        "outputs": fitted,
         **quiet,
     }
-    gr.on([run_dd.input], handlers.choose_run, outputs=[about_md, prior_radio, *fitted], **fitting).success(
-        **predicting
-    )
-    gr.on([clip_dd.input], handlers.fit, outputs=fitted, **fitting).success(**predicting)
-    gr.on(
-        [n_past_slider.change],
-        handlers.limit_future,
-        inputs_kwargs={name: asked[name] for name in ("run", "clip", "n_past", "n_future")},
-        outputs=n_future_slider,
-        trigger_mode="always_last",
-        **quiet,
-    ).then(**predicting)
+    choosing = {**fitting, "fn": handlers.choose_run, "outputs": [about_md, prior_radio, *fitted]}
+    chain(run_dd.input, choosing, predicting)
+    chain(clip_dd.input, fitting, predicting)
+    # change, not input: a number beyond a slider's end is drawn back to it without input
+    changing = (seed_number, temperature_slider, n_future_slider, samples_slider, prior_radio, sweep_check)
+    changed = [([widget.change for widget in changing], [predicting])]
+    changed.append(([n_past_slider.change], [limiting, predicting]))
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     for kind, button in buttons.items():
         gr.on(
@@ -245,4 +267,6 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
             **private,
         )
     gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
-    return {**asked, "player": player_html}
+    of_run = functools.partial(predict.first_view, library)
+    link = Link(first, {**asked, "about": about_md}, handlers.restore, of_run)
+    return {**asked, "link": link, "opened": [[describing], [predicting]], "changed": changed}

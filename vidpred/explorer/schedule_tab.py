@@ -136,22 +136,21 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
             made["tfr_mix"] = widget(gr.Checkbox, "tfr_mix", label="Mix the true frame with the prediction")
     made = {name: made[name] for name in FIELDS}  # in the order of `fill`
 
-    quiet = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    quiet = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
     designing = {
         "fn": handlers.design,
         "inputs_kwargs": {"start": start_dd, **made},
         "outputs": [schedule_html, summary_md, command_code],
         **quiet,
     }
-    gr.on([demo.load, *(w.input for w in made.values())], api_name="schedule", **designing)
-    filled = start_dd.change(handlers.fill, start_dd, list(made.values()), api_visibility="private", **quiet)
-    filled.success(api_visibility="private", **designing)
+    gr.on([demo.load, *(w.input for w in made.values())], **designing)
+    filled = start_dd.change(handlers.fill, start_dd, list(made.values()), **quiet)
+    filled.success(**designing)
     gr.on(
         [made["kl_anneal"].input, made["tfr_decay"].input],
         handlers.apply,
         inputs=[made["kl_anneal"], made["tfr_decay"]],
         outputs=[made[name] for name in ONLY_WITH],
-        api_visibility="private",
         queue=False,
         **quiet,
     )

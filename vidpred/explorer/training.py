@@ -73,7 +73,7 @@ def training_value(
     window: Any = None,
 ) -> dict:
     """Value of the chart. A key that a run did not write, or not in every epoch, leaves a gap."""
-    names, curves = run_names(library, names), _several(curves, "curve", CURVES)
+    names, curves = run_names(library, names), curve_names(curves)
     title, key, unit = AXES[fields.choice(axis, "x axis", AXES)]
     smoothing = fields.number_between(smoothing, "The smoothing", 0, MOST_SMOOTHING)
     if not isinstance(log, bool):
@@ -122,6 +122,11 @@ def run_names(library: Library, names: Any) -> list[str]:
     if len(names) > MOST_RUNS:
         raise BadInput(f"At most {MOST_RUNS} runs at once: more colours cannot be told apart")
     return names
+
+
+def curve_names(names: Any) -> list[str]:
+    """A visitor's choice of curves."""
+    return _several(names, "curve", CURVES)
 
 
 def first_runs(library: Library) -> list[str]:
@@ -179,6 +184,18 @@ def figure(library: Library, names: Any, kind: Any) -> np.ndarray:
     if kind == "Dashboard":
         return np.concatenate([plots.rasterise(draw(name, rows)) for name, rows in metrics.items()])
     return plots.rasterise(draw(metrics))
+
+
+def plain_rows(library: Library, names: Any) -> dict[str, list[dict[str, Any]]]:
+    """metrics.jsonl of runs as JSON can hold it: None instead of NaN and infinity."""
+
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {
+        name: [{key: plain(value) for key, value in row.items()} for row in read_rows(library.run_folder(name))]
+        for name in run_names(library, names)
+    }
 
 
 def read_rows(folder: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,9 @@ from gradio.utils import get_upload_folder
 
 from vidpred.explorer import schedule_tab, training
 from vidpred.explorer.chart import chart
+from vidpred.explorer.events import once
 from vidpred.explorer.library import Library
+from vidpred.explorer.links import Link
 from vidpred.explorer.player import next_request
 from vidpred.explorer.predict_tab import friendly
 
@@ -23,9 +25,17 @@ class Handlers:
         self.library = library
 
     @friendly
-    def training_curves(
-        self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any
-    ) -> tuple[dict, dict, list, None]:
+    def curves(self, runs: list[str]) -> dict:
+        """The curves of runs as they are on disk now: for each run a list with an object per epoch, the lines of its
+        metrics.jsonl (epoch, step, seconds, loss, mse, kld, beta, tfr, val_psnr, …); null where there is no number."""
+        return training.plain_rows(self.library, runs)
+
+    def restore(self, runs: Any, curves: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        return {"runs": training.run_names(self.library, runs), "curves": training.curve_names(curves)}
+
+    @friendly
+    def draw(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any) -> tuple[dict, dict, list, None]:
         """Curves of a set of runs; how far the unfinished ones have got."""
         return *self._drawn(runs, curves, axis, smoothing, log), None
 
@@ -71,21 +81,22 @@ def _saved(picture: Any, kind: str) -> str:
     return str(path)
 
 
-def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
+def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out inside `demo` and wire it. Returns what another tab may set before it opens this one."""
     with gr.Tabs() as views:
         with gr.Tab("Curves", id="curves"):
-            widgets = _build_curves(library, demo)
+            widgets = _build_curves(library)
         with gr.Tab("Schedule designer", id="designer"):
             widgets |= schedule_tab.build(library, demo)
     return {"views": views, **widgets}
 
 
-def _build_curves(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
+def _build_curves(library: Library) -> dict[str, Any]:
     handlers = Handlers(library)
+    first = {"runs": training.first_runs(library), "curves": list(training.CURVES)}
     runs_dd = gr.Dropdown(
         list(library.runs),
-        value=training.first_runs(library),
+        value=first["runs"],
         multiselect=True,
         max_choices=training.MOST_RUNS,
         label="Runs",
@@ -99,7 +110,7 @@ def _build_curves(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Bloc
             log_check = gr.Checkbox(False, label="Logarithmic scale")
             live_check = gr.Checkbox(False, label="Follow a training")
     curves_check = gr.CheckboxGroup(
-        list(training.CURVES), value=list(training.CURVES), show_label=False, container=False, elem_classes="chips"
+        list(training.CURVES), value=first["curves"], show_label=False, container=False, elem_classes="chips"
     )
     progress_md = gr.Markdown(visible=False, elem_classes="about")
     curves_html = chart(elem_id="training-chart")
@@ -122,16 +133,8 @@ def _build_curves(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Bloc
         "log": log_check,
     }
     drawn = [curves_html, progress_md, seen_state]
-    quiet = {"show_progress": "hidden", "trigger_mode": "always_last"}
-    private = {"api_visibility": "private", **quiet}
-    gr.on(
-        [demo.load, *(widget.change for widget in chosen.values())],
-        handlers.training_curves,
-        inputs_kwargs=chosen,
-        outputs=[*drawn, window_state],
-        api_name="training_curves",
-        **quiet,
-    )
+    private = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
+    drawing = once({"fn": handlers.draw, "inputs_kwargs": chosen, "outputs": [*drawn, window_state], **private})
     curves_html.select(handlers.zoom, list(chosen.values()), [*drawn, window_state], **private)
     gr.on(
         [live_timer.tick],
@@ -149,4 +152,8 @@ def _build_curves(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Bloc
         concurrency_id="figure",
         concurrency_limit=1,
     )
-    return {"runs": runs_dd, "curves": curves_check, "log": log_check}
+    gr.api(handlers.curves, api_name="curves")
+    fields = {"runs": runs_dd, "curves": curves_check}
+    link = Link(first, fields, handlers.restore)
+    changed = [([widget.change for widget in chosen.values()], [drawing])]
+    return {**fields, "log": log_check, "link": link, "opened": [[drawing]], "changed": changed}

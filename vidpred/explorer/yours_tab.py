@@ -1,5 +1,6 @@
 """The tab for what a visitor brings: a film, pictures or a run of one's own. Handlers, layout, wiring."""
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer import compare, fields, predict, training, upload
 from vidpred.explorer.chart import chart
 from vidpred.explorer.curves import describe_run
+from vidpred.explorer.events import chain, once
 from vidpred.explorer.library import Library
 from vidpred.explorer.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.predict import MAX_TEMPERATURE, predict_clip
@@ -189,44 +191,40 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         "n_future": n_future_slider,
     }
     # preprocess=False: Gradio's own checks would answer in their words; ours come first
-    quiet = {"show_progress": "hidden", "api_visibility": "private", "trigger_mode": "always_last"}
-    drawing = {
-        "fn": handlers.imagine,
-        "inputs_kwargs": asked,
-        "outputs": [player_html, curves_html],
-        "show_progress": "minimal",
-        "api_visibility": "private",
-        "preprocess": False,
-        "trigger_mode": "always_last",
-        **MODEL_QUEUE,
-    }
-    fitted = [clip_dd, runs_dd, n_future_slider]
-    gr.on(
-        [file_upload.upload, every_slider.release],
-        handlers.take,
-        inputs_kwargs={"file": file_upload, "every": every_slider, **chosen},
-        outputs=[visit_state, told_md, crop_image, *fitted],
-        api_visibility="private",
-        preprocess=False,
-        concurrency_id="files",
-        concurrency_limit=1,
-    ).success(**drawing)
-    gr.on(
-        [fetch_btn.click, repository_text.submit],
-        handlers.fetch,
-        inputs_kwargs={"visit": visit_state, "repository": repository_text, "clip": clip_dd},
-        outputs=[visit_state, told_md, crop_image, *fitted],
-        api_visibility="private",
-        preprocess=False,
-        concurrency_id="files",
-        concurrency_limit=1,
-    ).success(**drawing)
-    gr.on([clip_dd.input], handlers.fit, inputs_kwargs=chosen, outputs=fitted, preprocess=False, **quiet).success(
-        **drawing
+    quiet = {"show_progress": "hidden", "trigger_mode": "always_last"}
+    drawing = once(
+        {
+            "fn": handlers.imagine,
+            "inputs_kwargs": asked,
+            "outputs": [player_html, curves_html],
+            "show_progress": "minimal",
+            "preprocess": False,
+            "trigger_mode": "always_last",
+            **MODEL_QUEUE,
+        }
     )
-    gr.on(
-        [runs_dd.input], handlers.limit_future, inputs_kwargs=chosen, outputs=n_future_slider, preprocess=False, **quiet
-    ).then(**drawing)
-    gr.on([w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)], **drawing)
+    fitted = [clip_dd, runs_dd, n_future_slider]
+    keeping = {
+        "outputs": [visit_state, told_md, crop_image, *fitted],
+        "preprocess": False,
+        "concurrency_id": "files",
+        "concurrency_limit": 1,
+    }
+    taking = {"fn": handlers.take, "inputs_kwargs": {"file": file_upload, "every": every_slider, **chosen}, **keeping}
+    asked_hub = {"visit": visit_state, "repository": repository_text, "clip": clip_dd}
+    fetching = {"fn": handlers.fetch, "inputs_kwargs": asked_hub, **keeping}
+    fitting = {"fn": handlers.fit, "inputs_kwargs": chosen, "outputs": fitted, "preprocess": False, **quiet}
+    limiting = {
+        "fn": handlers.limit_future,
+        "inputs_kwargs": chosen,
+        "outputs": n_future_slider,
+        "preprocess": False,
+        **quiet,
+    }
+    chain(functools.partial(gr.on, [file_upload.upload, every_slider.release]), taking, drawing)
+    chain(functools.partial(gr.on, [fetch_btn.click, repository_text.submit]), fetching, drawing)
+    chain(clip_dd.input, fitting, drawing)
+    chain(runs_dd.input, limiting, drawing)
+    changing = [w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)]
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
-    return {"opened": [drawing]}
+    return {"opened": [[drawing]], "changed": [(changing, [drawing])]}

@@ -1,0 +1,237 @@
+"""The address holds the view: what it says is checked like any input, and what it does not say is as it was."""
+
+import json
+import shutil
+
+import gradio as gr
+import pytest
+
+from vidpred.errors import BadInput
+from vidpred.explorer import compare_tab, drive_tab, lens_tab, predict_tab, training_tab
+from vidpred.explorer.events import again, chain, once, while_shown
+from vidpred.explorer.layout import build_demo
+from vidpred.explorer.library import Library
+from vidpred.explorer.links import first_views, open_view
+from vidpred.explorer.predict import MAX_SEED
+
+CLIP = "traj_0_to_255/3"
+HUGE = "9" * 5000
+NUMBERS = ["", "nan", "inf", "-1", "1e400", HUGE, "0x10", "1,2", "seven", "[7]", "null"]
+# What cannot be opened, and what is said about it.
+BAD = [
+    *[({"tab": tab}, f"There is no tab “{tab}” here") for tab in ("", "nowhere", "Predict", "predict,learn")],
+    *[({"tab": "predict", "seed": seed}, "The seed must be") for seed in [*NUMBERS, "1.5", str(MAX_SEED + 1)]],
+    *[({"temperature": t}, "The temperature must be") for t in [*NUMBERS, "2.1"]],
+    *[({"samples": samples}, "The number of samples must be") for samples in [*NUMBERS, "0", "21", "2.5"]],
+    *[({"frames": frames}, "The number of predicted frames must be") for frames in [*NUMBERS, "0", "15", "2.5"]],
+    *[({"context": n_past}, "Context frames must be") for n_past in [*NUMBERS, "0", "11"]],
+    ({"prior": "own"}, "There is no prior “own” here"),
+    ({"sweep": "yes"}, "The sweep is either on or off"),
+    ({"run": "push-unheard-of"}, "There is no run “push-unheard-of” here"),
+    ({"run": "../tiny"}, "There is no run “../tiny” here"),
+    ({"run": "tiny,other"}, "There is no run “tiny,other” here"),
+    ({"run": ""}, "There is no run “” here"),
+    ({"clip": "traj_0_to_255/99"}, "There is no clip “traj_0_to_255/99” here"),
+    ({"clip": "validate"}, "tiny continues robot clips: validate is none"),
+    ({"run": "dance", "clip": CLIP}, f"dance continues dance videos: {CLIP} is none"),
+    ({"run": "dance", "prior": "learned"}, "There is no prior “learned” here"),
+    ({"run": "dance", "context": "2"}, "Context frames must be a whole number from 1 to 1"),
+    ({"tab": "compare", "runs": "tiny"}, "two to 4 runs, not 1"),
+    ({"tab": "compare", "runs": ""}, "two to 4 runs, not 0"),
+    ({"tab": "compare", "runs": "tiny,none"}, "There is no run “none” here"),
+    ({"tab": "compare", "runs": "tiny,dance"}, "two families"),
+    ({"tab": "compare", "clip": "validate"}, "continues robot clips: validate is none"),
+    ({"tab": "compare", "samples": "6"}, "The number of samples must be a whole number from 1 to 5"),
+    ({"tab": "compare", "seed": "nan"}, "The seed must be"),
+    ({"tab": "compare", "temperature": "3"}, "The temperature must be"),
+    ({"tab": "training", "runs": "tiny,none"}, "There is no run “none” here"),
+    ({"tab": "training", "curves": "KL,kl"}, "There is no curve “kl” here"),
+    ({"tab": "drive", "run": "dance"}, "dance knows no actions, so it cannot be driven"),
+    ({"tab": "drive", "run": "none"}, "There is no run “none” here"),
+    ({"tab": "drive", "clip": "validate"}, "tiny continues robot clips: validate is none"),
+    ({"tab": "drive", "seed": "1.5"}, "The seed must be"),
+    ({"tab": "drive", "temperature": "-inf"}, "The temperature must be"),
+    ({"tab": "latents", "run": "none"}, "There is no run “none” here"),
+    ({"tab": "latents", "clip": "validate"}, "tiny continues robot clips: validate is none"),
+    ({"tab": "latents", "seed": HUGE}, "The seed must be"),
+]
+
+
+@pytest.fixture(scope="module")
+def library(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
+    """Both families, and names that lists in an address must tell apart."""
+    folder = tmp_path_factory.mktemp("twins")
+    for name in ("twin", "beta=1,5%"):
+        shutil.copytree(tiny_run, folder / name)
+    return Library([tiny_run, folder, dance_run], [tiny_data, tiny_dance])
+
+
+@pytest.fixture(scope="module")
+def links(library):
+    """What the tabs return for the address."""
+    places = {"predict": predict_tab, "compare": compare_tab, "training": training_tab, "drive": drive_tab}
+    places["latents"] = lens_tab
+    with gr.Blocks() as demo:
+        links = {name: tab.build(library, demo)["link"] for name, tab in places.items()}
+    return {**links, "learn": None}
+
+
+def values(updates):
+    """What widgets are set to."""
+    return {name: update["value"] if isinstance(update, dict) else update for name, update in updates.items()}
+
+
+@pytest.mark.parametrize(("query", "said"), BAD, ids=lambda value: str(value)[:60])
+def test_what_cannot_be_opened_is_one_line_that_names_it(links, query, said):
+    with pytest.raises(BadInput) as error:
+        open_view(links, query)
+    assert str(error.value).startswith(said) or said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 160
+
+
+@pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"utm_source": "x", "session_hash": "y"}, {"runs": "no"}])
+def test_an_address_without_a_view_changes_nothing(links, query):
+    assert open_view(links, query) == (None, {})
+
+
+@pytest.mark.parametrize("tab", ["predict", "compare", "training", "drive", "latents", "learn"])
+def test_a_tab_alone_is_opened_as_it_is(links, tab):
+    assert open_view(links, {"tab": tab, "__theme": "dark", "curve": "KL"}) == (tab, {})
+
+
+def test_a_prediction_is_restored(links):
+    query = {"run": "twin", "clip": CLIP, "seed": "7", "temperature": "1.5", "samples": "4", "frames": "6"}
+    query |= {"context": "3", "prior": "standard", "sweep": "1"}
+    tab, updates = open_view(links, query)
+    assert tab == "predict"
+    about = updates.pop("about")
+    assert "Learned prior" in about
+    assert values(updates) == {
+        **{"run": "twin", "clip": CLIP, "seed": 7, "temperature": 1.5, "samples": 4, "n_future": 6, "n_past": 3},
+        **{"prior": "standard", "sweep": True},
+    }
+    assert updates["n_future"]["maximum"] == 13
+    assert updates.keys() <= links["predict"].widgets.keys()
+
+
+def test_what_is_left_out_is_as_the_run_opens(links):
+    restored = values(open_view(links, {"run": "dance"})[1])
+    assert (restored["clip"], restored["samples"], restored["n_past"], restored["prior"]) == (
+        "validate",
+        1,
+        1,
+        "standard",
+    )
+    assert restored["n_future"] == 11  # of 100 that a dance opens with, what the video has
+    assert values(open_view(links, {"seed": "7.0"})[1])["run"] == "tiny"
+    assert values(open_view(links, {"context": "9"})[1])["n_future"] == 4
+
+
+def test_other_tabs_are_restored(links):
+    tab, updates = open_view(links, {"tab": "compare", "runs": "twin,beta=1%2C5%25", "clip": CLIP, "seed": "3"})
+    assert (tab, values(updates)) == (
+        "compare",
+        {"runs": ["twin", "beta=1,5%"], "clip": CLIP, "seed": 3, "temperature": 1, "samples": 3},
+    )
+    tab, updates = open_view(links, {"tab": "training", "runs": "", "curves": "KL,Teacher forcing"})
+    assert (tab, updates) == ("training", {"runs": [], "curves": ["KL", "Teacher forcing"]})
+    tab, updates = open_view(links, {"tab": "drive", "run": "twin", "seed": "3", "temperature": "0.5"})
+    assert (tab, updates) == ("drive", {"run": "twin", "clip": "traj_0_to_255/1", "seed": 3, "temperature": 0.5})
+    tab, updates = open_view(links, {"tab": "latents", "run": "dance", "seed": "2"})
+    assert (tab, values(updates)) == ("latents", {"run": "dance", "clip": "validate", "seed": 2})
+
+
+def test_a_twin_is_restored_in_every_field(links):
+    """The fields that the address holds are widgets of their names."""
+    for link in filter(None, links.values()):
+        assert link.first.keys() <= link.widgets.keys()
+        assert values(link.open({})).keys() == link.widgets.keys()
+
+
+def test_the_browser_knows_what_is_left_out(library, links):
+    views = first_views(library, links)
+    assert json.loads(json.dumps(views, allow_nan=False)) == views
+    assert list(views) == list(links)
+    assert views["learn"] == {"first": {}, "runs": {}, "clips": {}}
+    names = ["run", "clip", "seed", "temperature", "samples", "frames", "context", "prior", "sweep"]
+    assert list(views["predict"]["first"]) == names
+    own = {"clip": "validate", "samples": 1, "frames": 100, "context": 1, "prior": "standard"}
+    assert views["predict"]["runs"] == {"dance": own}
+    assert views["compare"]["runs"] == views["latents"]["runs"] == {"dance": {"clip": "validate"}}
+    assert views["drive"]["runs"] == views["training"]["runs"] == views["training"]["clips"] == {}
+    assert (views["predict"]["clips"]["validate"], views["predict"]["clips"][CLIP]) == (12, 16)
+
+
+def test_the_page_opens_its_address_first(library):
+    """What it sets are the widgets that the links name; nothing else happens when a page opens but the schedule."""
+    demo = build_demo(library)
+    loading = [fn for fn in demo.fns.values() if any(event == "load" for _, event in fn.targets)]
+    assert {fn.name for fn in loading} == {"open_address", "design", "look_again"}
+    (opening,) = (fn for fn in loading if fn.name == "open_address")
+    kinds = [block.label for block in opening.outputs if getattr(block, "label", None) == "Run"]
+    assert len(kinds) == 3  # of Predict, Drive and Latents
+    answer = opening.fn(gr.Request(query_params={"tab": "predict", "run": "twin", "seed": "3"}))
+    assert answer.keys() <= set(opening.outputs)
+    (tabs,) = (value for value in answer.values() if isinstance(value, gr.Tabs))
+    assert tabs.selected == "predict"
+
+
+# --- events -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked():
+    """A page of one number, and an event that notes what it is asked."""
+    notes = []
+
+    def note(number):
+        notes.append(number)
+        return number
+
+    with gr.Blocks():
+        number = gr.Number()
+        return notes, {"fn": note, "inputs_kwargs": {"number": number}, "outputs": gr.Number()}
+
+
+def test_once_answers_a_question_once(asked):
+    notes, event = asked
+    with gr.Blocks():
+        made = once(event)
+        assert made["fn"](answered=None, number=1) == (1, {"number": 1})
+        assert made["fn"](answered={"number": 1}, number=1) == gr.skip()
+        assert made["fn"](answered={"number": 1}, number=2) == (2, {"number": 2})
+        assert notes == [1, 2]
+        state = made["inputs_kwargs"]["answered"]
+        assert made["outputs"][-1] is state
+        repeated = again(made)
+        assert repeated["outputs"][-1] is state
+        assert repeated["inputs_kwargs"]["answered"] is not state
+    assert event["outputs"] is not made["outputs"]
+
+
+def test_once_leaves_aside_what_is_no_part_of_the_question():
+    with gr.Blocks():
+        event = {"fn": lambda a, b: [a, b], "inputs_kwargs": {}, "outputs": [gr.Number(), gr.Number()]}
+        made = once(event, aside=["b"])
+        assert made["fn"](answered=None, a=1, b=2) == (1, 2, {"a": 1})
+        assert made["fn"](answered={"a": 1}, a=1, b=3) == gr.skip()
+
+
+def test_nothing_is_answered_while_another_tab_is_looked_at(asked):
+    notes, event = asked
+    with gr.Blocks():
+        made = while_shown(event, "here", gr.Textbox())
+        assert made["fn"](shown="", number=1) == made["fn"](shown="there", number=1) == gr.skip()
+        assert made["fn"](shown="here", number=1) == 1
+    assert notes == [1]
+
+
+def test_a_chain_goes_on_where_the_last_event_went_well(asked):
+    _, event = asked
+    with gr.Blocks() as demo:
+        chain(gr.Button().click, event, event, event)
+    first, *others = demo.fns.values()
+    assert [fn.trigger_after for fn in others] == [first._id, first._id + 1]
+    assert all(fn.trigger_only_on_success for fn in others)
+    assert {fn.api_visibility for fn in demo.fns.values()} == {"private"}
