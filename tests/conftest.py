@@ -13,6 +13,12 @@ from vidpred.presets import preset
 from vidpred.training import train
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--pictures", action="store_true", help="write the tour's pictures to docs/ (tests/e2e/test_tour.py)"
+    )
+
+
 @pytest.fixture(scope="session")
 def simulator():
     """The robot simulator. Where it cannot run, its tests are skipped; in CI that is a failure."""

@@ -103,6 +103,13 @@ def app_url(tiny_run, tiny_data):
 
 
 @pytest.fixture(scope="session")
+def bundled_url():
+    """The app with everything that is bundled."""
+    with serve() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
 def long_dance(tmp_path_factory):
     """A video as long as the published ones, of a square that wanders through shades of grey."""
     root = tmp_path_factory.mktemp("long")

@@ -1,0 +1,154 @@
+"""docs/tour.md, walked in a real browser with the bundled runs: what it says is so, and its pictures are taken.
+
+`python -m pytest tests/e2e/test_tour.py --pictures` writes them to docs/.
+"""
+
+import re
+import struct
+
+import numpy as np
+import pytest
+
+from tests.commands import ROOT
+from tests.e2e.page import SHOWN, answered
+from vidpred import render, runs
+from vidpred.explorer import compare
+from vidpred.explorer.library import Library
+from vidpred.explorer.predict import predict_clip
+
+TOUR = (ROOT / "docs" / "tour.md").read_text()
+PAIR = ["push-free-fixed-cyclical", "push-free-learned-cyclical"]
+SCHEDULES = [f"push-free-learned-{name}" for name in ("cyclical", "monotonic", "none")]
+DESKTOP = {"width": 1280, "height": 940}
+
+
+@pytest.fixture(scope="module")
+def library():
+    return Library([ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / name for name in ("robot_push", "dance")])
+
+
+@pytest.fixture
+def take(request, tmp_path):
+    """Takes a picture of the page, for docs/ where they are asked for."""
+    folder = ROOT / "docs" if request.config.getoption("--pictures") else tmp_path
+
+    def take_(page, name, **options):
+        page.evaluate("document.activeElement.blur()")
+        page.wait_for_timeout(400)  # what glides or fades has come to rest
+        page.screenshot(path=folder / f"{name}.png", **options)
+        assert (folder / f"{name}.png").stat().st_size > 10_000
+        assert f"{name}.png" in TOUR
+
+    return take_
+
+
+def request_of(player):
+    """What a player shows now, as JavaScript."""
+    return SHOWN.replace("#player", player)
+
+
+def to_frame(page, player, frame):
+    page.locator(f"{player} input[data-part=scrub]").fill(str(frame))
+
+
+def said(pattern):
+    """The numbers that the tour gives, found by the words around them."""
+    return [float(number) for number in re.search(pattern, TOUR.replace("\n", " ")).groups()]
+
+
+def test_predict(open_page, take):
+    page = open_page(app="bundled_url", viewport=DESKTOP)
+    to_frame(page, "#player", 6)
+    take(page, "app")
+
+
+def test_temperature(open_page, take, library):
+    page = open_page(app="bundled_url", viewport=DESKTOP)
+    answered(page, page.get_by_label("Side by side").check)
+    to_frame(page, "#player", 8)
+    take(page, "tour-temperature", full_page=True)
+    run, clip = "push-free-learned-monotonic", library.clips_for("push-free-learned-monotonic")[0]
+    assert page.get_by_label("Run", exact=True).first.input_value() == run
+    futures = predict_clip(library, run, clip, samples=10, sweep=True).futures
+    spread = [future.spread.mean() for future in futures]
+    average = [future.scores["PSNR"][:-1].mean() for future in futures]
+    best = [future.scores["PSNR"][future.best].mean() for future in futures]
+    assert spread[0] == 0
+    assert (np.diff(spread) > 0).all() and (np.diff(average) < 0).all() and (np.diff(best) > 0).all()
+
+
+def test_two_priors(open_page, take, library):
+    page = open_page(
+        "?tab=compare&clip=traj_0_to_255/6", app="bundled_url", until=request_of("#compare-player"), viewport=DESKTOP
+    )
+    to_frame(page, "#compare-player", 8)
+    take(page, "tour-compare", full_page=True)
+    assert compare.first_runs(library) == PAIR
+    fixed, learned = (predict_clip(library, run, "traj_0_to_255/6", samples=3).futures[0] for run in PAIR)
+    ahead = learned.scores["PSNR"][0] - fixed.scores["PSNR"][0]
+    assert (ahead[:4] > 1.5).all() and (ahead[:4] < 2.5).all() and (ahead[4:] < 0).all()
+    scores = [runs.read_eval(library.run_folder(run))["psnr"] for run in PAIR]
+    assert said(r"([\d.]+) dB with the learned prior, ([\d.]+) with") == [round(s, 2) for s in reversed(scores)]
+
+
+def test_annealing(open_page, take, library):
+    page = open_page("?tab=compare", app="bundled_url", until=request_of("#compare-player"), viewport=DESKTOP)
+    group = page.get_by_role("button", name="KL annealing: cyclical · monotonic · none")
+    answered(page, group.click, request_of("#compare-player"))
+    page.locator("#compare-chart").get_by_text("push-free-learned-monotonic").first.wait_for()
+    take(page, "tour-annealing", full_page=True)
+    rows = {run: runs.read_metrics(library.run_folder(run)) for run in SCHEDULES}
+    last = [round(rows[run][-1]["kld"], 1) for run in SCHEDULES]
+    assert said(r"with ([\d.]+) nats per clip, the monotonic run with ([\d.]+), and .*? with ([\d.]+)\.") == last
+    cyclical = rows[SCHEDULES[0]]
+    falls = [t for t in range(1, len(cyclical)) if cyclical[t]["beta"] < 0.5 * cyclical[t - 1]["beta"]]
+    assert [int(number) for number in said(r"epochs (\d+), (\d+) and (\d+)")] == falls
+    for t in falls:
+        assert max(row["kld"] for row in cyclical[t : t + 4]) > cyclical[t - 1]["kld"]
+    scores = {run: runs.read_eval(library.run_folder(run))["psnr"] for run in SCHEDULES}
+    assert max(scores, key=scores.get) == "push-free-learned-monotonic"
+
+
+def test_training_one_s_own(open_page, take):
+    page = open_page("?tab=training", app="bundled_url", until=request_of("#training-chart"), viewport=DESKTOP)
+    page.get_by_role("tab", name="Schedule designer").click()
+    page.get_by_label("monotonic").last.check()
+    page.wait_for_function("document.body.innerText.includes('--train.kl-anneal monotonic')", timeout=30_000)
+    take(page, "tour-train")
+
+
+def test_a_film_of_one_s_own(open_page, take, tmp_path):
+    y, x = np.mgrid[:180, :320]
+    frames = np.stack([60 + x / 4, 90 + y / 3, 120 + 0 * x], -1).astype(np.uint8)[None].repeat(40, 0)
+    for t, frame in enumerate(frames):
+        ball = (x - 160 - 60 * np.sin(t / 6)) ** 2 + (y - 90 - 40 * np.cos(t / 8)) ** 2 < 900
+        frame[ball] = 230, 120, 40
+    render.save_mp4(tmp_path / "ball.mp4", frames, fps=30)
+    page = open_page("?tab=yours", app="bundled_url", until=request_of("#yours-player"), viewport=DESKTOP)
+    file = page.locator("#yours-file input[type=file]")
+    answered(page, lambda: file.set_input_files(tmp_path / "ball.mp4"), request_of("#yours-player"))
+    assert page.get_by_text("40 frames of 320 x 180 pixels").is_visible()
+    take(page, "tour-yours", full_page=True)
+
+
+def test_driving(open_page, take):
+    page = open_page("?tab=drive", app="bundled_url", until=request_of("#drive"), viewport=DESKTOP)
+    for _ in range(4):
+        answered(page, lambda: page.locator(".drive").press("ArrowRight"), request_of("#drive"))
+    take(page, "tour-drive")
+
+
+def test_in_the_dark_and_on_a_phone(open_page, take):
+    take(open_page("?__theme=dark", app="bundled_url", viewport=DESKTOP), "dark")
+    page = open_page("?__theme=dark", app="bundled_url", viewport={"width": 400, "height": 860})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    take(page, "phone")
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\((\S+?\.png)\)", TOUR))
+def test_the_pictures_are_there(name):
+    """And no screenshot is larger than a page should carry."""
+    content = (ROOT / "docs" / name).read_bytes()
+    assert content[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">I", content[16:20])[0] >= 400
+    assert len(content) < 1_000_000
