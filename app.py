@@ -1,7 +1,9 @@
 """The explorer: `python app.py [--runs DIR]... [--data DIR]... [--host H] [--port P]`. Spaces start here."""
 
 import argparse
+import ctypes
 import os
+import platform
 import sys
 import threading
 
@@ -23,6 +25,14 @@ def parse(args: list[str]) -> argparse.Namespace:
     return options
 
 
+def share_one_heap() -> None:
+    """Have glibc serve all threads from one heap: else each of a server's keeps what it has freed in a heap of its own
+    (2.4 GB instead of 1.4 after every run has been looked at)."""
+    if platform.libc_ver()[0] == "glibc":
+        arena_max = -8  # a parameter of mallopt, from malloc.h
+        ctypes.CDLL(None).mallopt(arena_max, 1)
+
+
 def main_demo(args: list[str]):
     """The Blocks, the library behind them and the options."""
     try:
@@ -35,6 +45,7 @@ def main_demo(args: list[str]):
     return build_demo(library), library, options
 
 
+share_one_heap()
 demo, library, options = main_demo(sys.argv[1:] if __name__ == "__main__" else [])
 
 if __name__ == "__main__":
