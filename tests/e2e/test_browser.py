@@ -193,6 +193,12 @@ def test_phone_in_the_dark(open_page, clips, scale):
     assert truth["y"] == prediction["y"]  # beside each other even here
 
 
+def test_six_tiles_are_all_on_a_phone(open_page):
+    page = open_page("?sweep=1", viewport={"width": 400, "height": 800})
+    tiles = [page.locator("#player canvas[data-tile]").nth(i).bounding_box() for i in range(6)]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in tiles)
+
+
 def test_the_page_is_light(browser, app_url):
     sizes = []
     context = browser.new_context()

@@ -17,7 +17,7 @@ TWIN = FREE[0]  # where a door of the Learn pages leads
 CLIPS = [f"traj_0_to_255/{i}" for i in (1, 2, 3, 4)]
 DEEP = f"?tab=predict&run={TWIN}&clip={CLIPS[2]}&seed=7&temperature=1.5"
 ADDRESS = "navigator.clipboard.readText()"
-QUIET = 1500  # milliseconds in which a second answer would have been asked for
+QUIET = 1000  # milliseconds in which a second answer would have been asked for
 
 
 class NotingLibrary(Library):
@@ -186,12 +186,9 @@ def test_a_link_to_every_tab(open_link, library, tab, held, ready, values, predi
 @pytest.mark.parametrize(
     ("held", "said"),
     [
-        ("tab=predict&run=push-unheard-of&seed=7", "There is no run “push-unheard-of” here: please choose a run"),
+        ("tab=compare&runs=tiny,push-unheard-of", "There is no run “push-unheard-of” here: please choose a run"),
         ("run=%3Cimg src=x onerror=alert(1)%3E", "There is no run “<img src=x onerror=alert(1)>” here"),
         ("tab=latents&clip=validate", "tiny continues robot clips: validate is none"),
-        ("seed=NaN", "The seed must be a whole number from 0 to 2,147,483,647"),
-        ("tab=compare&runs=tiny", "Please choose two to 4 runs, not 1"),
-        ("tab=elsewhere", "There is no tab “elsewhere” here"),
     ],
 )
 def test_a_link_that_cannot_be_opened_is_one_line_over_the_first_view(open_link, library, linked_url, held, said):

@@ -37,6 +37,7 @@ def test_a_run_and_a_film_of_one_s_own(open_page, tiny_run, tiny_data, tmp_path)
     page.locator("#yours-file").get_by_label("Clear").click()
     hand_in(page, tmp_path / "film.gif")
     page.get_by_text("None of the runs here can continue film.gif").wait_for(timeout=30_000)
+    assert page.get_by_text("Error", exact=True).locator("visible=true").count() == 2  # a tile and its button
 
 
 def test_another_visitor_sees_nothing_of_it(open_page, tiny_data, tmp_path):

@@ -31,6 +31,7 @@ BAD = [
     ({"run": "../tiny"}, "There is no run “../tiny” here"),
     ({"run": "tiny,other"}, "There is no run “tiny,other” here"),
     ({"run": ""}, "There is no run “” here"),
+    ({"run": "two\nlines " + HUGE}, f"There is no run “two lines {HUGE[:30]}” here"),
     ({"clip": "traj_0_to_255/99"}, "There is no clip “traj_0_to_255/99” here"),
     ({"clip": "validate"}, "tiny continues robot clips: validate is none"),
     ({"run": "dance", "clip": CLIP}, f"dance continues dance videos: {CLIP} is none"),
@@ -85,7 +86,7 @@ def values(updates):
 def test_what_cannot_be_opened_is_one_line_that_names_it(links, query, said):
     with pytest.raises(BadInput) as error:
         open_view(links, query)
-    assert str(error.value).startswith(said) or said in str(error.value)
+    assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 160
 
@@ -105,14 +106,11 @@ def test_a_prediction_is_restored(links):
     query |= {"context": "3", "prior": "standard", "sweep": "1"}
     tab, updates = open_view(links, query)
     assert tab == "predict"
-    about = updates.pop("about")
-    assert "Learned prior" in about
     assert values(updates) == {
         **{"run": "twin", "clip": CLIP, "seed": 7, "temperature": 1.5, "samples": 4, "n_future": 6, "n_past": 3},
         **{"prior": "standard", "sweep": True},
     }
     assert updates["n_future"]["maximum"] == 13
-    assert updates.keys() <= links["predict"].widgets.keys()
 
 
 def test_what_is_left_out_is_as_the_run_opens(links):
@@ -142,11 +140,9 @@ def test_other_tabs_are_restored(links):
     assert (tab, values(updates)) == ("latents", {"run": "dance", "clip": "validate", "seed": 2})
 
 
-def test_a_twin_is_restored_in_every_field(links):
-    """The fields that the address holds are widgets of their names."""
+def test_every_field_has_its_widget_and_is_restored(links):
     for link in filter(None, links.values()):
-        assert link.first.keys() <= link.widgets.keys()
-        assert values(link.open({})).keys() == link.widgets.keys()
+        assert link.first.keys() == link.widgets.keys() == link.open({}).keys()
 
 
 def test_the_browser_knows_what_is_left_out(library, links):
@@ -197,7 +193,7 @@ def asked():
 def test_once_answers_a_question_once(asked):
     notes, event = asked
     with gr.Blocks():
-        made = once(event)
+        made = once(**event)
         assert made["fn"](answered=None, number=1) == (1, {"number": 1})
         assert made["fn"](answered={"number": 1}, number=1) == gr.skip()
         assert made["fn"](answered={"number": 1}, number=2) == (2, {"number": 2})
@@ -212,8 +208,7 @@ def test_once_answers_a_question_once(asked):
 
 def test_once_leaves_aside_what_is_no_part_of_the_question():
     with gr.Blocks():
-        event = {"fn": lambda a, b: [a, b], "inputs_kwargs": {}, "outputs": [gr.Number(), gr.Number()]}
-        made = once(event, aside=["b"])
+        made = once(lambda a, b: [a, b], {}, [gr.Number(), gr.Number()], aside=["b"])
         assert made["fn"](answered=None, a=1, b=2) == (1, 2, {"a": 1})
         assert made["fn"](answered={"a": 1}, a=1, b=3) == gr.skip()
 

@@ -91,6 +91,15 @@ def test_missing_keys_leave_gaps(two_runs):
     assert [near["y"][near["x"].index(i)] for i in (9, 10, 11, 12)] == [3, None, None, 6]
 
 
+def test_rows_are_plain_json(two_runs, tiny_run):
+    rows = Handlers(two_runs).curves(["old", "tiny"])
+    assert json.loads(json.dumps(rows, allow_nan=False)) == rows
+    assert rows["tiny"] == runs.read_metrics(tiny_run)
+    assert [epoch for epoch, row in enumerate(rows["old"]) if row["kld"] is None] == [10, 11, 4000]
+    with pytest.raises(gr.Error, match="choose runs from the list"):
+        Handlers(two_runs).curves("old")
+
+
 def test_nothing_chosen_and_nothing_written(two_runs):
     assert value(two_runs, [])["message"] == value(two_runs, ["tiny"], [])["message"] != ""
     runs.write_metrics(two_runs.run_folder("old"), [])

@@ -18,13 +18,6 @@ from vidpred.explorer.predict import predict_clip
 
 ROOT = Path(__file__).parent.parent.parent
 ASKED = {"run": "tiny", "clip": "traj_0_to_255/2", "seed": 5, "temperature": 1.5, "n_future": 6}
-
-
-@pytest.fixture(scope="module")
-def client(url):
-    return Client(url, ssl_verify=False, analytics_enabled=False, verbose=False)
-
-
 API = {
     "/predict": {
         **{"run": None, "clip": None, "seed": 0, "temperature": 1.0, "n_future": None, "n_past": None},
@@ -34,6 +27,11 @@ API = {
     "/curves": {"runs": None},
 }
 NEEDED = {"run", "runs", "clip"}
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return Client(url, ssl_verify=False, analytics_enabled=False, verbose=False)
 
 
 def test_the_api_is_documented_and_names_its_parameters(client):
@@ -51,9 +49,7 @@ def test_the_api_is_documented_and_names_its_parameters(client):
 def test_widgets_feed_the_parameters_of_their_name(demo):
     """And models run one by one, with our own checks instead of Gradio's."""
     drawing = [fn for fn in demo.fns.values() if any(widget.elem_id == "player" for widget in fn.outputs)]
-    assert (
-        len(drawing) == 5
-    )  # when the tab is looked at, and when a field, the run, the clip or the context has changed
+    assert len(drawing) == 5  # the tab is looked at; a field, the run, the clip or the context has changed
     labels = {
         **{"run": "Run", "clip": "Clip", "seed": "Seed", "temperature": "Temperature", "samples": "Samples"},
         **{"n_future": "Predicted frames", "n_past": "Context frames", "prior": "Prior at test"},
@@ -92,6 +88,11 @@ def test_a_client_gets_the_very_pixels(client, library):
         assert np.array_equal(rows[prediction["clips"][k]], expected.futures[0].samples[k])
         scores = expected.futures[0].scores["PSNR"][k]
         assert prediction["scores"]["PSNR"][k][2:] == pytest.approx(scores, abs=1e-4)
+
+
+def test_comparing_needs_two_runs(client):
+    with pytest.raises(AppError, match="Please choose two to 4 runs, not 1"):
+        client.predict(runs=["tiny"], clip=ASKED["clip"], api_name="/compare")
 
 
 def test_curves_are_the_lines_of_the_run(client, tiny_run):

@@ -84,6 +84,14 @@ def handed(path):
     return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
+def refusal(answer):
+    """The one line that is told, where nothing else changes."""
+    _, told, *rest = answer
+    assert all(update == gr.skip() for update in rest)
+    assert told.endswith("What is drawn is still what was there before.") and "\n" not in told
+    return told
+
+
 # --- clips ------------------------------------------------------------------------------------------------------------
 
 
@@ -207,8 +215,8 @@ def test_pickled_weights_are_never_opened(free_run, tmp_path):
     shutil.copy(tmp_path / "model.pth", tmp_path / "model.safetensors")
     files = {name: tmp_path / name for name in ("model.safetensors",)} | {"config.json": free_run / "config.json"}
     handlers = Handlers(Library([free_run], []))
-    with pytest.raises(gr.Error, match="not a safetensors file"):
-        handlers.take("", handed(zipped(tmp_path / "renamed.zip", files)), 1, [], None)
+    told = refusal(handlers.take("", handed(zipped(tmp_path / "renamed.zip", files)), 1, [], None))
+    assert "not a safetensors file" in told
     assert not (tmp_path / "opened").exists()
 
 
@@ -233,10 +241,7 @@ def test_damaged_runs_are_one_line_and_not_kept(opened, free_run, tiny_run, tmp_
                 at += 4
         path.write_bytes(content)
     handlers = Handlers(opened)
-    with pytest.raises(gr.Error) as error:
-        handlers.take("", handed(path), 1, [], CLIP)
-    assert "\n" not in str(error.value)
-    assert "vidpred-visit" not in str(error.value)
+    assert "vidpred-visit" not in refusal(handlers.take("", handed(path), 1, [], CLIP))
     assert all(not visit.runs for visit in handlers.visits._visits.values())
 
 
@@ -252,9 +257,7 @@ def test_a_run_comes_from_the_hub_when_someone_asks(handlers, free_run, monkeypa
     value, _ = handlers.imagine(visit, [name], CLIP, 0, 1.0, 1, 3)
     assert value["tiles"][1]["label"] == "Prediction"
     for bad in (None, "", 3, "free", "ann/other", "ann/runs@nowhere", ["ann/runs/free"], "../..", "ann/runs"):
-        with pytest.raises(gr.Error) as error:
-            handlers.fetch(visit, bad, CLIP)
-        assert len(str(error.value).splitlines()) == 1
+        refusal(handlers.fetch(visit, bad, CLIP))
     hub.server.shutdown()
     hub.server.server_close()
 
@@ -348,9 +351,7 @@ def test_the_oldest_make_room_and_nothing_is_left_behind(opened, film, free_run)
 )
 def test_bad_values_are_one_friendly_line(handlers, film, bad):
     asked = {"visit": "", "file": handed(film), "every": 1, "runs": ["free"], "clip": CLIP, **bad}
-    with pytest.raises(gr.Error) as error:
-        handlers.take(**asked)
-    assert len(str(error.value).splitlines()) == 1
+    refusal(handlers.take(**asked))
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ class Handlers:
     def compare(
         self, runs: list[str], clip: str, seed: float = 0, temperature: float = 1.0, samples: float = 3
     ) -> dict:
-        """Predict a clip with each of two to four runs of one family, with the same noise. The answer is that of
+        """Predict a clip with each of two to four runs of one family, with the same noise. The answer is like that of
         /predict, with a tile for every run."""
         request = next_request()
         names = compare.chosen_runs(self.library, runs)
@@ -105,24 +105,10 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         "temperature": temperature_slider,
         "samples": samples_slider,
     }
-    predicting = once(
-        {
-            "fn": handlers.compare,
-            "inputs_kwargs": asked,
-            "outputs": player_html,
-            "show_progress": "minimal",
-            "trigger_mode": "always_last",
-            **MODEL_QUEUE,
-        }
-    )
-    explaining = once(
-        {
-            "fn": handlers.explain,
-            "inputs_kwargs": {"runs": runs_dd},
-            "outputs": [differences_table, numbers_table, curves_html],
-            "show_progress": "hidden",
-        }
-    )
+    busy = {"show_progress": "minimal", **MODEL_QUEUE}
+    predicting = once(handlers.compare, asked, player_html, **busy)
+    explained = [differences_table, numbers_table, curves_html]
+    explaining = once(handlers.explain, {"runs": runs_dd}, explained, show_progress="hidden")
     following = {
         "fn": handlers.follow_runs,
         "inputs_kwargs": {"runs": runs_dd, "clip": clip_dd},
@@ -134,6 +120,5 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     for button, group in zip(group_btns, groups):
         grouping = {"fn": lambda names=group.runs: names, "outputs": runs_dd, "show_progress": "hidden", "queue": False}
         chain(button.click, grouping, following, explaining, predicting)
-    of_run = functools.partial(compare.first_view, library)
-    link = Link({"runs": runs, **first}, asked, handlers.restore, of_run)
+    link = Link(asked, {"runs": runs, **first}, handlers.restore, functools.partial(compare.first_view, library))
     return {"runs": runs_dd, "link": link, "opened": [[explaining], [predicting]]}

@@ -184,7 +184,7 @@ def _saved(drive: Drive, session: str) -> dict:
     return FileData(path=str(path), orig_name=name, mime_type="image/gif").model_dump()
 
 
-def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
+def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     """Lay the tab out inside `demo` and wire it. Returns the widgets of the live part by the name of what they feed."""
     physics = Physics()
     with gr.Tabs():
@@ -197,7 +197,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
     return widgets
 
 
-def build_live(library: Library, physics: Physics) -> dict[str, gr.blocks.Block]:
+def build_live(library: Library, physics: Physics) -> dict[str, Any]:
     """The live part: a run imagines a frame for every press."""
     runs, clips = runs_of(library, "robot"), clips_of(library, "robot")
     if not runs or not clips:
@@ -237,15 +237,9 @@ def build_live(library: Library, physics: Physics) -> dict[str, gr.blocks.Block]
                 server_functions=[press],
             )
     asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number, "temperature": temperature_slider}
+    begun = [session_state, drive_html]
     beginning = once(
-        {
-            "fn": handlers.begin,
-            "inputs_kwargs": {"session": session_state, **asked},
-            "outputs": [session_state, drive_html],
-            "trigger_mode": "always_last",
-            **QUEUE,
-        },
-        aside=["session"],
+        handlers.begin, {"session": session_state, **asked}, begun, ["session"], trigger_mode="always_last", **QUEUE
     )
     drive_html.submit(**again(beginning)).failure(None, js=REFUSED, api_visibility="private")
     drive_html.save(handlers.save, session_state, drive_html, **QUEUE).failure(
@@ -253,4 +247,4 @@ def build_live(library: Library, physics: Physics) -> dict[str, gr.blocks.Block]
     )
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     changed = [([widget.change for widget in asked.values()], [beginning])]
-    return {**asked, "link": Link(first, asked, handlers.restore), "changed": changed}
+    return {**asked, "link": Link(asked, first, handlers.restore), "changed": changed}

@@ -12,29 +12,31 @@ Event = dict[str, Any]
 
 
 def chain(listen: Callable, *events: Event) -> None:
-    """The first event where `listen` says, say `button.click`, then each of the others if the one before went well."""
+    """The first event where `listen` says, say `button.click`, then each of the others if the one before went well. A
+    trigger that comes while its event is under way is heard afterwards."""
     for event in events:
-        listen = listen(**{"api_visibility": "private", **event}).success
+        listen = listen(**{"api_visibility": "private", "trigger_mode": "always_last", **event}).success
 
 
-def once(event: Event, aside: Collection[str] = ()) -> Event:
-    """The same event, which does nothing where it is asked what it answered last: a tab is looked at again, or several
-    fields that were set together each say that they have changed. aside: inputs that are no part of what is asked."""
+def once(fn: Callable, inputs_kwargs: dict, outputs: Any, aside: Collection[str] = (), **options: Any) -> Event:
+    """An event that does nothing where it is asked what it answered last: a tab is looked at again, or several fields
+    that were set together each say that they have changed. aside: inputs that are no part of what is asked."""
     answered_state = gr.State()
-    outputs = event["outputs"] if isinstance(event["outputs"], list) else [event["outputs"]]
+    outputs = outputs if isinstance(outputs, list) else [outputs]
 
     def answer(answered: Any, **inputs: Any) -> Any:
         asked = {name: value for name, value in inputs.items() if name not in aside}
         if asked == answered:
             return gr.skip()
-        values = event["fn"](**inputs)
+        values = fn(**inputs)
         return *(values if len(outputs) > 1 else [values]), asked
 
-    return _instead(event, answer, answered=answered_state) | {"outputs": [*outputs, answered_state]}
+    event = {"fn": fn, "inputs_kwargs": inputs_kwargs, "outputs": [*outputs, answered_state], **options}
+    return _instead(event, answer, answered=answered_state)
 
 
 def again(event: Event) -> Event:
-    """What `once` made, for a button: it answers whatever it answered last, and that is then what it answered last."""
+    """What `once` made, for a button: it answers in any case, and that counts as its last answer."""
     return event | {"inputs_kwargs": event["inputs_kwargs"] | {"answered": gr.State()}}
 
 

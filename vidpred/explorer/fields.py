@@ -36,7 +36,8 @@ def choice(value: Any, what: str, known: Collection[str]) -> str:
     if not isinstance(value, str):
         raise BadInput(f"Please choose a {what} from the list")
     if value not in known:
-        raise BadInput(f"There is no {what} “{value:.{LONGEST_NAME}}” here: please choose a {what} from the list")
+        name = " ".join(value.split())[:LONGEST_NAME]
+        raise BadInput(f"There is no {what} “{name}” here: please choose a {what} from the list")
     return value
 
 

@@ -163,26 +163,21 @@ def _place(kind: str, content: str, own: Library | None) -> None:
 
 
 def _wire(door_btn: gr.Button, library: Library, page: str, tabs: gr.Tabs, known: dict[str, Any]) -> None:
+    """A door is a link: a tab, some fields of its view, and what else is set there."""
     link, sets = known.get("link"), opening(library, page, known)
-    held = {name: value for name, value in sets.items() if link and name in link.first}
-    others = [name for name in sets if name not in held]
-    outputs = [known[name] for name in others] + list(link.widgets.values() if held else ())
+    given = {name: value for name, value in sets.items() if link and name in link.first}
+    others = {name: value for name, value in sets.items() if name not in given}
 
     def set_widgets() -> dict[gr.blocks.Block, Any]:
-        values = {known[name]: _set(name, sets[name]) for name in others}
-        if held:
-            values |= {link.widgets[name]: update for name, update in link.open(held).items()}
-        return values
+        updates = link.open(given) if given else {}
+        updates |= {name: gr.Tabs(selected=value) if name == "views" else value for name, value in others.items()}
+        return {known[name]: update for name, update in updates.items()}
 
     def open_tab() -> gr.Tabs:
         return gr.Tabs(selected=PAGES[page].tab)
 
     quiet = {"show_progress": "hidden", "queue": False}
-    setting, opened = {"fn": set_widgets, "outputs": outputs}, {"fn": open_tab, "outputs": tabs}
-    scrolling = {"fn": None, "js": "() => window.scrollTo(0, 0)"}
-    # the tab is filled when it is looked at: by then its fields must stand
-    chain(door_btn.click, *([setting | quiet] if sets else []), opened | quiet, scrolling)
-
-
-def _set(name: str, value: Any) -> Any:
-    return gr.Tabs(selected=value) if name == "views" else gr.update(value=value)
+    outputs = [known[name] for name in [*(link.first if given else ()), *others]]
+    setting = [{"fn": set_widgets, "outputs": outputs, **quiet}] if sets else []
+    opened = {"fn": open_tab, "outputs": tabs, **quiet}  # when its fields are set: it is filled as soon as it is shown
+    chain(door_btn.click, *setting, opened, {"fn": None, "js": "() => window.scrollTo(0, 0)"})

@@ -14,6 +14,11 @@ from vidpred.explorer.player import clip_player, next_request, player_value
 from vidpred.explorer.predict import first_run
 from vidpred.explorer.predict_tab import MODEL_QUEUE, friendly
 
+SOURCES = (
+    "Where z comes from: the **posterior** has seen each true frame; the **prior** guesses; **zero** leaves z out; "
+    "**shuffled** takes the posterior's z of other steps. The further the first lies above the others, the more z says."
+)
+
 
 class Handlers:
     """What the widgets call. Every field is checked again: the raw API enforces nothing."""
@@ -66,6 +71,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
             look_btn = gr.Button("Look into z", variant="primary")
             note_md = gr.Markdown(elem_classes="about")
         with gr.Column(scale=2, min_width=320):
+            gr.Markdown(SOURCES, elem_classes="about")
             sources_html = chart(elem_id="lens-sources")
             best_html = chart(elem_id="lens-best")
     gaussians_html = chart(elem_id="lens-gaussians")
@@ -80,23 +86,11 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     player_html = clip_player(elem_id="lens-player")
 
     asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number}
-    options = {"show_progress": "minimal", "trigger_mode": "always_last", **MODEL_QUEUE}
-    looking = once(
-        {
-            "fn": handlers.latents,
-            "inputs_kwargs": asked,
-            "outputs": [note_md, heat_image, sources_html, gaussians_html, best_html, dimension_slider],
-            **options,
-        }
-    )
-    traversing = once(
-        {
-            "fn": handlers.traverse,
-            "inputs_kwargs": {"run": run_dd, "clip": clip_dd, "dimension": dimension_slider},
-            "outputs": player_html,
-            **options,
-        }
-    )
+    found = [note_md, heat_image, sources_html, gaussians_html, best_html, dimension_slider]
+    pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_slider}
+    busy = {"show_progress": "minimal", **MODEL_QUEUE}
+    looking = once(handlers.latents, asked, found, **busy)
+    traversing = once(handlers.traverse, pushed, player_html, **busy)
     following = {
         "fn": handlers.follow_run,
         "inputs_kwargs": {"run": run_dd, "clip": clip_dd},
@@ -107,5 +101,5 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     chain(traverse_btn.click, again(traversing))
     chain(dimension_slider.release, traversing)
     chain(run_dd.input, following, looking, traversing)
-    link = Link(first, asked, handlers.restore, functools.partial(lens.first_view, library))
+    link = Link(asked, first, handlers.restore, functools.partial(lens.first_view, library))
     return {"run": run_dd, "clip": clip_dd, "link": link, "opened": [[looking, traversing]]}

@@ -29,13 +29,12 @@ PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 class Link(NamedTuple):
     """What the address holds of a tab.
 
-    first: the fields, and what they open with. of_run: those with which a run (of several: the first) opens.
-    widgets: those of the fields by their names, and what else `restore` sets.
-    restore: the fields -> updates of widgets, by name; what does not fit is BadInput.
+    widgets: of the fields, by name. first: what they open with; of_run: and for a run (of several: the first one).
+    restore: the fields' values -> updates of their widgets; what does not fit is BadInput.
     """
 
-    first: dict[str, Any]
     widgets: dict[str, gr.blocks.Block]
+    first: dict[str, Any]
     restore: Callable[..., dict[str, Any]]
     of_run: Callable[[str], dict[str, Any]] = lambda run: {}
 
@@ -144,7 +143,7 @@ def wire(
     opened.then(None, led_text, js="tab => links.opened(tab)", **PRIVATE)
     for tab, place in places.items():
         part, link = parts.get(tab, {}), links[tab]
-        held = [link.widgets[field] for field in link.first] if link else []
+        held = [link.widgets[field] for field in link.first] if link else []  # in the order of first_views
         keeping = {
             "fn": None,
             "inputs": [shown_text, views_json, *held],

@@ -120,7 +120,6 @@ class Handlers:
             **dict(zip(("clip", "n_past", "n_future", "samples"), fitted)),
             "seed": asked.seed,
             "prior": self._prior(asked.run, asked.prior),
-            "about": describe_run(self.library, asked.run),
         }
 
     def limit_future(self, run: Any, clip: Any, n_past: Any, n_future: Any) -> dict:
@@ -221,18 +220,9 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     }
     # preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first
     private = {"api_visibility": "private", "preprocess": False}
-    quiet = {"show_progress": "hidden", "trigger_mode": "always_last", **private}
-    predicting = once(
-        {
-            "fn": handlers.draw,
-            "inputs_kwargs": asked,
-            "outputs": player_html,
-            "trigger_mode": "always_last",
-            "show_progress": "minimal",
-            **private,
-            **MODEL_QUEUE,
-        }
-    )
+    quiet = {"show_progress": "hidden", **private}
+    busy = {"show_progress": "minimal", **private, **MODEL_QUEUE}
+    predicting = once(handlers.draw, asked, player_html, **busy)
     describing = {"fn": handlers.describe, "inputs_kwargs": {"run": run_dd}, "outputs": about_md, **quiet}
     limiting = {
         "fn": handlers.limit_future,
@@ -252,8 +242,10 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     chain(clip_dd.input, fitting, predicting)
     # change, not input: a number beyond a slider's end is drawn back to it without input
     changing = (seed_number, temperature_slider, n_future_slider, samples_slider, prior_radio, sweep_check)
-    changed = [([widget.change for widget in changing], [predicting])]
-    changed.append(([n_past_slider.change], [limiting, predicting]))
+    changed = [
+        ([widget.change for widget in changing], [predicting]),
+        ([n_past_slider.change], [limiting, predicting]),
+    ]
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     for kind, button in buttons.items():
         gr.on(
@@ -267,6 +259,5 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
             **private,
         )
     gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
-    of_run = functools.partial(predict.first_view, library)
-    link = Link(first, {**asked, "about": about_md}, handlers.restore, of_run)
+    link = Link(asked, first, handlers.restore, functools.partial(predict.first_view, library))
     return {**asked, "link": link, "opened": [[describing], [predicting]], "changed": changed}

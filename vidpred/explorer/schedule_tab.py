@@ -13,6 +13,11 @@ from vidpred.explorer.predict_tab import friendly
 from vidpred.explorer.schedule import FIELDS
 
 FIRST = "small"
+AFTERWARDS = (
+    "Run it where the project lies, on clips that `python -m train.prepare` makes (`--help` says how); `small` "
+    "takes half an hour on two CPU cores. Start the app with `--runs runs`: *Follow a training*, under *Curves*, "
+    "draws every epoch as it ends."
+)
 # Settings that mean something only beside another one: name -> (setting, its values).
 ONLY_WITH = {
     "kl_anneal_cycles": ("kl_anneal", ("cyclical",)),
@@ -104,6 +109,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
         lines=1,
         elem_id="command",
     )
+    gr.Markdown(AFTERWARDS, elem_classes="about")
     with gr.Row(equal_height=False):
         with gr.Column(min_width=320):
             gr.Markdown("### beta, the weight of the KL")

@@ -134,7 +134,7 @@ def _build_curves(library: Library) -> dict[str, Any]:
     }
     drawn = [curves_html, progress_md, seen_state]
     private = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
-    drawing = once({"fn": handlers.draw, "inputs_kwargs": chosen, "outputs": [*drawn, window_state], **private})
+    drawing = once(handlers.draw, chosen, [*drawn, window_state], **private)
     curves_html.select(handlers.zoom, list(chosen.values()), [*drawn, window_state], **private)
     gr.on(
         [live_timer.tick],
@@ -154,6 +154,6 @@ def _build_curves(library: Library) -> dict[str, Any]:
     )
     gr.api(handlers.curves, api_name="curves")
     fields = {"runs": runs_dd, "curves": curves_check}
-    link = Link(first, fields, handlers.restore)
+    link = Link(fields, first, handlers.restore)
     changed = [([widget.change for widget in chosen.values()], [drawing])]
     return {**fields, "log": log_check, "link": link, "opened": [[drawing]], "changed": changed}

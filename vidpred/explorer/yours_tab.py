@@ -16,7 +16,7 @@ from vidpred.explorer.player import clip_player, next_request, player_message, p
 from vidpred.explorer.predict import MAX_TEMPERATURE, predict_clip
 from vidpred.explorer.predict_tab import MODEL_QUEUE, NEXT_SEED_JS, friendly
 from vidpred.explorer.predict_tiles import shown
-from vidpred.explorer.visits import Visits
+from vidpred.explorer.visits import Visit, Visits
 from vidpred.hub import fetch_run
 
 MOST_EVERY = 10
@@ -39,49 +39,58 @@ class Handlers:
     def __init__(self, library: Library):
         self.visits = Visits(library)
 
-    @friendly
     def take(self, visit: Any, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
-        """Keep what was handed in, and choose it."""
+        """Keep what was handed in, and choose it; what is wrong with it is said where it would have been told."""
+        visit, own = self.visits.find(visit)
+        try:
+            return visit, *self._taken(visit, own, file, every, runs, clip)
+        except BadInput as error:
+            return visit, *_refused(error)
+
+    def fetch(self, visit: Any, repository: Any, clip: Any) -> tuple:
+        """The same for a run from the Hub."""
+        visit, own = self.visits.find(visit)
+        try:
+            fetched = fetch_run(repository, own.new_folder())
+            name = f"{fetched.repository}@{fetched.commit[:7]}"
+            return visit, *self._kept_run(visit, own, name, fetched.folder, clip)
+        except BadInput as error:
+            return visit, *_refused(error)
+
+    def _taken(self, visit: str, own: Visit, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
         every = fields.whole_number(every, "The step between frames", 1, MOST_EVERY)
         if not isinstance(file, dict) or not isinstance(file.get("path"), str):
             raise BadInput("Please choose a file first")
         file = Path(file["path"])
-        visit, own = self.visits.find(visit)
         folder = own.new_folder()
         if upload.holds_run(file):
             from vidpred.checkpoint import check_run  # torch takes seconds to import
 
             upload.take_run(file, folder)
             check_run(folder)
-            return visit, *self._kept_run(visit, file.stem, folder, clip)
+            return self._kept_run(visit, own, file.stem, folder, clip)
         taken = upload.take_clip(file, folder, every)
         name = own.add_clip(file.name, taken.entry, self.visits.library)
         told = f"**{name}**: {taken.told}\n\n{STRANGE}"
         picture = gr.update(value=upload.crop_picture(taken.footage), visible=True)
-        return visit, told, picture, *self.fit(visit, runs, name)
+        return told, picture, *self._fitted(visit, runs, name)
 
-    @friendly
-    def fetch(self, visit: Any, repository: Any, clip: Any) -> tuple:
-        """Keep a run from the Hub, and choose it."""
-        visit, own = self.visits.find(visit)
-        fetched = fetch_run(repository, own.new_folder())
-        name = f"{fetched.repository}@{fetched.commit[:7]}"
-        return visit, *self._kept_run(visit, name, fetched.folder, clip)
-
-    def _kept_run(self, visit: str, name: str, folder: Path, clip: Any) -> tuple:
+    def _kept_run(self, visit: str, own: Visit, name: str, folder: Path, clip: Any) -> tuple:
         """A run that lies in a folder now, kept and chosen."""
-        _, own = self.visits.find(visit)
         name = own.add_run(name, folder, self.visits.library)
         library = self.visits.library_of(visit)
         clips = library.clips_for(name)
         if not clips:
             raise BadInput(f"{name} is kept, but none of the clips here is for it: hand one in")
         told = f"**{name}**: {describe_run(library, name)}"
-        return told, gr.update(visible=False), *self.fit(visit, [name], clip if clip in clips else clips[0])
+        return told, gr.update(visible=False), *self._fitted(visit, [name], clip if clip in clips else clips[0])
 
     @friendly
     def fit(self, visit: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
         """Clips, the runs that can continue the chosen one, and how far: what was chosen stays where it can."""
+        return self._fitted(visit, runs, clip)
+
+    def _fitted(self, visit: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
         library = self.visits.library_of(visit)
         library.clip(clip)
         able = [name for name in library.runs if clip in library.clips_for(name)]
@@ -124,6 +133,11 @@ class Handlers:
             return player_value(futures, request), curves
         except BadInput as error:
             return player_message(f"{error}.", request), gr.skip()
+
+
+def _refused(error: BadInput) -> tuple:
+    """What is told, in place of what was handed in; an error of Gradio's would mark every field."""
+    return f"> {error}. What is drawn is still what was there before.", *[gr.skip()] * 4
 
 
 def _chosen(library: Library, runs: Any) -> list[str]:
@@ -191,17 +205,8 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         "n_future": n_future_slider,
     }
     # preprocess=False: Gradio's own checks would answer in their words; ours come first
-    quiet = {"show_progress": "hidden", "trigger_mode": "always_last"}
     drawing = once(
-        {
-            "fn": handlers.imagine,
-            "inputs_kwargs": asked,
-            "outputs": [player_html, curves_html],
-            "show_progress": "minimal",
-            "preprocess": False,
-            "trigger_mode": "always_last",
-            **MODEL_QUEUE,
-        }
+        handlers.imagine, asked, [player_html, curves_html], show_progress="minimal", preprocess=False, **MODEL_QUEUE
     )
     fitted = [clip_dd, runs_dd, n_future_slider]
     keeping = {
@@ -213,14 +218,9 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     taking = {"fn": handlers.take, "inputs_kwargs": {"file": file_upload, "every": every_slider, **chosen}, **keeping}
     asked_hub = {"visit": visit_state, "repository": repository_text, "clip": clip_dd}
     fetching = {"fn": handlers.fetch, "inputs_kwargs": asked_hub, **keeping}
-    fitting = {"fn": handlers.fit, "inputs_kwargs": chosen, "outputs": fitted, "preprocess": False, **quiet}
-    limiting = {
-        "fn": handlers.limit_future,
-        "inputs_kwargs": chosen,
-        "outputs": n_future_slider,
-        "preprocess": False,
-        **quiet,
-    }
+    checked = {"inputs_kwargs": chosen, "preprocess": False, "show_progress": "hidden"}
+    fitting = {"fn": handlers.fit, "outputs": fitted, **checked}
+    limiting = {"fn": handlers.limit_future, "outputs": n_future_slider, **checked}
     chain(functools.partial(gr.on, [file_upload.upload, every_slider.release]), taking, drawing)
     chain(functools.partial(gr.on, [fetch_btn.click, repository_text.submit]), fetching, drawing)
     chain(clip_dd.input, fitting, drawing)

@@ -2,7 +2,7 @@
 function part(name) { return element.querySelector('[data-part="' + name + '"]'); }
 const player = element.querySelector(".player");
 const stage = part("stage"), scrub = part("scrub"), gain = part("gain"), choices = part("choice");
-const BORDER = 3, GAP = 12, CAPTION = 32, TALLEST = 320, TALL = 470; // CSS pixels: a tile, and all of them
+const BORDER = 3, GAP = 12, CAPTION = 32, TALLEST = 320, TALL = 470, NARROWEST = 96; // CSS pixels: a tile, and all of them
 const LINES = 6; // colours of predictions
 
 let latest = 0; // newest request whose answer has come
@@ -152,6 +152,7 @@ function arrange() {
   for (let columns = 1; columns <= Math.max(1, on.length); columns++) {
     const rows = Math.ceil(on.length / columns);
     const across = (stage.clientWidth - (columns - 1) * GAP) / columns - 2 * BORDER;
+    if (columns > 1 && across < Math.max(NARROWEST, value.tile_width / ratio)) break; // the last ones would be cut off
     const down = Math.min(TALLEST, TALL / rows - CAPTION - 2 * BORDER);
     const zoom = Math.max(1, Math.floor(Math.min((across * ratio) / value.tile_width, (down * ratio) / value.tile_height)));
     if (zoom > best.zoom || (zoom === best.zoom && rows < best.rows)) best = { zoom, rows, columns };
@@ -166,7 +167,7 @@ function arrange() {
     canvas.style.height = canvas.height / ratio + "px";
     canvas.dataset.tile = tile.label;
     canvas.setAttribute("role", "img");
-    caption.style.maxWidth = Math.max(96, canvas.width / ratio) + 2 * BORDER + "px";
+    caption.style.maxWidth = Math.max(NARROWEST, canvas.width / ratio) + 2 * BORDER + "px";
     figure.append(canvas, caption);
     return { tile, figure, canvas, caption };
   });
