@@ -242,7 +242,9 @@ def test_damaged_runs_are_one_line_and_not_kept(opened, free_run, tiny_run, tmp_
         path.write_bytes(content)
     handlers = Handlers(opened)
     assert "vidpred-visit" not in refusal(handlers.take("", handed(path), 1, [], CLIP))
-    assert all(not visit.runs for visit in handlers.visits._visits.values())
+    (own,) = handlers.visits._visits.values()
+    assert not own.runs
+    assert list(Path(own._folder.name).iterdir()) == []
 
 
 def test_a_run_comes_from_the_hub_when_someone_asks(handlers, free_run, monkeypatch):
@@ -319,27 +321,29 @@ def test_the_oldest_make_room_and_nothing_is_left_behind(opened, film, free_run)
     name, own = visits.find("")
     roots = []
     for _ in range(MOST_CLIPS + 1):
-        roots.append(own.new_folder())
-        own.add_clip("film.gif", take_clip(film, roots[-1]).entry, opened)
+        with own.new_folder() as root:
+            own.add_clip("film.gif", take_clip(film, root).entry, opened)
+        roots.append(root)
     assert len(own.clips) == MOST_CLIPS
     assert list(own.clips)[-1] == f"film.gif ({MOST_CLIPS + 1})"
     assert [root.exists() for root in roots] == [False] + [True] * MOST_CLIPS
     for _ in range(MOST_RUNS + 1):
-        shutil.copytree(free_run, folder := own.new_folder())
+        with own.new_folder() as folder:
+            shutil.copytree(free_run, folder)
         assert own.add_run("free", folder, opened) != "free"  # the name of one that is open here
     assert len(own.runs) == MOST_RUNS
-    first = roots[-1]
+    place = roots[-1].parent
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
     del own
     for _ in range(MOST_VISITS):
         visits.find("")
     assert visits.library_of(name) is opened
-    assert not first.parent.exists()
+    assert not place.exists()
     kept, own = visits.find("")
-    folder = own.new_folder().parent
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    place = Path(own._folder.name)
     visits.forget(kept)
     del own
-    assert not folder.exists()
+    assert not place.exists()
 
 
 @pytest.mark.parametrize(

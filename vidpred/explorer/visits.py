@@ -1,9 +1,11 @@
 """What visitors hand in, kept for a while and for each of them alone."""
 
+import contextlib
 import secrets
 import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
 from itertools import chain, count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,13 +21,18 @@ class Visit:
 
     def __init__(self):
         self._folder = TemporaryDirectory(prefix="vidpred-visit-", ignore_cleanup_errors=True)
-        self.lock = threading.Lock()
         self.runs: dict[str, Path] = {}
         self.clips: dict[str, ClipEntry] = {}
 
-    def new_folder(self) -> Path:
-        """A path where nothing is yet."""
-        return Path(self._folder.name) / secrets.token_hex(8)
+    @contextlib.contextmanager
+    def new_folder(self) -> Iterator[Path]:
+        """A path where nothing is yet, and nothing is left if the block goes wrong."""
+        folder = Path(self._folder.name) / secrets.token_hex(8)
+        try:
+            yield folder
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def add_run(self, name: str, folder: Path, others: Library) -> str:
         """Keep a run; the name under which it is found."""

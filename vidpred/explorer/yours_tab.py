@@ -51,7 +51,8 @@ class Handlers:
         """The same for a run from the Hub."""
         visit, own = self.visits.find(visit)
         try:
-            fetched = fetch_run(repository, own.new_folder())
+            with own.new_folder() as folder:
+                fetched = fetch_run(repository, folder)
             name = f"{fetched.repository}@{fetched.commit[:7]}"
             return visit, *self._kept_run(visit, own, name, fetched.folder, clip)
         except BadInput as error:
@@ -62,14 +63,15 @@ class Handlers:
         if not isinstance(file, dict) or not isinstance(file.get("path"), str):
             raise BadInput("Please choose a file first")
         file = Path(file["path"])
-        folder = own.new_folder()
         if upload.holds_run(file):
             from vidpred.checkpoint import check_run  # torch takes seconds to import
 
-            upload.take_run(file, folder)
-            check_run(folder)
+            with own.new_folder() as folder:
+                upload.take_run(file, folder)
+                check_run(folder)
             return self._kept_run(visit, own, file.stem, folder, clip)
-        taken = upload.take_clip(file, folder, every)
+        with own.new_folder() as folder:
+            taken = upload.take_clip(file, folder, every)
         name = own.add_clip(file.name, taken.entry, self.visits.library)
         told = f"**{name}**: {taken.told}\n\n{STRANGE}"
         picture = gr.update(value=upload.crop_picture(taken.footage), visible=True)
