@@ -11,6 +11,7 @@ from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer import compare, compare_tab
 from vidpred.explorer.library import Library
+from vidpred.explorer.player import next_request, player_value
 from vidpred.explorer.predict import predict_clip
 from vidpred.presets import preset
 
@@ -90,6 +91,16 @@ def test_every_run_imagines_the_same_clip(bundled):
         alone = predict_clip(bundled, name, clip, seed=3, samples=2, n_future=10).futures[0].samples
         assert all(np.array_equal(clip, sample) for clip, sample in zip(tile.clips, alone))
         assert len(tile.clips) == len(shown.choices) == 4  # two samples, the best, the mean
+
+
+def test_samples_are_averaged_beside_the_one_that_is_shown(bundled):
+    clip = bundled.clips_for(PAIR[0])[0]
+    for samples in (1, 3):
+        value = player_value(compare.compare_clip(bundled, PAIR, clip, 0, 1.0, samples), next_request())
+        predictions = [tile for tile in value["tiles"] if tile["kind"] == "prediction"]
+        for name, tile in zip(PAIR, predictions):
+            scores = predict_clip(bundled, name, clip, samples=samples, n_future=10).futures[0].scores["PSNR"][:samples]
+            assert tile["average"] == (f"{scores.mean():.2f} dB" if samples > 1 else "")
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,7 @@ def player_value(shown: Shown, request: int) -> dict:
                 "on": tile.shown,
                 "scores": {name: [over_frames(v) for v in lines] for name, lines in tile.scores.items()},
                 "means": {name: [score_text(name, v) for v in lines] for name, lines in tile.scores.items()},
+                "average": _average(tile, shown.samples),
             }
             for tile in shown.tiles
         ],
@@ -171,6 +172,12 @@ def score_text(name: str, values: list[float]) -> str:
     """The mean of a score over frames, with its unit."""
     mean = math.fsum(values) / len(values)
     return "∞" if mean == math.inf else f"{mean:.{DIGITS[name]}f} {UNITS[name]}".strip()
+
+
+def _average(tile: Tile, samples: int) -> str:
+    """The PSNR of all samples of a tile; of a single one there is nothing to average."""
+    lines = tile.scores.get("PSNR", [])[:samples]
+    return score_text("PSNR", [value for line in lines for value in line]) if len(lines) > 1 else ""
 
 
 def read_view(text: Any, shown: Shown) -> View:
