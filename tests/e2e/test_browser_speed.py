@@ -85,8 +85,8 @@ def test_first_view_after_a_cold_start(cold, open_view):
 
 
 def test_the_page_loads(open_view):
-    waited, _ = open_view(until="document.querySelector('#player')")
-    assert waited < 2, "seconds"
+    times = sorted(open_view(until="document.querySelector('#player')")[0] for _ in range(3))
+    assert times[1] < 2, "seconds"
 
 
 def test_click_to_drawn_of_one_run(open_view):
