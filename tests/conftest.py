@@ -1,6 +1,7 @@
 """Fixtures that several test folders use."""
 
 import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,11 @@ from vidpred.data.dance import video_folders, write_pair
 from vidpred.data.robot_push import write_clip
 from vidpred.presets import preset
 from vidpred.training import train
+
+
+def pytest_configure():
+    """Commands that a shell has put into the background ignore Ctrl-C, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
