@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -65,6 +66,19 @@ def test_widgets_feed_the_parameters_of_their_name(demo):
     assert demo._queue.max_size == 16
     assert demo.api_open is False
     assert demo.analytics_enabled is False
+
+
+def test_a_page_load_copies_no_model(demo, url):
+    """Gradio copies all of the page's settings for each visitor: a bound method among them would take along whatever
+    its object holds."""
+
+    def heavy(value):
+        if isinstance(value, (dict, list, tuple)):
+            parts = value.values() if isinstance(value, dict) else value
+            return [found for part in parts for found in heavy(part)]
+        return [] if isinstance(value, (str, int, float, type(None), types.FunctionType)) else [value]
+
+    assert heavy(demo.config) == []
 
 
 def test_plain_http_cannot_skip_the_queue(url):

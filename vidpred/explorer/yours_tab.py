@@ -154,7 +154,13 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     handlers = Handlers(library)
     run = predict.first_run(library)
     clip = next(iter(library.clips_for(run)), None)
-    visit_state = gr.State("", time_to_live=SECONDS_KEPT, delete_callback=handlers.visits.forget)
+
+    def forget(
+        visit: str,
+    ) -> None:  # a function: with a bound method Gradio would copy the visits' library at each load
+        handlers.visits.forget(visit)
+
+    visit_state = gr.State("", time_to_live=SECONDS_KEPT, delete_callback=forget)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="fields"):
             file_upload = gr.File(
