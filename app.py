@@ -8,6 +8,9 @@ import sys
 import threading
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when the Blocks are made
+# Read when torch is loaded: its threads sleep while they wait for each other, because the browser draws on the same
+# cores. A step of Drive takes 92 ms then instead of 122.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from vidpred.errors import BadInput
 from vidpred.explorer.library import Library
