@@ -113,7 +113,8 @@ def test_training_one_s_own(open_page, take):
     page = open_page("?tab=training", app="bundled_url", until=request_of("#training-chart"), viewport=DESKTOP)
     page.get_by_role("tab", name="Schedule designer").click()
     page.get_by_label("monotonic").last.check()
-    page.wait_for_function("document.body.innerText.includes('--train.kl-anneal monotonic')", timeout=30_000)
+    command = "document.querySelector('#command textarea').value"
+    page.wait_for_function(f"{command}.includes('--train.kl-anneal monotonic')", timeout=30_000)
     take(page, "tour-train")
 
 
@@ -135,6 +136,7 @@ def test_driving(open_page, take):
     page = open_page("?tab=drive", app="bundled_url", until=request_of("#drive"), viewport=DESKTOP)
     for _ in range(4):
         answered(page, lambda: page.locator(".drive").press("ArrowRight"), request_of("#drive"))
+    page.get_by_text("model is at").wait_for(timeout=60_000)  # how far from the true physics
     take(page, "tour-drive")
 
 

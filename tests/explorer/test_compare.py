@@ -9,9 +9,9 @@ import pytest
 from tests.commands import ROOT
 from vidpred import runs
 from vidpred.errors import BadInput
-from vidpred.explorer import compare, compare_tab
+from vidpred.explorer import compare, compare_tab, training
 from vidpred.explorer.library import Library
-from vidpred.explorer.player import next_request, player_value
+from vidpred.explorer.player import Shown, next_request, player_value
 from vidpred.explorer.predict import predict_clip
 from vidpred.presets import preset
 
@@ -101,6 +101,15 @@ def test_samples_are_averaged_beside_the_one_that_is_shown(bundled):
         for name, tile in zip(PAIR, predictions):
             scores = predict_clip(bundled, name, clip, samples=samples, n_future=10).futures[0].scores["PSNR"][:samples]
             assert tile["average"] == (f"{scores.mean():.2f} dB" if samples > 1 else "")
+
+
+def test_a_run_has_one_colour_in_the_player_and_in_the_curves(bundled):
+    names = PAIR[::-1]  # not the order of the library
+    tiles = compare.compare_clip(bundled, names, bundled.clips_for(names[0])[0], 0, 1.0, 1).tiles[1:]
+    curves = training.training_value(bundled, names, compare.CURVES, "epochs", 0, False, next_request())
+    drawn = player_value(Shown(tiles, 2), next_request())["tiles"]
+    assert [tile["colour"] for tile in drawn] == [entry["colour"] for entry in curves["legend"]]
+    assert len({entry["colour"] for entry in curves["legend"]}) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,29 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import gradio as gr
 import numpy as np
 
-STATIC = Path(__file__).parent / "static"
-TEMPLATE, CSS = ((STATIC / f"chart.{kind}").read_text() for kind in ("html", "css"))
-# Once in the page, not once in every chart.
-HEAD = "<script>window.curveChart = (element, props, watch, trigger) => {{\n{}\n}};</script>".format(
-    (STATIC / "chart.js").read_text()
-)
-JS = "curveChart(element, props, watch, trigger);"
+from vidpred.explorer.widget import Widget
+
+CHART = Widget("chart", ["chart"])
 
 MOST_POINTS = 400  # of a curve, in what is looked at: more than a plot has pixels to tell them apart
-COLOURS = 8  # that the style sheet has
 
 Number = float | int | None
 Window = tuple[float, float]
 
 
 class Line(NamedTuple):
-    """A curve. name: entry of the legend; label: what the read-out says; style: solid, dashed, faint or dots."""
+    """A curve. name: entry of the legend; label: what the read-out says; colour: a place in the palette; style: solid,
+    dashed, faint or dots."""
 
     name: str
     label: str
@@ -47,9 +42,8 @@ class Panel(NamedTuple):
 
 
 def chart(**options) -> gr.HTML:
-    """The component. A factory, because a subclass would write a .pyi file beside its source."""
-    options = {"value": None, "elem_classes": "drawn", **options}
-    return gr.HTML(html_template=TEMPLATE, css_template=CSS, js_on_load=JS, apply_default_css=False, **options)
+    """The component."""
+    return CHART.component(**options)
 
 
 def chart_value(

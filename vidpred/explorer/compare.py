@@ -7,6 +7,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer import fields
 from vidpred.explorer.curves import is_collapsed
 from vidpred.explorer.library import Library
+from vidpred.explorer.palette import run_colours
 from vidpred.explorer.player import Shown, Tile
 from vidpred.explorer.predict import Asked, ask, first_future, imagine
 from vidpred.explorer.predict_tiles import choices, prediction_tile
@@ -87,8 +88,11 @@ def compare_clip(library: Library, names: list[str], *asked: Any) -> Shown:
     first = predictions[0]
     tiles = [Tile("pose", "Pose", (first.poses,))] if first.poses is not None else []
     tiles += [Tile("truth", "Truth", (first.truth,))] if first.truth is not None else []
-    labels = short_names(names)
-    tiles += [prediction_tile(label, prediction.futures[0]) for label, prediction in zip(labels, predictions)]
+    labels, colours = short_names(names), run_colours(library, names).values()
+    tiles += [
+        prediction_tile(label, prediction.futures[0])._replace(colour=colour)
+        for label, prediction, colour in zip(labels, predictions, colours)
+    ]
     count = max(len(prediction.futures[0].samples) for prediction in predictions)
     return Shown(
         tiles,

@@ -13,8 +13,10 @@ from vidpred.explorer.links import Link
 from vidpred.explorer.player import clip_player, next_request, player_value
 from vidpred.explorer.predict import MAX_TEMPERATURE
 from vidpred.explorer.predict_tab import MODEL_QUEUE, friendly
+from vidpred.explorer.tables import literal, table
 
 NUMBERS = ["run", "PSNR (dB)", "best of N", "SSIM", "KL per step (nats)", "protocol"]
+ALIKE = "Nothing: every setting is the same."
 
 
 class Handlers:
@@ -34,16 +36,13 @@ class Handlers:
         return player_value(compare.compare_clip(self.library, names, clip, seed, temperature, samples), request)
 
     @friendly
-    def explain(self, runs: Any) -> tuple[dict, dict, dict]:
+    def explain(self, runs: Any) -> tuple[str, str, dict]:
         """What sets the runs apart, what they score, and their curves in one picture."""
         names = compare.chosen_runs(self.library, runs)
         rows = compare.differences(self.library, names)
         value = training.training_value(self.library, names, compare.CURVES, "epochs", 0, False, next_request())
-        return (
-            gr.update(value=rows, headers=["setting", *names]),
-            gr.update(value=compare.evaluated_numbers(self.library, names), headers=NUMBERS),
-            value,
-        )
+        numbers = compare.evaluated_numbers(self.library, names)
+        return _table(["setting", *names], rows) if rows else ALIKE, _table(NUMBERS, numbers), value
 
     @friendly
     def follow_runs(self, runs: Any, clip: Any) -> dict:
@@ -57,6 +56,10 @@ class Handlers:
         names = compare.chosen_runs(self.library, runs)
         compare.ask_each(self.library, names, clip, **asked)
         return {"runs": names, "clip": gr.update(choices=self.library.clips_for(names[0]), value=clip), **asked}
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> str:
+    return table([literal(header) for header in headers], [[literal(cell) for cell in row] for row in rows])
 
 
 def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
@@ -92,9 +95,9 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             player_html = clip_player(elem_id="compare-player")
     gr.Markdown("### What sets them apart", elem_classes="section")
-    differences_table = gr.Dataframe(headers=["setting", *runs], interactive=False, wrap=True, show_label=False)
+    differences_md = gr.Markdown(elem_classes="figures")
     gr.Markdown("### What they score", elem_classes="section")
-    numbers_table = gr.Dataframe(headers=NUMBERS, interactive=False, wrap=True, show_label=False)
+    numbers_md = gr.Markdown(elem_classes="figures")
     gr.Markdown("### How they were trained", elem_classes="section")
     curves_html = chart(elem_id="compare-chart")
 
@@ -107,7 +110,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     }
     busy = {"show_progress": "minimal", **MODEL_QUEUE}
     predicting = once(handlers.compare, asked, player_html, **busy)
-    explained = [differences_table, numbers_table, curves_html]
+    explained = [differences_md, numbers_md, curves_html]
     explaining = once(handlers.explain, {"runs": runs_dd}, explained, show_progress="hidden")
     following = {
         "fn": handlers.follow_runs,

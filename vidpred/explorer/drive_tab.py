@@ -19,10 +19,11 @@ from vidpred.explorer.events import again, once
 from vidpred.explorer.library import Library
 from vidpred.explorer.links import Link
 from vidpred.explorer.physics import Physics
-from vidpred.explorer.player import STATIC, next_request
+from vidpred.explorer.player import next_request
 from vidpred.explorer.predict import MAX_TEMPERATURE
 from vidpred.explorer.predict_tab import NEXT_SEED_JS, friendly
 from vidpred.explorer.what_if import clips_of, runs_of
+from vidpred.explorer.widget import STATIC
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
 TEMPLATE, CSS, JS = ((STATIC / f"drive.{kind}").read_text() for kind in ("html", "css", "js"))

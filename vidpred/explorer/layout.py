@@ -58,14 +58,16 @@ CSS = """
 .page { max-width: 800px; margin: 0 auto; gap: 18px; }
 .lesson { font-size: 16px; line-height: 1.6; }
 .lesson h2 { font-size: 24px; }
-.lesson table { font-size: 14px; display: block; overflow-x: auto; border: 0 !important; }
-.lesson th, .lesson td {
+:is(.lesson, .figures) table { font-size: 14px; display: block; overflow-x: auto; border: 0 !important; }
+:is(.lesson, .figures) :is(th, td) {
   padding: 6px 12px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
   word-break: normal; overflow-wrap: normal;
 }
-.lesson tr { border: 0 !important; }
-.lesson td code, .figures td, .figures th { white-space: nowrap; }
-.figures th, .figures td { padding: 6px 9px !important; }
+:is(.lesson, .figures) tr { border: 0 !important; }
+.lesson td code, .figures :is(th, td) { white-space: nowrap; }
+.figures :is(th, td) { padding: 6px 9px !important; }
+.figures td { font-variant-numeric: tabular-nums; }
+#command textarea { font-family: var(--font-mono); font-size: 13px; }
 .lesson .katex-display { overflow-x: auto; overflow-y: hidden; padding: 4px 0; }
 .door { align-self: flex-start; width: auto !important; flex-grow: 0 !important; margin: 8px 0 24px; }
 @media (max-width: 640px) { .player-column { order: -1; } }
@@ -104,7 +106,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS,
-        "head": chart.HEAD + player.HEAD + links.HEAD,
+        "head": chart.CHART.head + player.PLAYER.head + links.HEAD,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,

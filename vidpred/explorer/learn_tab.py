@@ -13,6 +13,7 @@ from vidpred.explorer.chart import chart
 from vidpred.explorer.events import chain
 from vidpred.explorer.library import Library
 from vidpred.explorer.player import next_request
+from vidpred.explorer.tables import table
 
 PAGES_FOLDER = Path(__file__).parent / "learn"
 BUNDLED = Path(__file__).parents[2] / "assets" / "runs"
@@ -92,24 +93,29 @@ def evaluated(library: Library) -> str:
         if isinstance(library.config(name).model, SVGConfig)
     }
     rows = [
-        f"| `{name}` | {'learned' if library.config(name).model.learned_prior else 'fixed'} "
-        f"| {'frames, actions' if library.config(name).model.condition == 'actions' else 'frames only'} "
-        f"| {result['psnr']:.2f} dB | {result['psnr_best']:.2f} dB | {result['ssim']:.3f} "
-        f"| {result['kld_per_step']:.2f} nats |"
+        [
+            f"`{name}`",
+            "learned" if library.config(name).model.learned_prior else "fixed",
+            "frames, actions" if library.config(name).model.condition == "actions" else "frames only",
+            f"{result['psnr']:.2f} dB",
+            f"{result['psnr_best']:.2f} dB",
+            f"{result['ssim']:.3f}",
+            f"{result['kld_per_step']:.2f} nats",
+        ]
         for name, result in results.items()
         if result
     ]
     first = next((result for result in results.values() if result), None)
     if not rows or not first:
         return ""
-    head = f"| run | prior | knows | PSNR | best of {first['samples']} | SSIM | KL per step |\n" + "|---" * 7 + "|"
+    headers = ["run", "prior", "knows", "PSNR", f"best of {first['samples']}", "SSIM", "KL per step"]
     frames = f"frames {first['n_past']} … {first['n_past'] + first['n_future'] - 1}"
     note = (
         f"*{first['clips']} {first['split']} clips, {frames}, {first['samples']} samples, "
         f"temperature {first['temperature']:g}, protocol {first['protocol']}; "
         f"the last frame copied: {first['copy_last_psnr']:.2f} dB*"
     )
-    return "\n".join([head, *rows]) + f"\n\n{note}"
+    return f"{table(headers, rows)}\n\n{note}"
 
 
 def opening(library: Library, page: str, known: Any) -> dict[str, Any]:

@@ -25,16 +25,11 @@ from PIL import Image
 
 from vidpred.errors import BadInput
 from vidpred.explorer import fields
+from vidpred.explorer.widget import Widget
 from vidpred.files import replaced
 from vidpred.render import sprite_sheet
 
-STATIC = Path(__file__).parent / "static"
-TEMPLATE, CSS = ((STATIC / f"player.{kind}").read_text() for kind in ("html", "css"))
-# Once in the page, not once in every player.
-HEAD = "<script>window.clipPlayer = (element, props, watch) => {{\n{}\n}};</script>".format(
-    "\n".join((STATIC / f"{part}.js").read_text() for part in ("film", "player"))
-)
-JS = "clipPlayer(element, props, watch);"
+PLAYER = Widget("player", ["film", "player"])
 UNITS = {"PSNR": "dB", "SSIM": ""}
 DIGITS = {"PSNR": 2, "SSIM": 3}
 SHEET_PIXELS = 2**22  # a browser holds a sheet as 16 MB; what is not looked at is fetched later
@@ -65,6 +60,7 @@ class Tile(NamedTuple):
     of: of an error, the place of its prediction in `Shown.tiles`.
     scores: of a prediction, PSNR and SSIM: for every choice (or once for all) a number per predicted frame.
     shown: whether it is switched on at first.
+    colour: of a prediction's scores, a place in the palette; None: by the order of the predictions.
     """
 
     kind: Kind
@@ -73,6 +69,7 @@ class Tile(NamedTuple):
     of: int | None = None
     scores: Mapping[str, list[list[float]]] = NOTHING
     shown: bool = True
+    colour: int | None = None
 
 
 class Shown(NamedTuple):
@@ -108,9 +105,8 @@ def next_request() -> int:
 
 
 def clip_player(**options) -> gr.HTML:
-    """The component. A factory, because a subclass would write a .pyi file beside its source."""
-    options = {"value": None, "elem_classes": "drawn", **options}
-    return gr.HTML(html_template=TEMPLATE, css_template=CSS, js_on_load=JS, apply_default_css=False, **options)
+    """The component."""
+    return PLAYER.component(**options)
 
 
 def player_message(text: str, request: int) -> dict:
@@ -152,6 +148,7 @@ def player_value(shown: Shown, request: int) -> dict:
                 "clips": [places[id(clip)] for clip in tile.clips],
                 "of": tile.of,
                 "on": tile.shown,
+                "colour": tile.colour,
                 "scores": {name: [over_frames(v) for v in lines] for name, lines in tile.scores.items()},
                 "means": {name: [score_text(name, v) for v in lines] for name, lines in tile.scores.items()},
                 "average": _average(tile, shown.samples),

@@ -14,9 +14,10 @@ from vidpred.explorer.downloads import KINDS, write_download
 from vidpred.explorer.events import chain, once
 from vidpred.explorer.library import Library
 from vidpred.explorer.links import Link
-from vidpred.explorer.player import STATIC, clip_player, next_request, player_message, player_value, read_view
+from vidpred.explorer.player import clip_player, next_request, player_message, player_value, read_view
 from vidpred.explorer.predict import MAX_PAST, MAX_SAMPLES, MAX_SEED, MAX_TEMPERATURE, predict_clip
 from vidpred.explorer.predict_tiles import PRIORS, shown
+from vidpred.explorer.widget import STATIC
 
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # Of a field that holds none: the first one. So that one can also go back, seeds follow one another.

@@ -101,13 +101,8 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
         made["iterations_per_epoch"] = number("iterations_per_epoch", info="batches; 0: one pass over the data")
     schedule_html = chart(elem_id="schedule-chart")
     summary_md = gr.Markdown(elem_classes="about")
-    command_code = gr.Code(
-        language="shell",
-        label="The command that trains it",
-        interactive=False,
-        wrap_lines=True,
-        lines=1,
-        elem_id="command",
+    command_text = gr.Textbox(
+        label="The command that trains it", interactive=False, lines=2, buttons=["copy"], elem_id="command"
     )
     gr.Markdown(AFTERWARDS, elem_classes="about")
     with gr.Row(equal_height=False):
@@ -146,7 +141,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, gr.blocks.Block]:
     designing = {
         "fn": handlers.design,
         "inputs_kwargs": {"start": start_dd, **made},
-        "outputs": [schedule_html, summary_md, command_code],
+        "outputs": [schedule_html, summary_md, command_text],
         **quiet,
     }
     gr.on([demo.load, *(w.input for w in made.values())], **designing)

@@ -12,8 +12,9 @@ import numpy as np
 from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer import fields
-from vidpred.explorer.chart import COLOURS, Line, Number, Panel, Window, chart_value
+from vidpred.explorer.chart import Line, Number, Panel, Window, chart_value
 from vidpred.explorer.library import Library
+from vidpred.explorer.palette import COLOURS, run_colours
 from vidpred.explorer.predict import first_run
 
 MOST_RUNS = COLOURS
@@ -34,6 +35,7 @@ class Curve(NamedTuple):
     y_lim: Window | None = None
 
 
+LEARNING = "training, z of the posterior"
 CURVES = {
     "KL": Curve("nats per clip, sum of steps", (("kld", "training", "solid"),), can_log=True),
     "beta": Curve("weight of the KL", (("beta", "beta", "solid"),), can_log=True),
@@ -42,9 +44,9 @@ CURVES = {
     ),
     "Loss": Curve("MSE + beta KL, sum of steps", (("loss", "training", "solid"),), can_log=True),
     "MSE": Curve(
-        "per predicted step", (("val_loss", "validation", "solid"), ("mse", "training", "dashed")), can_log=True
+        "per predicted step", (("val_loss", "validation", "solid"), ("mse", LEARNING, "dashed")), can_log=True
     ),
-    "PSNR": Curve("dB", (("val_psnr", "validation", "solid"), ("train_psnr", "training", "dashed")), from_zero=False),
+    "PSNR": Curve("dB", (("val_psnr", "validation", "solid"), ("train_psnr", LEARNING, "dashed")), from_zero=False),
     "SSIM": Curve("validation", (("val_ssim", "validation", "solid"),), from_zero=False),
     "Learning rate": Curve("per iteration", (("lr", "learning rate", "solid"),), can_log=True),
     "Active units": Curve("dimensions of z in use", (("active_units", "active units", "solid"),)),
@@ -79,9 +81,7 @@ def training_value(
     if not isinstance(log, bool):
         raise BadInput("The logarithmic scale is on or off")
     window = _window(window)
-    # where there are no more runs than colours, a run keeps its own whatever else is chosen
-    order = list(library.runs) if len(library.runs) <= COLOURS else names
-    colours = {name: order.index(name) for name in names}
+    colours = run_colours(library, names)
     folders = {name: library.run_folder(name) for name in names}
     columns = {name: _columns(folder, *_stamp(folder)) for name, folder in folders.items()}
     # logged as the sum over the steps of a window; val_loss beside it is their mean

@@ -147,10 +147,13 @@ function legend() {
     entries.push(made);
   };
   film.lines.forEach(({ tile, band, paint }, i) => {
-    const key = make("i", "", "key line");
-    key.style.borderColor = paint;
-    entry(key, tile.label + choice, "line", i);
-    if (band && film.lines.length === 1) entry(make("i", "", "key band"), "all " + value.samples + " samples", "band", i);
+    const painted = (kind) => {
+      const key = make("i", "", "key " + kind);
+      key.style.setProperty("--paint", paint);
+      return key;
+    };
+    entry(painted("line"), tile.label + choice, "line", i);
+    if (band && film.lines.length === 1) entry(painted("band"), "all " + value.samples + " samples", "band", i);
   });
   if (film.copied) entry(make("i", "", "key copy"), "last frame copied", "copied", "");
   part("lines").replaceChildren(...entries);

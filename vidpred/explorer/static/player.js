@@ -3,7 +3,7 @@ function part(name) { return element.querySelector('[data-part="' + name + '"]')
 const player = element.querySelector(".player");
 const stage = part("stage"), scrub = part("scrub"), gain = part("gain"), choices = part("choice");
 const BORDER = 3, GAP = 12, CAPTION = 32, TALLEST = 320, TALL = 470, NARROWEST = 96; // CSS pixels: a tile, and all of them
-const LINES = 6; // colours of predictions
+const COLOURS = 8; // of the palette
 
 let latest = 0; // newest request whose answer has come
 let shown = null; // {value, images, tiles: of the canvases}
@@ -78,7 +78,7 @@ const isOn = (tile) => switched[tile.label] ?? tile.on;
 const chosen = () => Math.max(0, choices.selectedIndex);
 const ofChoice = (list) => list[Math.min(chosen(), list.length - 1)];
 const predictions = () => shown.value.tiles.filter((tile) => tile.kind === "prediction");
-const lineColour = (tile) => "--line-" + (predictions().indexOf(tile) % LINES);
+const lineColour = (tile) => "--c" + ((tile.colour ?? predictions().indexOf(tile)) % COLOURS);
 
 function make(tag, text = "", className = "") {
   const made = document.createElement(tag);
