@@ -3,24 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.e2e.page import SHOWN, answered, close, drawn
+from tests.e2e.page import SCRUB, SHOWN, answered, close, drawn
 from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.library import Library
 from vidpred.explorer.predict import MAX_SEED, first_samples, predict_clip
 
 ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
-# Milliseconds for a frame, everything that follows it drawn.
-SCRUB = """() => {
-  const scrub = document.querySelector('#player [data-part=scrub]'), times = [];
-  for (let i = 0; i < 200; i++) {
-    const start = performance.now();
-    scrub.value = (7 * i) % (Number(scrub.max) + 1);
-    scrub.dispatchEvent(new Event('input', {bubbles: true}));
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[100];
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -197,14 +186,3 @@ def test_six_tiles_are_all_on_a_phone(open_page):
     page = open_page("?sweep=1", viewport={"width": 400, "height": 800})
     tiles = [page.locator("#player canvas[data-tile]").nth(i).bounding_box() for i in range(6)]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in tiles)
-
-
-def test_the_page_is_light(browser, app_url):
-    sizes = []
-    context = browser.new_context()
-    page = context.new_page()
-    page.on("requestfinished", lambda request: sizes.append(request.sizes()["responseBodySize"]))
-    page.goto(app_url)
-    page.wait_for_function(SHOWN, timeout=60_000)
-    context.close()
-    assert sum(sizes) < 1.5e6
