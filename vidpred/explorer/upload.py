@@ -195,5 +195,5 @@ def _archive(file: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except BadInput:
         raise
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError, EOFError):
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, OSError, EOFError):  # RuntimeError: encrypted
         raise BadInput(f"{file.name}: not a readable zip file") from None

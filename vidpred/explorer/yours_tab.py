@@ -155,9 +155,8 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     run = predict.first_run(library)
     clip = next(iter(library.clips_for(run)), None)
 
-    def forget(
-        visit: str,
-    ) -> None:  # a function: with a bound method Gradio would copy the visits' library at each load
+    # a function: of a bound method Gradio would copy the object, and with it the library, at each load of the page
+    def forget(visit: str) -> None:
         handlers.visits.forget(visit)
 
     visit_state = gr.State("", time_to_live=SECONDS_KEPT, delete_callback=forget)
