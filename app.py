@@ -13,8 +13,8 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when the Bloc
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from vidpred.errors import BadInput
-from vidpred.explorer.library import Library
-from vidpred.explorer.options import Parser, stop
+from vidpred.explorer.cli import Parser, stop
+from vidpred.explorer.runs.library import Library
 
 
 def parse(args: list[str]) -> argparse.Namespace:
@@ -43,7 +43,7 @@ def main_demo(args: list[str]):
         library = Library(options.runs, options.data)
     except BadInput as error:
         stop("app.py", error)
-    from vidpred.explorer.layout import build_demo  # Gradio takes seconds to import: bad options are answered at once
+    from vidpred.explorer.page import build_demo  # Gradio takes seconds to import: bad options are answered at once
 
     return build_demo(library), library, options
 
@@ -52,8 +52,8 @@ share_one_heap()
 demo, library, options = main_demo(sys.argv[1:] if __name__ == "__main__" else [])
 
 if __name__ == "__main__":
-    from vidpred.explorer.layout import launch_options
-    from vidpred.explorer.predict import warm_up
+    from vidpred.explorer.page import launch_options
+    from vidpred.explorer.runs.prediction import warm_up
 
     # torch and the first model load while the browser fetches the page
     threading.Thread(target=warm_up, args=(library,), daemon=True).start()

@@ -3,7 +3,7 @@
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vidpred.config import DATA_CONFIGS, RunConfig, TrainConfig, from_dict, model_from_dict
 from vidpred.errors import BadInput
@@ -45,24 +45,27 @@ def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None
     write_json(Path(run) / CONFIG, {**config.to_dict(), "versions": versions})
 
 
-def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """A dict per epoch; empty before the first epoch has ended."""
+def read_metrics(run: Path, damaged: Literal["refuse", "skip"] = "refuse") -> list[dict[str, Any]]:
+    """A dict per epoch; empty before the first epoch has ended. A line that is none is BadInput, or left out."""
     path = Path(run) / METRICS
     if not path.exists():
         return []
     rows = []
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(errors="strict" if damaged == "refuse" else "replace").splitlines()
     except (OSError, ValueError):
+        if damaged == "skip":
+            return []
         raise BadInput(f"{path}: not readable as text") from None
     for number, line in enumerate(lines, 1):
         try:
             row = _parsed(line)
         except ValueError:
             row = None
-        if not isinstance(row, dict) or not isinstance(row.get("epoch"), int) or row["epoch"] < 0:
+        if isinstance(row, dict) and isinstance(row.get("epoch"), int) and row["epoch"] >= 0:
+            rows.append(row)
+        elif damaged == "refuse":
             raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
-        rows.append(row)
     return rows
 
 

@@ -6,8 +6,8 @@ import pytest
 from tests.e2e.page import SCRUB, SHOWN, answered, close, drawn
 from vidpred import render
 from vidpred.data.batches import open_split
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import MAX_SEED, first_samples, predict_clip
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import MAX_SEED, first_samples, predict_clip
 
 ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
 

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from vidpred.data.robot_push import write_clip
-from vidpred.explorer.drive import Drives
-from vidpred.explorer.layout import TABS, build_demo, launch_options
-from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Physics
+from vidpred.explorer.drive.session import Drives
+from vidpred.explorer.drive.simulator import Physics
+from vidpred.explorer.page import TABS, build_demo, launch_options
+from vidpred.explorer.runs.library import Library
 from vidpred.simulate.robot_push import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from vidpred.explorer.export import export
-from vidpred.explorer.library import Library
+from vidpred.explorer.export.site import export
+from vidpred.explorer.runs.library import Library
 
 
 @pytest.fixture

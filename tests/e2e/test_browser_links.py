@@ -8,10 +8,10 @@ import pytest
 
 from tests.e2e.page import SHOWN, answered, drawn
 from vidpred import checkpoint, runs
-from vidpred.explorer import drive
-from vidpred.explorer.learn_tab import FREE, PAGES
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import Asked, ask, first_view, predict_clip
+from vidpred.explorer.drive import session
+from vidpred.explorer.learn.tab import FREE, PAGES
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import Asked, ask, first_view, predict_clip
 
 TWIN = FREE[0]  # where a door of the Learn pages leads
 CLIPS = [f"traj_0_to_255/{i}" for i in (1, 2, 3, 4)]
@@ -45,11 +45,11 @@ def library(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
 @pytest.fixture(scope="module")
 def linked_url(library):
     """An app whose predictions are noted."""
-    from vidpred.explorer.layout import build_demo, launch_options
+    from vidpred.explorer.page import build_demo, launch_options
 
     with pytest.MonkeyPatch.context() as patch:
-        begin = drive.Drives.begin
-        patch.setattr(drive.Drives, "begin", lambda self, *a, **k: library.driven.append(a) or begin(self, *a, **k))
+        begin = session.Drives.begin
+        patch.setattr(session.Drives, "begin", lambda self, *a, **k: library.driven.append(a) or begin(self, *a, **k))
         demo = build_demo(library)
         _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
         yield address

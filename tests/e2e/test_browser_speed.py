@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.conftest import ROOT, serve
 from tests.e2e.page import SCRUB, SHOWN
-from vidpred.explorer.library import Library
+from vidpred.explorer.runs.library import Library
 
 # Does something on the page; milliseconds until a player has drawn another answer.
 UNTIL_DRAWN = """([act, player]) => new Promise(resolve => {

@@ -11,7 +11,7 @@ import torch
 
 from train import svg
 from vidpred import metrics
-from vidpred.explorer.learn_tab import PAGES
+from vidpred.explorer.learn.tab import PAGES
 from vidpred.presets import preset
 
 SHOWN = "document.querySelector('#{} [data-request]')?.dataset.request"

@@ -17,9 +17,9 @@ from tests.commands import ROOT, succeeds
 from tests.e2e.conftest import serve
 from tests.e2e.page import close
 from vidpred import runs
-from vidpred.explorer.library import Library
-from vidpred.explorer.options import ASSETS
-from vidpred.explorer.predict import predict_clip
+from vidpred.explorer.cli import ASSETS
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [

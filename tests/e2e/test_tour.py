@@ -12,9 +12,9 @@ import pytest
 from tests.commands import ROOT
 from tests.e2e.page import SHOWN, answered
 from vidpred import render, runs
-from vidpred.explorer import compare
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import predict_clip
+from vidpred.explorer.runs import comparison
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
 
 TOUR = (ROOT / "docs" / "tour.md").read_text()
 PAIR = ["push-free-fixed-cyclical", "push-free-learned-cyclical"]
@@ -83,7 +83,7 @@ def test_two_priors(open_page, take, library):
     )
     to_frame(page, "#compare-player", 8)
     take(page, "tour-compare", full_page=True)
-    assert compare.first_runs(library) == PAIR
+    assert comparison.first_runs(library) == PAIR
     fixed, learned = (predict_clip(library, run, "traj_0_to_255/6", samples=3).futures[0] for run in PAIR)
     ahead = learned.scores["PSNR"][0] - fixed.scores["PSNR"][0]
     assert (ahead[:4] > 1.5).all() and (ahead[:4] < 2.5).all() and (ahead[4:] < 0).all()

@@ -9,14 +9,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 @pytest.fixture(scope="session")
 def library(tiny_run, tiny_data):
-    from vidpred.explorer.library import Library
+    from vidpred.explorer.runs.library import Library
 
     return Library([tiny_run], [tiny_data])
 
 
 @pytest.fixture(scope="session")
 def demo(library):
-    from vidpred.explorer.layout import build_demo
+    from vidpred.explorer.page import build_demo
 
     return build_demo(library)
 
@@ -24,7 +24,7 @@ def demo(library):
 @pytest.fixture(scope="session")
 def url(demo):
     """Address of the running app."""
-    from vidpred.explorer.layout import launch_options
+    from vidpred.explorer.page import launch_options
 
     _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     yield address

@@ -13,13 +13,13 @@ from vidpred import runs
 from vidpred.config import ACTION_DIM
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
-from vidpred.explorer import drive as driving
-from vidpred.explorer.drive import Drives
-from vidpred.explorer.drive_tab import Handlers, drive_value, recording, seat
-from vidpred.explorer.law import law_of, measure_law
-from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Physics, camera, scene_of
-from vidpred.explorer.predict import MAX_SEED
+from vidpred.explorer.drive import session as driving
+from vidpred.explorer.drive.gripper_model import law_of, measure_law
+from vidpred.explorer.drive.session import Drives
+from vidpred.explorer.drive.simulator import Physics, camera, scene_of
+from vidpred.explorer.drive.tab import DriveHandlers, drive_value, recording, seat
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import MAX_SEED
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
 from vidpred.simulate.robot_push import simulate_clip
@@ -40,7 +40,7 @@ def drive(drives):
 
 @pytest.fixture
 def handlers(library):
-    return Handlers(library, Physics())
+    return DriveHandlers(library, Physics())
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_an_action_free_run_says_what_can_be_driven(tiny_run, tiny_data, tmp_pat
     library = Library([tiny_run, tmp_path], [tiny_data])
     with pytest.raises(BadInput, match="free knows no actions, so it cannot be driven: choose tiny"):
         Drives(library, Physics()).begin("free", CLIP, 0, 1.0)
-    handlers = Handlers(library, Physics())
+    handlers = DriveHandlers(library, Physics())
     name, _ = handlers.begin("", "tiny", CLIP, 0, 1.0)
     after, value = handlers.begin(name, "free", CLIP, 0, 1.0)
     assert (after, len(handlers.drives)) == ("", 0)
@@ -375,7 +375,7 @@ def test_a_missing_simulator_is_one_line(simulated, tiny_run, monkeypatch):
     def missing():
         raise BadInput("the simulator needs mujoco: pip install mujoco")
 
-    monkeypatch.setattr("vidpred.explorer.physics.require_simulator", missing)
+    monkeypatch.setattr("vidpred.explorer.drive.simulator.require_simulator", missing)
     drives = Drives(Library([tiny_run], [simulated[0]]), Physics())
     _, drive = drives.begin("tiny", "traj_0_to_255/1", 0, 1.0)
     drives.physics.warm_up().exception()

@@ -9,9 +9,9 @@ from PIL import Image
 
 from tests.commands import fails
 from vidpred.errors import BadInput
-from vidpred.explorer.export import export
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import predict_clip
+from vidpred.explorer.export.site import export
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
 
 
 @pytest.fixture(scope="module")
@@ -60,4 +60,4 @@ def test_what_is_no_export_is_left_alone(folder, library, tmp_path):
         export(library, tmp_path / "new", 0)
     assert not (tmp_path / "new").exists()
     assert export(library, folder, 2) == 4  # an earlier one is replaced
-    assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")
+    assert "no such folder of runs" in fails("vidpred.explorer.export.site", tmp_path / "new", "--runs", "nowhere")

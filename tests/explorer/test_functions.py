@@ -16,13 +16,13 @@ from vidpred.data.dance import video_folders, write_pair
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.evaluation import score_futures
-from vidpred.explorer.curves import COLLAPSE_NOTE, describe_run
-from vidpred.explorer.downloads import KINDS, write_download
-from vidpred.explorer.library import BYTES_REMEMBERED, MODELS_KEPT, Library
-from vidpred.explorer.player import Shown, Tile, View, next_request, player_value, read_view
-from vidpred.explorer.predict import MAX_SEED, SWEEP, first_run, predict_clip, warm_up
-from vidpred.explorer.predict_tab import Handlers
-from vidpred.explorer.predict_tiles import shown
+from vidpred.explorer.predict.downloads import KINDS, write_download
+from vidpred.explorer.predict.tab import PredictHandlers
+from vidpred.explorer.runs.library import BYTES_REMEMBERED, MODELS_KEPT, Library
+from vidpred.explorer.runs.prediction import MAX_SEED, SWEEP, first_run, predict_clip, warm_up
+from vidpred.explorer.runs.summary import COLLAPSE_NOTE, describe_run
+from vidpred.explorer.ui.player import Shown, Tile, View, next_request, player_value, read_view
+from vidpred.explorer.ui.prediction_tiles import shown
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
 
@@ -50,7 +50,7 @@ def library(tiny_run, tiny_data, dance_run, tiny_dance):
 
 @pytest.fixture(scope="module")
 def handlers(library):
-    return Handlers(library)
+    return PredictHandlers(library)
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_a_dance_allows_what_its_widgets_offer(library, field, value):
 
 
 def test_too_much_at_once_is_refused(library, monkeypatch):
-    monkeypatch.setattr("vidpred.explorer.predict.MAX_FRAMES", 12)
+    monkeypatch.setattr("vidpred.explorer.runs.prediction.MAX_FRAMES", 12)
     predict_clip(library, **{**ROBOT, "seed": 8})
     with pytest.raises(BadInput, match="52 frames to predict"):
         predict_clip(library, **{**ROBOT, "seed": 8}, sweep=True)
@@ -347,7 +347,7 @@ def test_clips_and_sliders_follow_the_run(handlers):
 
 
 def test_a_run_without_clips_says_so(dance_run, tiny_data):
-    handlers = Handlers(Library([dance_run], [tiny_data]))
+    handlers = PredictHandlers(Library([dance_run], [tiny_data]))
     with pytest.raises(gr.Error, match="open others with --data"):
         handlers.choose_run("dance", None, 1, 1, 1)
 

@@ -5,10 +5,10 @@ import re
 import gradio as gr
 import pytest
 
-from vidpred.explorer import learn_tab
-from vidpred.explorer.layout import TABS
-from vidpred.explorer.learn_tab import CHARTS, PAGES, PAGES_FOLDER, blocks, bundled, curves, evaluated, opening
-from vidpred.explorer.library import Library
+from vidpred.explorer.learn import tab as learn_tab
+from vidpred.explorer.learn.tab import CHARTS, PAGES, PAGES_FOLDER, blocks, bundled, curves, evaluated, opening
+from vidpred.explorer.page import TABS
+from vidpred.explorer.runs.library import Library
 
 
 def test_every_page_has_its_text_and_every_text_its_page():

@@ -5,9 +5,9 @@ import pytest
 
 from tests.commands import ROOT
 from vidpred.errors import BadInput
-from vidpred.explorer import lens
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import predict_clip
+from vidpred.explorer.latents import analysis
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
 
 FREE, INFORMED = "push-free-learned-cyclical", "push-learned-cyclical"
 
@@ -24,7 +24,7 @@ def clip(bundled):
 
 @pytest.fixture(scope="module")
 def found(bundled, clip):
-    return lens.look(bundled, FREE, clip, 0)
+    return analysis.look(bundled, FREE, clip, 0)
 
 
 def line(plot, panel, name):
@@ -46,19 +46,19 @@ def test_its_curves_are_those_of_the_clip(bundled, clip, found):
 
 def test_a_collapsed_posterior_is_said(bundled, clip, found):
     assert "collapsed" not in found.note
-    assert "The posterior has collapsed" in lens.look(bundled, INFORMED, clip, 0).note
+    assert "The posterior has collapsed" in analysis.look(bundled, INFORMED, clip, 0).note
 
 
 def test_the_heat_map_shows_every_step_and_dimension(found):
-    picture = lens.heat_map(found.kld)
-    assert picture.shape == (16 * lens.HEAT_SIDE, 11 * lens.HEAT_SIDE, 3)
+    picture = analysis.heat_map(found.kld)
+    assert picture.shape == (16 * analysis.HEAT_SIDE, 11 * analysis.HEAT_SIDE, 3)
     step, dimension = np.unravel_index(found.kld.argmax(), found.kld.shape)
-    half = lens.HEAT_SIDE // 2
-    assert picture[dimension * lens.HEAT_SIDE + half, step * lens.HEAT_SIDE + half].tolist() == [255, 255, 255]
+    half = analysis.HEAT_SIDE // 2
+    assert picture[dimension * analysis.HEAT_SIDE + half, step * analysis.HEAT_SIDE + half].tolist() == [255, 255, 255]
 
 
 def test_a_traversal_is_a_row_of_moving_tiles(bundled, clip, found):
-    shown = lens.traversal(bundled, FREE, clip, found.dimensions[0])
+    shown = analysis.traversal(bundled, FREE, clip, found.dimensions[0])
     assert [tile.label for tile in shown.tiles] == ["Truth", "-3 sigma", "-1.5 sigma", "mean", "+1.5 sigma", "+3 sigma"]
     truth, *pushed = [tile.clips[0] for tile in shown.tiles]
     for clip_pushed in pushed:
@@ -69,7 +69,7 @@ def test_a_traversal_is_a_row_of_moving_tiles(bundled, clip, found):
 @pytest.mark.parametrize("dimension", [-1, 16, 0.5, None, float("nan")])
 def test_a_dimension_that_is_not_there_is_refused(bundled, clip, dimension):
     with pytest.raises(BadInput, match="dimension"):
-        lens.traversal(bundled, FREE, clip, dimension)
+        analysis.traversal(bundled, FREE, clip, dimension)
 
 
 def test_without_truth_there_is_nothing_to_infer(dance_run, tiny_dance, tmp_path):
@@ -79,6 +79,6 @@ def test_without_truth_there_is_nothing_to_infer(dance_run, tiny_dance, tmp_path
     library = Library([dance_run], [tmp_path / "d"])
     test = next(name for name in library.clips if "test" in name)
     with pytest.raises(BadInput, match="true frames"):
-        lens.look(library, dance_run.name, test, 0)
-    found = lens.look(library, dance_run.name, next(name for name in library.clips if "val" in name), 0)
+        analysis.look(library, dance_run.name, test, 0)
+    found = analysis.look(library, dance_run.name, next(name for name in library.clips if "val" in name), 0)
     assert found.kld.shape == (11, 4)

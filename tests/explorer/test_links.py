@@ -7,12 +7,16 @@ import gradio as gr
 import pytest
 
 from vidpred.errors import BadInput
-from vidpred.explorer import compare_tab, drive_tab, lens_tab, predict_tab, training_tab
-from vidpred.explorer.events import again, chain, once, while_shown
-from vidpred.explorer.layout import build_demo
-from vidpred.explorer.library import Library
-from vidpred.explorer.links import first_views, open_view
-from vidpred.explorer.predict import MAX_SEED
+from vidpred.explorer.compare import tab as compare_tab
+from vidpred.explorer.drive import tab as drive_tab
+from vidpred.explorer.latents import tab as lens_tab
+from vidpred.explorer.page import build_demo
+from vidpred.explorer.predict import tab as predict_tab
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import MAX_SEED
+from vidpred.explorer.training import tab as training_tab
+from vidpred.explorer.ui.deep_links import first_views, open_view
+from vidpred.explorer.ui.events import again, chain, once, while_shown
 
 CLIP = "traj_0_to_255/3"
 HUGE = "9" * 5000

@@ -13,9 +13,9 @@ from train import pose_cvae, svg
 from vidpred import schedules
 from vidpred.config import TrainConfig
 from vidpred.errors import BadInput
-from vidpred.explorer import schedule
-from vidpred.explorer.library import Library
-from vidpred.explorer.schedule_tab import ONLY_WITH, Handlers
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.training import schedule
+from vidpred.explorer.training.schedule_tab import ONLY_WITH, DesignHandlers
 from vidpred.presets import PRESETS
 
 BUNDLED = schedule.__file__.replace("vidpred/explorer/schedule.py", "assets/runs")
@@ -175,7 +175,7 @@ def test_bad_value_is_one_friendly_line_in_place(library, design, field, bad, li
         design("small", **{field: bad})
     assert line in str(error.value)
     values = {**schedule.values_of(PRESETS["small"]), field: bad}
-    kept, said, command = Handlers(library).design("small", **values)
+    kept, said, command = DesignHandlers(library).design("small", **values)
     assert kept["__type__"] == "update" and "value" not in kept  # the last good curves stay
     assert line in said and "\n" not in said
     assert command == ""
@@ -183,28 +183,30 @@ def test_bad_value_is_one_friendly_line_in_place(library, design, field, bad, li
 
 def test_bad_combination(library):
     values = {**schedule.values_of(PRESETS["small"]), "tfr_decay": "every", "tfr_decay_start": 0}
-    _, said, _ = Handlers(library).design("small", **values)
+    _, said, _ = DesignHandlers(library).design("small", **values)
     assert "train.tfr_decay every needs train.tfr_decay_start of at least 1 epoch" in said
 
 
 @pytest.mark.parametrize("start", [None, "nothing", "run: other", "run: ../tiny", ["small"], "run: "])
 def test_bad_start(library, start):
-    _, said, command = Handlers(library).design(start, **schedule.values_of(PRESETS["small"]))
+    _, said, command = DesignHandlers(library).design(start, **schedule.values_of(PRESETS["small"]))
     assert "from the list" in said and command == ""
 
 
 def test_missing_values_are_told(library):
-    assert "Epochs must be" in Handlers(library).design("small")[1]
+    assert "Epochs must be" in DesignHandlers(library).design("small")[1]
 
 
 def test_widgets_follow_the_start(library):
-    updates = dict(zip(schedule.FIELDS, Handlers(library).fill("report-dance-floor")))
+    updates = dict(zip(schedule.FIELDS, DesignHandlers(library).fill("report-dance-floor")))
     assert updates["tfr_decay"]["value"] == "every"
     assert updates["kl_anneal_cycle_epochs"]["value"] == 10
     assert updates["kl_anneal_cycles"]["visible"]
     assert not updates["kl_anneal_value"]["visible"]
     hidden = [
-        name for name, update in zip(ONLY_WITH, Handlers(library).apply("none", "linear")) if not update["visible"]
+        name
+        for name, update in zip(ONLY_WITH, DesignHandlers(library).apply("none", "linear"))
+        if not update["visible"]
     ]
     assert set(ONLY_WITH) - set(hidden) == {"kl_anneal_value"}
 

@@ -1,6 +1,6 @@
 """Tables: what someone named a run stays text."""
 
-from vidpred.explorer.tables import literal, table
+from vidpred.explorer.ui.markdown import literal, table
 
 
 def test_a_table_is_markdown():

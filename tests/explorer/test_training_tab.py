@@ -14,12 +14,12 @@ from PIL import Image
 from tests.commands import ROOT
 from vidpred import runs
 from vidpred.errors import BadInput
-from vidpred.explorer import training
-from vidpred.explorer.chart import MOST_POINTS, Line, Panel, chart_value, thin
-from vidpred.explorer.library import Library
-from vidpred.explorer.training_tab import Handlers
+from vidpred.explorer.runs import curves
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.training.tab import CurveHandlers
+from vidpred.explorer.ui.chart import MOST_POINTS, Line, Panel, chart_value, thin
 
-ALL = list(training.CURVES)
+ALL = list(curves.CURVES)
 GOOD = {"runs": ["tiny"], "curves": ALL, "axis": "epochs", "smoothing": 0, "log": False}
 BAD = [
     *[("runs", value) for value in (None, "tiny", ["other"], [["tiny"]], ["tiny"] * 2000, {"tiny": 1}, [None], 3)],
@@ -43,7 +43,7 @@ def two_runs(tiny_run, tiny_data, tmp_path):
 
 
 def value(library, names=("tiny",), curves=tuple(ALL), axis="epochs", smoothing=0, log=False, window=None):
-    return training.training_value(library, list(names), list(curves), axis, smoothing, log, 1, window)
+    return curves.training_value(library, list(names), list(curves), axis, smoothing, log, 1, window)
 
 
 def panel(shown, title):
@@ -92,12 +92,12 @@ def test_missing_keys_leave_gaps(two_runs):
 
 
 def test_rows_are_plain_json(two_runs, tiny_run):
-    rows = Handlers(two_runs).curves(["old", "tiny"])
+    rows = CurveHandlers(two_runs).curves(["old", "tiny"])
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert rows["tiny"] == runs.read_metrics(tiny_run)
     assert [epoch for epoch, row in enumerate(rows["old"]) if row["kld"] is None] == [10, 11, 4000]
     with pytest.raises(gr.Error, match="choose runs from the list"):
-        Handlers(two_runs).curves("old")
+        CurveHandlers(two_runs).curves("old")
 
 
 def test_nothing_chosen_and_nothing_written(two_runs):
@@ -130,10 +130,10 @@ def test_thinning_keeps_a_lone_peak_and_a_gap():
 
 
 def test_smoothing_keeps_a_constant_and_gaps_and_calms_the_rest():
-    assert training.smooth([2, 2, None, 2], 0.9) == pytest.approx([2, 2, None, 2])
+    assert curves.smooth([2, 2, None, 2], 0.9) == pytest.approx([2, 2, None, 2])
     noise = np.random.default_rng(0).normal(size=500).tolist()
-    assert np.std(training.smooth(noise, 0.9)[50:]) < 0.4 * np.std(noise)
-    assert training.smooth(noise, 0) == noise
+    assert np.std(curves.smooth(noise, 0.9)[50:]) < 0.4 * np.std(noise)
+    assert curves.smooth(noise, 0) == noise
 
 
 def test_the_raw_curve_stays_behind_the_smooth_one(library):
@@ -152,16 +152,16 @@ def test_colours_belong_to_runs(two_runs):
 
 
 def test_the_first_view_shows_one_family(tiny_run, dance_run, tiny_data):
-    assert training.first_runs(Library([tiny_run, dance_run], [tiny_data])) == ["tiny"]
+    assert curves.first_runs(Library([tiny_run, dance_run], [tiny_data])) == ["tiny"]
 
 
 def test_no_more_runs_than_colours(tiny_run, tiny_data, tmp_path):
-    for i in range(training.MOST_RUNS + 1):
+    for i in range(curves.MOST_RUNS + 1):
         shutil.copytree(tiny_run, tmp_path / f"run{i}")
     library = Library([tmp_path], [tiny_data])
-    assert len(training.first_runs(library)) == training.MOST_RUNS
+    assert len(curves.first_runs(library)) == curves.MOST_RUNS
     shown = value(library, list(library.runs)[1:])
-    assert len({entry["colour"] for entry in shown["legend"]}) == training.MOST_RUNS
+    assert len({entry["colour"] for entry in shown["legend"]}) == curves.MOST_RUNS
     with pytest.raises(BadInput, match="At most 8 runs"):
         value(library, library.runs)
 
@@ -169,7 +169,7 @@ def test_no_more_runs_than_colours(tiny_run, tiny_data, tmp_path):
 @pytest.mark.parametrize(("field", "bad"), BAD)
 def test_bad_value_is_one_friendly_line(library, field, bad):
     with pytest.raises(gr.Error) as error:
-        Handlers(library).draw(**{**GOOD, field: bad})
+        CurveHandlers(library).draw(**{**GOOD, field: bad})
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 120
     assert not error.value.print_exception
@@ -178,11 +178,11 @@ def test_bad_value_is_one_friendly_line(library, field, bad):
 @pytest.mark.parametrize("window", [3, [1], [2, 1], [math.nan, 1], ["1", "2"], [1, 2, 3], {"a": 1}, [None, 2]])
 def test_bad_window(library, window):
     with pytest.raises(gr.Error, match="part of the x axis"):
-        Handlers(library).zoom(**GOOD, event=gr.EventData(None, {"x_lim": window}))
+        CurveHandlers(library).zoom(**GOOD, event=gr.EventData(None, {"x_lim": window}))
 
 
 def test_zoom_and_its_end(library):
-    handlers = Handlers(library)
+    handlers = CurveHandlers(library)
     zoomed, *_, window = handlers.zoom(**GOOD, event=gr.EventData(None, {"x_lim": [1, 2]}))
     assert zoomed["x_lim"] == window == [1, 2]
     assert handlers.zoom(**GOOD, event=gr.EventData(None, {"x_lim": None}))[-1] is None
@@ -190,7 +190,7 @@ def test_zoom_and_its_end(library):
 
 
 def test_following_a_training(two_runs):
-    handlers = Handlers(two_runs)
+    handlers = CurveHandlers(two_runs)
     assert handlers.live(True).active is True
     assert [handlers.live(on).active for on in (False, None, "yes", 1)] == [False] * 4
     _, told, seen, _ = handlers.draw(**GOOD)
@@ -206,8 +206,8 @@ def test_following_a_training(two_runs):
     assert later != seen
     assert told["visible"] and told["value"].startswith("**tiny**: 2 of 4 epochs, about 1 min to go")
     much_later = 1e10
-    assert "stopped" in training.progress(two_runs, ["tiny"], now=much_later)
-    assert training.progress(two_runs, ["old"]) == ""  # longer than its settings say: finished
+    assert "stopped" in curves.progress(two_runs, ["tiny"], now=much_later)
+    assert curves.progress(two_runs, ["old"]) == ""  # longer than its settings say: finished
     assert request_rises(handlers)
 
 
@@ -219,12 +219,12 @@ def request_rises(handlers):
 def test_broken_metrics_are_told_in_a_line(two_runs):
     (two_runs.run_folder("tiny") / runs.METRICS).write_text("{\n")
     with pytest.raises(gr.Error, match="line 1 is not"):
-        Handlers(two_runs).draw(**GOOD)
+        CurveHandlers(two_runs).draw(**GOOD)
 
 
-@pytest.mark.parametrize("kind", training.FIGURES)
+@pytest.mark.parametrize("kind", curves.FIGURES)
 def test_the_reports_figures(two_runs, kind):
-    path, button = Handlers(two_runs).figure(["tiny", "old"], kind)
+    path, button = CurveHandlers(two_runs).figure(["tiny", "old"], kind)
     picture = np.asarray(Image.open(path))
     assert picture.shape[1] == 900
     assert picture.std() > 10
@@ -233,10 +233,10 @@ def test_the_reports_figures(two_runs, kind):
 
 
 def test_a_dashboard_for_every_run(two_runs):
-    one, both = (training.figure(two_runs, names, "Dashboard") for names in (["tiny"], ["tiny", "old"]))
+    one, both = (curves.figure(two_runs, names, "Dashboard") for names in (["tiny"], ["tiny", "old"]))
     assert both.shape[0] == 2 * one.shape[0]
     runs.write_metrics(two_runs.run_folder("old"), [])
-    assert training.figure(two_runs, ["tiny", "old"], "Dashboard").shape == one.shape
+    assert curves.figure(two_runs, ["tiny", "old"], "Dashboard").shape == one.shape
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_dashboard_for_every_run(two_runs):
 )
 def test_bad_figure(library, names, kind):
     with pytest.raises(gr.Error):
-        Handlers(library).figure(names, kind)
+        CurveHandlers(library).figure(names, kind)
 
 
 def test_value_of_a_chart_without_lines():
@@ -268,8 +268,8 @@ def test_wiring(demo):
 
 def test_the_page_stands_before_torch_and_matplotlib(tiny_run, tiny_data):
     code = (
-        "import sys; from pathlib import Path; from vidpred.explorer.library import Library; "
-        "from vidpred.explorer.layout import build_demo; "
+        "import sys; from pathlib import Path; from vidpred.explorer.runs.library import Library; "
+        "from vidpred.explorer.page import build_demo; "
         f"build_demo(Library([Path({str(tiny_run)!r})], [Path({str(tiny_data)!r})])); "
         "print([m for m in ('torch', 'matplotlib', 'torchvision') if m in sys.modules])"
     )

@@ -8,11 +8,9 @@ import pytest
 
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
-from vidpred.explorer.law import Law
-from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Physics
-from vidpred.explorer.player import next_request, player_value
-from vidpred.explorer.what_if import (
+from vidpred.explorer.drive.gripper_model import Law
+from vidpred.explorer.drive.simulator import Physics
+from vidpred.explorer.drive.what_if import (
     CAMERA,
     CHANGED,
     CHANGES,
@@ -31,7 +29,9 @@ from vidpred.explorer.what_if import (
     runs_of,
     what_if,
 )
-from vidpred.explorer.what_if_tab import NOTHING, Handlers, shown
+from vidpred.explorer.drive.what_if_tab import NOTHING, WhatIfHandlers, shown
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.ui.player import next_request, player_value
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
 from vidpred.simulate.robot_push import simulate_clip
@@ -195,7 +195,7 @@ BAD = [
 
 @pytest.fixture(scope="module")
 def handlers(both):
-    handlers = Handlers(both, Physics())
+    handlers = WhatIfHandlers(both, Physics())
     handlers.physics.warm_up().cancel()  # no clip here was simulated
     return handlers
 
@@ -228,7 +228,7 @@ def test_a_bad_plan_is_one_line(handlers, plan):
 
 
 def test_plans_have_an_end_and_robots_no_poses(both, monkeypatch):
-    monkeypatch.setattr("vidpred.explorer.what_if.MOST_POSES", 5)
+    monkeypatch.setattr("vidpred.explorer.drive.what_if.MOST_POSES", 5)
     with pytest.raises(BadInput, match="from 2 to 5 poses, this one 6"):
         plan_poses(both, "dance", [Segment("test/0", 0, 2, "0.5x", False)])
     with pytest.raises(BadInput, match="tiny follows no poses: choose dance"):

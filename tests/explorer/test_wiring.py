@@ -15,7 +15,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from vidpred import runs
-from vidpred.explorer.predict import predict_clip
+from vidpred.explorer.runs.prediction import predict_clip
 
 ROOT = Path(__file__).parent.parent.parent
 ASKED = {"run": "tiny", "clip": "traj_0_to_255/2", "seed": 5, "temperature": 1.5, "n_future": 6}

@@ -20,13 +20,14 @@ from vidpred import render, runs
 from vidpred.checkpoint import save_weights
 from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
-from vidpred.explorer import upload, yours_tab
-from vidpred.explorer.compare import compare_clip
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import predict_clip
-from vidpred.explorer.upload import crop_picture, holds_run, take_clip, take_run
-from vidpred.explorer.visits import MOST_CLIPS, MOST_RUNS, MOST_VISITS, Visits
-from vidpred.explorer.yours_tab import Handlers
+from vidpred.explorer.runs.comparison import compare_clip
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.your_data import tab as yours_tab
+from vidpred.explorer.your_data import upload
+from vidpred.explorer.your_data.sessions import MOST_CLIPS, MOST_RUNS, MOST_VISITS, Visits
+from vidpred.explorer.your_data.tab import YourDataHandlers
+from vidpred.explorer.your_data.upload import crop_picture, holds_run, take_clip, take_run
 from vidpred.hub import fetch_run
 from vidpred.models import build_model
 
@@ -69,7 +70,7 @@ def opened(tiny_run, free_run, dance_run, tiny_data, tiny_dance):
 
 @pytest.fixture
 def handlers(opened):
-    return Handlers(opened)
+    return YourDataHandlers(opened)
 
 
 @pytest.fixture
@@ -214,7 +215,7 @@ def test_pickled_weights_are_never_opened(free_run, tmp_path):
     assert not (tmp_path / "opened").exists()
     shutil.copy(tmp_path / "model.pth", tmp_path / "model.safetensors")
     files = {name: tmp_path / name for name in ("model.safetensors",)} | {"config.json": free_run / "config.json"}
-    handlers = Handlers(Library([free_run], []))
+    handlers = YourDataHandlers(Library([free_run], []))
     told = refusal(handlers.take("", handed(zipped(tmp_path / "renamed.zip", files)), 1, [], None))
     assert "not a safetensors file" in told
     assert not (tmp_path / "opened").exists()
@@ -240,7 +241,7 @@ def test_damaged_runs_are_one_line_and_not_kept(opened, free_run, tiny_run, tmp_
                 content[at + offset] |= 1
                 at += 4
         path.write_bytes(content)
-    handlers = Handlers(opened)
+    handlers = YourDataHandlers(opened)
     assert "vidpred-visit" not in refusal(handlers.take("", handed(path), 1, [], CLIP))
     (own,) = handlers.visits._visits.values()
     assert not own.runs

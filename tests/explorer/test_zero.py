@@ -13,9 +13,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vidpred.explorer import drive, lens, predict, what_if, zero
-from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Physics
+from vidpred.explorer.drive import session, what_if
+from vidpred.explorer.drive.simulator import Physics
+from vidpred.explorer.latents import analysis
+from vidpred.explorer.runs import gpu_lease, prediction
+from vidpred.explorer.runs.library import Library
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,15 +35,15 @@ class OneDevice(TorchDispatchMode):
 
 
 CALLERS = {
-    "predict": lambda library, run, clip: predict.predict_clip(library, run, clip, n_future=3, samples=2),
-    "lens": lambda library, run, clip: lens.look(library, run, clip, 0),
-    "traversal": lambda library, run, clip: lens.traversal(library, run, clip, 0),
+    "predict": lambda library, run, clip: prediction.predict_clip(library, run, clip, n_future=3, samples=2),
+    "lens": lambda library, run, clip: analysis.look(library, run, clip, 0),
+    "traversal": lambda library, run, clip: analysis.traversal(library, run, clip, 0),
     "what if": lambda library, run, clip: what_if.what_if(library, Physics(), run, clip, "reversed", n_future=3),
 }
 
 
 def begin_drive(library, run, clip):
-    return drive.Drives(library, Physics()).begin(run, clip, 0, 1.0)[1]
+    return session.Drives(library, Physics()).begin(run, clip, 0, 1.0)[1]
 
 
 ASKED = [(run, call) for run in ("tiny", "dance") for call in CALLERS.values()]
@@ -54,7 +56,7 @@ def test_models_and_what_they_are_given_go_to_the_gpu(
 ):
     """On torch's meta device, which holds no numbers: all goes well until the first one is looked at."""
     library = Library([tiny_run, dance_run], [tiny_data, tiny_dance])
-    monkeypatch.setattr(zero, "device", lambda: "meta")
+    monkeypatch.setattr(gpu_lease, "device", lambda: "meta")
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # knows no such device
     with OneDevice(), pytest.raises(RuntimeError, match="cannot be called on meta tensors"):
         call(library, run, library.clips_for(run)[0])
@@ -63,23 +65,23 @@ def test_models_and_what_they_are_given_go_to_the_gpu(
 def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
     for there in (True, False):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert zero.device() == ("cuda" if there else "cpu")
+        assert gpu_lease.device() == ("cuda" if there else "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(zero, "LENT", True)
-    assert zero.device() == "cpu"  # in ZeroGPU's server that answer is not true
+    monkeypatch.setattr(gpu_lease, "LENT", True)
+    assert gpu_lease.device() == "cpu"  # in ZeroGPU's server that answer is not true
 
 
 # --- ZeroGPU ----------------------------------------------------------------------------------------------------------
 
 
 def test_nothing_happens_without_the_package():
-    assert not zero.LENT
-    assert zero._lent is zero._answer
+    assert not gpu_lease.LENT
+    assert gpu_lease._lent is gpu_lease._answer
 
 
 def test_every_question_to_a_model_goes_by_the_library():
     """But for Drive, which keeps a model's state in the server."""
-    files = Path(predict.__file__).parent.glob("*.py")
+    files = Path(prediction.__file__).parent.glob("*.py")
     assert {file.stem for file in files if "library.model(" in file.read_text()} == {"drive"}
 
 

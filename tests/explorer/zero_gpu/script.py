@@ -12,9 +12,9 @@ import spaces  # the one beside this file
 
 from tests.explorer.test_zero import CALLERS, begin_drive
 from vidpred.errors import BadInput
-from vidpred.explorer import zero
-from vidpred.explorer.library import Library
-from vidpred.explorer.predict import warm_up
+from vidpred.explorer.runs import gpu_lease
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import warm_up
 
 folders = [Path(folder) for folder in sys.argv[1:]]
 
@@ -38,7 +38,7 @@ def same(a, b):
     return a == b
 
 
-seen = {"before": sorted(spaces.IMPORTED_BEFORE), "lent": zero.LENT, "events": len(app.demo.fns)}
+seen = {"before": sorted(spaces.IMPORTED_BEFORE), "lent": gpu_lease.LENT, "events": len(app.demo.fns)}
 server = library()
 warm_up(server)
 seen["warming up"] = list(spaces.lent_to)
@@ -49,10 +49,10 @@ drive = begin_drive(server, "tiny", server.clips_for("tiny")[0])
 drive.step([1, 0, 0], 1)
 seen["driving"], seen["frames"] = spaces.lent_to[len(seen["questions"]) :], drive.steps
 
-zero.LENT = False
+gpu_lease.LENT = False
 seen["same"] = same(lent, answers(library()))
 
-zero.LENT = True
+gpu_lease.LENT = True
 (folders[1] / "model.safetensors").write_bytes(b"damaged")
 try:
     CALLERS["traversal"](server, "dance", "test/0")

@@ -1,0 +1,141 @@
+"""The tab that sets runs side by side: handlers, layout, wiring."""
+
+import functools
+from typing import Any
+
+import gradio as gr
+
+from vidpred.explorer.runs import comparison, curves
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
+from vidpred.explorer.ui.chart import chart
+from vidpred.explorer.ui.events import again, chain, once
+from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.markdown import literal, table
+from vidpred.explorer.ui.player import clip_player, next_request, player_value
+from vidpred.explorer.ui.prediction_tiles import comparison_tiles
+from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.training_chart import COMPARED, training_chart
+
+NUMBERS = ["run", "PSNR (dB)", "best of N", "SSIM", "KL per step (nats)", "protocol"]
+ALIKE = "Nothing: every setting is the same."
+
+
+class CompareHandlers(Handlers):
+    @toast_refusals
+    def compare(
+        self, runs: list[str], clip: str, seed: float = 0, temperature: float = 1.0, samples: float = 3
+    ) -> dict:
+        """Predict a clip with each of two to four runs of one family, with the same noise. The answer is like that of
+        /predict, with a tile for every run."""
+        return self._value(runs, clip, seed=seed, temperature=temperature, samples=samples)
+
+    @toast_refusals
+    def draw(self, runs: Any, clip: Any, **fields: Any) -> dict:
+        """The same for the page."""
+        return self._value(runs, clip, **fields)
+
+    def weights(self, runs: Any, **fields: Any) -> list[int | None]:
+        """What the pictures depend on beside the fields: an epoch may have ended since."""
+        return [run.weights for run in comparison.chosen_runs(self.library, runs)]
+
+    @toast_refusals
+    def explain(self, runs: Any) -> tuple[str, str, dict]:
+        """What sets the runs apart, what they score, and their curves in one picture."""
+        chosen = comparison.chosen_runs(self.library, runs)
+        rows, headers = comparison.differences(chosen), ["setting", *names(chosen)]
+        curves = training_chart(self.library, chosen, COMPARED, next_request())
+        return _table(headers, rows) if rows else ALIKE, _table(NUMBERS, comparison.evaluated_numbers(chosen)), curves
+
+    def progress(self, runs: Any) -> list[Any]:
+        """What tables and curves depend on beside the choice."""
+        chosen = comparison.chosen_runs(self.library, runs)
+        return [(run.evaluation, curves.metrics_stamp(run)) for run in chosen]
+
+    @toast_refusals
+    def follow_runs(self, runs: Any, clip: Any) -> dict:
+        """The clips that fit these runs; the chosen one stays where it does."""
+        clips = names(self.library.clips_for(comparison.chosen_runs(self.library, runs)[0]))
+        return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
+
+    def restore(self, runs: Any, clip: Any, **fields: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        chosen = comparison.chosen_runs(self.library, runs)
+        comparison.checked_each(chosen, self.library.clip(clip), **fields)
+        clips = names(self.library.clips_for(chosen[0]))
+        return {"runs": names(chosen), "clip": gr.update(choices=clips, value=clip), **fields}
+
+    def _value(self, runs: Any, clip: Any, **fields: Any) -> dict:
+        request = next_request()
+        chosen = comparison.chosen_runs(self.library, runs)
+        predictions = comparison.predict_each(self.library, chosen, self.library.clip(clip), **fields)
+        return player_value(comparison_tiles(self.library, predictions), request)
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> str:
+    return table([literal(header) for header in headers], [[literal(cell) for cell in row] for row in rows])
+
+
+def build(library: Library, demo: gr.Blocks) -> TabParts:
+    """Lay the tab out inside `demo` and wire it."""
+    handlers = CompareHandlers(library)
+    gr.api(handlers.compare, api_name="compare", **MODEL_QUEUE)  # first: the page's own event would take its name
+    runs = comparison.first_runs(library)
+    if not runs:
+        gr.Markdown("Comparing needs two runs of one family: start the app with `--runs DIR`.")
+        return TabParts()
+    groups, first = comparison.groups(library), comparison.first_view(library, runs[0])
+    with gr.Row():
+        group_btns = [gr.Button(group.title, size="sm", min_width=240) for group in groups]
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            runs_dd = gr.Dropdown(
+                list(library.runs),
+                value=names(runs),
+                multiselect=True,
+                max_choices=comparison.MOST_RUNS,
+                label="Runs",
+                info=f"two to {comparison.MOST_RUNS} of one family",
+            )
+            clip_dd = gr.Dropdown(names(library.clips_for(runs[0])), value=first["clip"], label="Clip")
+            temperature_slider = gr.Slider(
+                0, MAX_TEMPERATURE, value=first["temperature"], step=0.1, label="Temperature"
+            )
+            samples_slider = gr.Slider(
+                1, comparison.MOST_SAMPLES, value=first["samples"], step=1, label="Samples of each run"
+            )
+            seed_number = gr.Number(first["seed"], label="Seed", step=1, info="the same noise for every run")
+            compare_btn = gr.Button("Compare", variant="primary")
+        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
+            player_html = clip_player(elem_id="compare-player")
+    gr.Markdown("### What sets them apart", elem_classes="section")
+    differences_md = gr.Markdown(elem_classes="figures")
+    gr.Markdown("### What they score", elem_classes="section")
+    numbers_md = gr.Markdown(elem_classes="figures")
+    gr.Markdown("### How they were trained", elem_classes="section")
+    curves_html = chart(elem_id="compare-chart")
+
+    asked = {
+        "runs": runs_dd,
+        "clip": clip_dd,
+        "seed": seed_number,
+        "temperature": temperature_slider,
+        "samples": samples_slider,
+    }
+    predicting = once(handlers.draw, asked, player_html, version=handlers.weights, **BUSY)
+    explained = [differences_md, numbers_md, curves_html]
+    explaining = once(handlers.explain, {"runs": runs_dd}, explained, version=handlers.progress, **QUIET)
+    following = {
+        "fn": handlers.follow_runs,
+        "inputs_kwargs": {"runs": runs_dd, "clip": clip_dd},
+        "outputs": clip_dd,
+        **QUIET,
+    }
+    chain(compare_btn.click, again(predicting))
+    chain(runs_dd.input, following, explaining, predicting)
+    for button, group in zip(group_btns, groups):
+        grouping = {"fn": functools.partial(names, group.runs), "outputs": runs_dd, "queue": False, **QUIET}
+        chain(button.click, grouping, following, explaining, predicting)
+    view = {"runs": names(runs), **first}
+    link = Link(asked, view, handlers.restore, functools.partial(comparison.first_view, library))
+    return TabParts({"runs": runs_dd}, link, [[explaining], [predicting]], menus={runs_dd: lambda: list(library.runs)})

@@ -1,0 +1,3 @@
+from vidpred.explorer.export.site import main
+
+main()

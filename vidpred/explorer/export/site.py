@@ -1,0 +1,110 @@
+"""The bundled runs and clips as a folder of plain files: `python -m vidpred.explorer.export.site OUT [--clips N]`.
+
+A page, the player, lossless sheets and JSON: any web server or free static hosting can show it, nothing is computed
+there. The player and the charts are the app's own files.
+"""
+
+import json
+import shutil
+import sys
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from vidpred.errors import BadInput
+from vidpred.explorer.cli import Parser, stop
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.run import Clip, Run
+
+PROG = "python -m vidpred.explorer.export.site"
+STATIC = Path(__file__).parent / "static"
+INDEX, SHEETS, VIEWS = "index.html", "sheets", "views"
+SAMPLES = 5
+DANCE_FRAMES = 200
+
+
+def export(library: Library, out: Path, clips: int, progress: Any = lambda done: None) -> int:
+    """Write the page of `clips` clips of each run; the number of views. An earlier export in the folder is replaced."""
+    if clips < 1:
+        raise BadInput(f"--clips must be at least 1, got {clips}")
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / VIEWS).is_dir())):
+        raise BadInput(f"{out} is not empty and no earlier export; give another folder")
+    for name in (SHEETS, VIEWS):
+        shutil.rmtree(out / name, ignore_errors=True)
+        (out / name).mkdir(parents=True)
+    menu, count = {}, 0
+    for number, run in enumerate(library.all_runs()):
+        if run.weights is None:
+            continue  # in its first epoch
+        menu[run.name] = {"about": _about(run), "views": {}}
+        for place, clip in enumerate(library.clips_for(run)[:clips]):
+            name = f"{number}-{place}.json"
+            (out / VIEWS / name).write_text(json.dumps(_view(library, run, clip, out)))
+            menu[run.name]["views"][clip.name] = f"{VIEWS}/{name}"
+            count += 1
+            progress(count)
+    (out / VIEWS / "curves.json").write_text(json.dumps(_curves(library)))
+    (out / VIEWS / "menu.json").write_text(json.dumps(menu))
+    (out / INDEX).write_text(_page())
+    return count
+
+
+def _view(library: Library, run: Run, clip: Clip, out: Path) -> dict:
+    """The player's value, its sheets beside it."""
+    from vidpred.explorer.runs.prediction import predict_clip
+    from vidpred.explorer.ui.player import player_value
+    from vidpred.explorer.ui.prediction_tiles import prediction_tiles
+
+    future = min(DANCE_FRAMES, run.first_future(clip))
+    predicted = predict_clip(library, run, clip, n_future=future, samples=min(SAMPLES, run.own_samples))
+    value = player_value(prediction_tiles(predicted), 1)
+    for sheet in value["sheets"]:
+        cached = Path(sheet["file"]["path"])
+        name = f"{cached.parent.name}.webp"  # named by its pixels
+        shutil.copy(cached, out / SHEETS / name)
+        sheet["file"] = {"url": f"{SHEETS}/{name}"}
+    return value
+
+
+def _curves(library: Library) -> dict:
+    from vidpred.explorer.ui.training_chart import CURVES, MOST_RUNS, training_chart
+
+    return training_chart(library, library.all_runs()[:MOST_RUNS], list(CURVES), 1)
+
+
+def _about(run: Run) -> str:
+    """A run in words; the Markdown's marks are left out."""
+    from vidpred.explorer.runs.summary import describe_run
+
+    return describe_run(run).replace("**", "").replace("*", "").replace("> ", "").replace("\n\n", "\n")
+
+
+def _page() -> str:
+    """The page. What Gradio gives a component (element, props, watch, trigger) is given by a few lines of its own."""
+    from vidpred.explorer.ui.chart import CHART
+    from vidpred.explorer.ui.player import PLAYER
+
+    template = (STATIC / "export.html").read_text()
+    for widget in (PLAYER, CHART):
+        for kind, text in (("html", widget.markup), ("css", widget.style), ("js", escape(widget.script))):
+            # the script as inert text: the page makes a function of it
+            template = template.replace(f"[[{widget.name}.{kind}]]", text)
+    return template
+
+
+def main(args: list[str] | None = None) -> None:
+    """Parse and write."""
+    parser = Parser(PROG, "Write the runs and clips as a page of plain files.")
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
+    parser.add_argument("--clips", type=int, default=3, metavar="N", help="clips of each run (default: 3)")
+    try:
+        options = parser.parse(sys.argv[1:] if args is None else args)
+        from tqdm import tqdm
+
+        library = Library(options.runs, options.data)
+        with tqdm(desc="views", unit="view") as bar:
+            count = export(library, options.out, options.clips, lambda done: bar.update())
+    except BadInput as error:
+        stop("vidpred.explorer.export.site", error)
+    size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
+    print(f"wrote {count} views to {options.out} ({size / 1e6:.1f} MB): open it through any web server")

@@ -1,0 +1,183 @@
+"""What z carries, step by step and dimension by dimension, and what the frames owe to it."""
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from vidpred.errors import BadInput
+from vidpred.explorer.runs import validate
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import MAX_SEED, predict_clip
+from vidpred.explorer.runs.run import COLLAPSED, Clip, Run
+from vidpred.explorer.ui.chart import Line, Panel
+from vidpred.explorer.ui.player import Choice, Display, Tile
+
+if TYPE_CHECKING:
+    from vidpred.data.batches import Batch
+    from vidpred.latents import ClipLatents
+    from vidpred.models import Model
+
+STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # of a traversal, in standard deviations of the prior
+SAMPLES, DANCE_SAMPLES = 20, 4  # of the best-of-N curve
+DANCE_STEPS = 60
+ACTIVE = 0.01  # nats per step from which a dimension is drawn as one that carries something
+HEAT_SIDE = 18  # pixels of a cell of the heat map
+DRAWN = 3  # dimensions whose means are drawn: those that carry most
+
+
+class Plot(NamedTuple):
+    """A chart: panels over one x axis, and (name, colour) of its legend."""
+
+    panels: list[Panel]
+    x_title: str
+    legend: list[tuple[str, int]]
+
+
+class Analysis(NamedTuple):
+    """Everything about z of one clip. kld (T-1, z) in nats; note: Markdown; dimensions: by what they carry, most first.
+
+    sources: PSNR by where z comes from; gaussians: KL, means and sigmas over the steps; best: of N samples.
+    """
+
+    kld: np.ndarray
+    sources: Plot
+    gaussians: Plot
+    best: Plot
+    note: str
+    dimensions: list[int]
+
+
+def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
+    """What z carries on a clip, whose true frames must be known."""
+    seed, n_past, length = checked(run, clip, seed)
+    latents, psnr = library.compute(run, _measure, library.read_clip(clip, length), n_past, seed)
+    samples = DANCE_SAMPLES if run.takes_poses else SAMPLES
+    prediction = predict_clip(library, run, clip, seed=seed, n_future=length - n_past, n_past=n_past, samples=samples)
+    scores = prediction.futures[0].scores["PSNR"][:samples].mean(1)
+    best = np.maximum.accumulate(scores)
+    carried = latents.kld.mean(0)
+    order = np.argsort(-carried, kind="stable").tolist()
+    steps, frames = list(range(1, length)), list(range(n_past, length))
+    unit = "channel" if run.takes_poses else "dimension"
+    curves = [Line(name, name, i, "solid", frames, values.tolist()) for i, (name, values) in enumerate(psnr.items())]
+    sides = [("posterior", "solid"), ("prior", "dashed")]
+    means = [
+        Line(f"{unit} {d}", f"{side}, {unit} {d}", i, style, steps, mu[:, d].tolist())
+        for i, d in enumerate(order[:DRAWN])
+        for (side, style), mu in zip(sides, (latents.posterior_mu, latents.prior_mu))
+    ]
+    sigmas = [
+        Line(f"all {unit}s", f"{side}, mean over all {unit}s", 3, style, steps, sigma.mean(1).tolist())
+        for (side, style), sigma in zip(sides, (latents.posterior_sigma, latents.prior_sigma))
+    ]
+    kld = [Line(f"all {unit}s", f"all {unit}s", 3, "solid", steps, latents.kld.sum(1).tolist())]
+    kld += [Line(f"{unit} {d}", f"{unit} {d}", i, "solid", steps, latents.kld[:, d].tolist())
+            for i, d in enumerate(order[:DRAWN])]  # fmt: skip
+    per_step = latents.kld.sum(1).mean().item()
+    return Analysis(
+        latents.kld,
+        Plot([Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(psnr)]),
+        Plot(
+            [
+                Panel("KL of each step", "nats", kld, from_zero=True),
+                Panel("Mean of z", f"{unit}s that carry most", means, sides),
+                Panel("Sigma of z", f"mean over {unit}s", sigmas, sides, from_zero=True),
+            ],
+            "step",
+            [*((f"{unit} {d}", i) for i, d in enumerate(order[:DRAWN])), (f"all {unit}s", 3)],
+        ),
+        Plot(
+            [Panel("Best of N", "dB", [Line("best", "best of N", 0, "solid", range(1, samples + 1), best.tolist())])],
+            "N samples",
+            [],
+        ),
+        _note(per_step, carried.tolist(), psnr, best, unit),
+        order,
+    )
+
+
+def checked(run: Run, clip: Clip, seed: Any) -> tuple[int, int, int]:
+    """(seed, n_past, frames) of what can be analysed."""
+    seed = validate.whole_number(seed, "The seed", 0, MAX_SEED)
+    length = run.n_past + min(run.first_future(clip), DANCE_STEPS)
+    if clip.known < length:
+        raise BadInput(f"The true frames of {clip.name} are not known: there is nothing to infer z from")
+    return seed, run.n_past, length
+
+
+def clips_for(library: Library, run: Run) -> list[Clip]:
+    """Clips of a run whose true frames are known."""
+    return [clip for clip in library.clips_for(run) if clip.known > 1]
+
+
+def first_view(library: Library, run: Run) -> dict[str, Any]:
+    """The fields before anyone has changed them; run and clip by name."""
+    clip = next(iter(clips_for(library, run)), None)
+    return {"run": run.name, "clip": clip and clip.name, "seed": 0}
+
+
+def traversal(library: Library, run: Run, clip: Clip, dimension: Any) -> Display:
+    """The future with one dimension of z pushed to each of STEPS, as a row of moving tiles."""
+    _, n_past, length = checked(run, clip, seed=0)
+    batch = library.read_clip(clip, length)
+    futures = library.compute(run, _traverse, batch, n_past, dimension)
+    truth = batch.frames[0].numpy()
+    tiles = [Tile("truth", "Truth", (truth,))]
+    for value, future in zip(STEPS, futures):
+        tiles.append(
+            Tile("prediction", f"{value:+g} sigma" if value else "mean", (np.concatenate([truth[:n_past], future]),))
+        )
+    return Display(
+        tiles,
+        n_past,
+        (Choice("0", "prediction"),),
+        note=f"z {dimension:g} pushed at every step, all others at the prior's means.",
+    )
+
+
+def _measure(model: "Model", batch: "Batch", n_past: int, seed: int) -> "tuple[ClipLatents, dict[str, np.ndarray]]":
+    """The latents of a clip, and PSNR (n_future,) by where z comes from, as NumPy arrays."""
+    from vidpred.evaluation import protocol_of
+    from vidpred.latents import ClipLatents, clip_latents, psnr_by_source
+
+    given = batch.to_clip(n_past, next(model.parameters()).device)
+    psnr = psnr_by_source(model, given, batch.ids[0], protocol_of(model), seed)
+    latents = ClipLatents(*(values.numpy() for values in clip_latents(model, given)))
+    return latents, {source: values.numpy() for source, values in psnr.items()}
+
+
+def _traverse(model: "Model", batch: "Batch", n_past: int, dimension: Any) -> np.ndarray:
+    """Futures (STEPS, n_future, H, W, 3) uint8."""
+    from vidpred.frames import to_uint8
+    from vidpred.latents import traverse
+
+    dimension = validate.whole_number(dimension, "The dimension", 0, model.z_shape[0] - 1)
+    given = batch.to_clip(n_past, next(model.parameters()).device)
+    return to_uint8(traverse(model, given, given.frames.shape[1] - n_past, dimension, list(STEPS)))
+
+
+def heat_map(kld: np.ndarray) -> np.ndarray:
+    """KL (T-1, z) as a picture (H, W, 3): a row per dimension, a column per step, black is nothing."""
+    from vidpred.render import heat, upscale
+
+    top = max(float(kld.max()), ACTIVE)
+    return upscale(heat(255 * kld.T[None] / top), HEAT_SIDE)[0]
+
+
+def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, unit: str) -> str:
+    """What the pictures say, in words."""
+    active = sum(value >= ACTIVE for value in carried)
+    means = {name: fmean(values.tolist()) for name, values in psnr.items()}
+    line = (
+        f"z carries **{per_step:.2f} nats a step** on this clip, in {active} of {len(carried)} {unit}s. With z from "
+        f"the posterior, which has seen the true frames, PSNR is **{means['posterior']:.2f} dB**; from the prior "
+        f"{means['prior']:.2f}, at zero {means['zero']:.2f}, shuffled {means['shuffled']:.2f}. "
+        f"The best of {len(best)} samples gains {best[-1] - best[0]:.2f} dB over the first."
+    )
+    if per_step < COLLAPSED:
+        line += (
+            "\n\n> The posterior has collapsed: z carries (almost) nothing, so the four curves lie on each other and "
+            "no traversal moves anything. What is known about each step already says what will happen."
+        )
+    return line

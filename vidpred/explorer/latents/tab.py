@@ -1,0 +1,104 @@
+"""The tab that looks into z: handlers, layout, wiring."""
+
+from typing import Any
+
+import gradio as gr
+
+from vidpred.explorer.latents import analysis
+from vidpred.explorer.runs.library import names
+from vidpred.explorer.ui.chart import chart_value
+from vidpred.explorer.ui.handlers import Handlers, toast_refusals
+from vidpred.explorer.ui.player import next_request, player_value
+from vidpred.explorer.ui.tab_parts import TabParts
+
+SOURCES = (
+    "Where z comes from: the **posterior** has seen each true frame; the **prior** guesses; **zero** leaves z out; "
+    "**shuffled** takes the posterior's z of other steps. The further the first lies above the others, the more z says."
+)
+
+
+class LatentHandlers(Handlers):
+    @toast_refusals
+    def latents(self, run: Any, clip: Any, seed: Any) -> tuple:
+        """What z carries on a clip: a note, the heat map, three charts, and the dimension that carries most."""
+        found = analysis.analyse(self.library, self.library.run(run), self.library.clip(clip), seed)
+        charts = [
+            chart_value(plot.panels, plot.x_title, next_request(), plot.legend, whole=True)
+            for plot in (found.sources, found.gaussians, found.best)
+        ]
+        dimension = gr.update(maximum=found.kld.shape[1] - 1, value=found.dimensions[0])
+        return found.note, analysis.heat_map(found.kld), *charts, dimension
+
+    @toast_refusals
+    def traverse(self, run: Any, clip: Any, dimension: Any) -> dict:
+        """One dimension of z pushed up and down; the value of the player."""
+        request = next_request()
+        return player_value(
+            analysis.traversal(self.library, self.library.run(run), self.library.clip(clip), dimension), request
+        )
+
+    def weights(self, run: Any, **fields: Any) -> int | None:
+        """What is found depends on beside the fields: an epoch may have ended since."""
+        return self.library.run(run).weights
+
+    @toast_refusals
+    def follow_run(self, run: Any, clip: Any) -> dict:
+        """The clips that fit the run; the chosen one stays where it does."""
+        clips = names(analysis.clips_for(self.library, self.library.run(run)))
+        return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
+
+    def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        seed, _, _ = analysis.checked(self.library.run(run), self.library.clip(clip), seed)
+        return {"run": run, "clip": self.follow_run(run, clip), "seed": seed}
+
+
+def build(library: Library, demo: gr.Blocks) -> TabParts:
+    """Lay the tab out inside `demo` and wire it."""
+    handlers, run = LatentHandlers(library), first_run(library.all_runs(), library)
+    first = analysis.first_view(library, run)
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            run_dd = gr.Dropdown(list(library.runs), value=first["run"], label="Run")
+            clip_dd = gr.Dropdown(
+                names(analysis.clips_for(library, run)),
+                value=first["clip"],
+                label="Clip",
+                info="its true frames are shown to the posterior",
+            )
+            seed_number = gr.Number(first["seed"], label="Seed", step=1, info="of the prior's samples")
+            look_btn = gr.Button("Look into z", variant="primary")
+            note_md = gr.Markdown(elem_classes="about")
+        with gr.Column(scale=2, min_width=320):
+            gr.Markdown(SOURCES, elem_classes="about")
+            sources_html = chart(elem_id="lens-sources")
+            best_html = chart(elem_id="lens-best")
+    gaussians_html = chart(elem_id="lens-gaussians")
+    gr.Markdown("### KL of every dimension (rows) and step (columns)", elem_classes="section")
+    heat_image = gr.Image(
+        format="png", show_label=False, interactive=False, buttons=["fullscreen"], elem_id="lens-heat"
+    )
+    gr.Markdown("### Push one dimension", elem_classes="section")
+    with gr.Row():
+        dimension_slider = gr.Slider(0, 63, value=0, step=1, label="Dimension of z", scale=2)
+        traverse_btn = gr.Button("Traverse", variant="primary", scale=1)
+    player_html = clip_player(elem_id="lens-player")
+
+    asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number}
+    found = [note_md, heat_image, sources_html, gaussians_html, best_html, dimension_slider]
+    pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_slider}
+    looking = once(handlers.latents, asked, found, version=handlers.weights, **BUSY)
+    traversing = once(handlers.traverse, pushed, player_html, version=handlers.weights, **BUSY)
+    following = {
+        "fn": handlers.follow_run,
+        "inputs_kwargs": {"run": run_dd, "clip": clip_dd},
+        "outputs": clip_dd,
+        **QUIET,
+    }
+    chain(look_btn.click, again(looking), traversing)
+    chain(traverse_btn.click, again(traversing))
+    chain(dimension_slider.release, traversing)
+    chain(run_dd.input, following, looking, traversing)
+    link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library))
+    menus = {run_dd: lambda: list(library.runs)}
+    return TabParts({"run": run_dd, "clip": clip_dd}, link, [[looking, traversing]], menus=menus)

@@ -1,0 +1,187 @@
+"""The pages that explain: Markdown with pictures to move, curves of the bundled runs, and a door into the explorer."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from vidpred import runs
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.ui.chart import chart
+from vidpred.explorer.ui.events import chain
+from vidpred.explorer.ui.handlers import QUIET
+from vidpred.explorer.ui.markdown import table
+from vidpred.explorer.ui.player import next_request
+from vidpred.explorer.ui.tab_parts import TabParts
+from vidpred.explorer.ui.training_chart import training_chart
+
+PAGES_FOLDER = Path(__file__).parent / "pages"
+BUNDLED = Path(__file__).parents[3] / "assets" / "runs"
+LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
+
+FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
+KNOWN = ["push-fixed-cyclical", "push-learned-cyclical"]
+PRIORS = ["push-free-fixed-cyclical", "push-free-learned-cyclical"]  # z carries something, so that they differ
+
+
+class Page(NamedTuple):
+    """A page: its text (learn/<id>.md), and what its button opens: a tab, and values of widgets there."""
+
+    title: str
+    button: str
+    tab: str
+    sets: dict[str, Any]
+
+
+PAGES = {
+    "bound": Page(
+        "The bound",
+        "See both terms in a training",
+        "training",
+        {"views": "curves", "runs": FREE[:1], "curves": ["KL", "beta", "Loss", "MSE"]},
+    ),
+    "noise": Page("Noise with a slope", "Change seed and temperature of a prediction", "predict", {"run": FREE[0]}),
+    "priors": Page(
+        "Fixed and learned prior", "Compare two priors in training", "training", {"views": "curves", "runs": PRIORS}
+    ),
+    "forcing": Page(
+        "Teacher forcing",
+        "See the ratio fall in a training",
+        "training",
+        {"views": "curves", "runs": KNOWN[1:], "curves": ["Teacher forcing", "Loss", "MSE", "PSNR"]},
+    ),
+    "annealing": Page("Annealing", "Design a schedule", "training", {"views": "designer", "start": "small"}),
+    "scores": Page("PSNR and SSIM", "Score a prediction", "predict", {}),
+}
+
+# Curves on the pages: runs, then which panels of the training tab.
+CHARTS = {
+    "terms": (FREE[:1], ["KL", "MSE"]),
+    "forcing": (KNOWN[1:], ["Teacher forcing", "PSNR"]),
+    "annealing": (FREE, ["KL", "beta"]),
+    "vanishing": (KNOWN, ["KL", "Active units"]),
+}
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """A page as pairs of (text, the text), (picture, name), (chart, name), (table, name), in order."""
+    text, found, end = (PAGES_FOLDER / f"{page}.md").read_text(), [], 0
+    for mark in MARK.finditer(text):
+        found += [("text", text[end : mark.start()].strip()), (mark[1], mark[2])]
+        end = mark.end()
+    return [block for block in [*found, ("text", text[end:].strip())] if block[1]]
+
+
+def bundled() -> Library | None:
+    """The runs that come with the project, whatever was opened; None where they have been removed."""
+    return Library([BUNDLED], []) if any(BUNDLED.glob(f"*/{runs.CONFIG}")) else None
+
+
+def page_chart(library: Library, name: str) -> dict | None:
+    """Value of a page's chart; None where none of its runs is there."""
+    wanted, panels = CHARTS[name]
+    there = [library.run(run) for run in wanted if run in library.runs]
+    return training_chart(library, there, panels, next_request()) if there else None
+
+
+def evaluated(library: Library) -> str:
+    """The bundled robot runs' scores as a Markdown table, from their eval.json: one protocol for all of them."""
+    results = {run: run.evaluation for run in library.all_runs() if run.evaluation and not run.takes_poses}
+    if not results:
+        return ""
+    rows = [
+        [
+            f"`{run.name}`",
+            "learned" if run.has_learned_prior else "fixed",
+            "frames, actions" if run.takes_actions else "frames only",
+            f"{result.text('psnr', '.2f')} dB",
+            f"{result.text('psnr_best', '.2f')} dB",
+            result.text("ssim", ".3f"),
+            f"{result.text('kld_per_step', '.2f')} nats",
+        ]
+        for run, result in results.items()
+    ]
+    first = next(iter(results.values()))
+    headers = ["run", "prior", "knows", "PSNR", f"best of {first.samples}", "SSIM", "KL per step"]
+    note = (
+        f"*{first.clips} {first.split} clips, {first.scored_frames}, {first.samples} samples, "
+        f"temperature {first.text('temperature')}, protocol {first.protocol}; "
+        f"the last frame copied: {first.text('copy_last_psnr', '.2f')} dB*"
+    )
+    return f"{table(headers, rows)}\n\n{note}"
+
+
+def opening(library: Library, page: str, known: Any) -> dict[str, Any]:
+    """What a page's button sets: runs that are not there are left as the visitor has them."""
+    values = {}
+    for name, value in PAGES[page].sets.items():
+        if name == "runs":
+            value = [run for run in value if run in library.runs]
+        if name in known and value and (name != "run" or value in library.runs):
+            values[name] = value
+    return values
+
+
+def picture(name: str, **options: Any) -> gr.HTML:
+    """A drawing with sliders: its own static page, style and script; no value ever gets into the template."""
+    script = PAGES_FOLDER / f"{name}.js"
+    return gr.HTML(
+        value=None,
+        html_template=(PAGES_FOLDER / f"{name}.html").read_text(),
+        css_template=(PAGES_FOLDER / "figure.css").read_text(),
+        js_on_load=script.read_text() if script.exists() else None,
+        apply_default_css=False,
+        elem_id=f"learn-{name}",
+        elem_classes="drawn",
+        **options,
+    )
+
+
+def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> TabParts:
+    """Lay the pages out and wire their doors. parts: of the tabs where these lead."""
+    own = bundled()
+    with gr.Tabs(overflow_behavior="wrap"):
+        for page, what in PAGES.items():
+            with gr.Tab(what.title, id=page), gr.Column(elem_classes="page"):
+                for kind, content in blocks(page):
+                    _place(kind, content, own)
+                door_btn = gr.Button(f"{what.button} →", variant="primary", elem_classes="door")
+            _wire(door_btn, library, page, tabs, parts.get(what.tab, TabParts()))
+    return TabParts()
+
+
+def _place(kind: str, content: str, own: Library | None) -> None:
+    if kind == "picture":
+        picture(content)
+        return
+    if kind == "text":
+        gr.Markdown(content, latex_delimiters=LATEX, elem_classes="lesson")
+    elif own and kind == "table":
+        gr.Markdown(evaluated(own), elem_classes=["lesson", "figures"])
+    elif own and (value := page_chart(own, content)):
+        chart(value=value, elem_id=f"learn-chart-{content}")
+
+
+def _wire(door_btn: gr.Button, library: Library, page: str, tabs: gr.Tabs, part: TabParts) -> None:
+    """A door is a link: a tab, some fields of its view, and what else is set there."""
+    link, known = part.link, part.widgets
+    sets = opening(library, page, known)
+    given = {name: value for name, value in sets.items() if link and name in link.first}
+    others = {name: value for name, value in sets.items() if name not in given}
+
+    def set_widgets() -> dict[gr.blocks.Block, Any]:
+        updates = link.open(given, library) if given else {}
+        updates |= {name: gr.Tabs(selected=value) if name == "views" else value for name, value in others.items()}
+        return {known[name]: update for name, update in updates.items()}
+
+    def open_tab() -> gr.Tabs:
+        return gr.Tabs(selected=PAGES[page].tab)
+
+    at_once = {"queue": False, **QUIET}
+    outputs = [known[name] for name in [*(link.first if given else ()), *others]]
+    setting = [{"fn": set_widgets, "outputs": outputs, **at_once}] if sets else []
+    opening_tab = {"fn": open_tab, "outputs": tabs, **at_once}  # once its fields are set: it is filled when it is shown
+    chain(door_btn.click, *setting, opening_tab, {"fn": None, "js": "() => window.scrollTo(0, 0)"})

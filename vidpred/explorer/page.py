@@ -1,0 +1,125 @@
+"""The page: header, tabs, theme."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from vidpred.explorer.compare import tab as compare_tab
+from vidpred.explorer.drive import tab as drive_tab
+from vidpred.explorer.latents import tab as latents_tab
+from vidpred.explorer.learn import tab as learn_tab
+from vidpred.explorer.predict import tab as predict_tab
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.training import tab as training_tab
+from vidpred.explorer.ui import chart, deep_links, player
+from vidpred.explorer.ui.handlers import QUIET
+from vidpred.explorer.ui.tab_parts import TabParts
+from vidpred.explorer.your_data import tab as your_data_tab
+
+HEADER = """# vidpred
+A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
+
+# Tabs in their order: id, title, build(library, demo).
+TABS = (
+    ("predict", "Predict", predict_tab.build),
+    ("compare", "Compare", compare_tab.build),
+    ("training", "Training", training_tab.build),
+    ("drive", "Drive", drive_tab.build),
+    ("latents", "Latents", latents_tab.build),
+    ("yours", "Your data", your_data_tab.build),
+)
+
+CSS = """
+.gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
+.header { position: relative; }
+.header .copy-block { position: absolute; top: 0; right: 0; width: auto; }
+.header h1 { margin: 0; font-size: 26px; line-height: 1.2; }
+.header p { margin: 4px 0 0; color: var(--body-text-color-subdued); font-size: 15px; }
+.about, .about p, .about em { font-size: 13px; line-height: 1.45; color: var(--body-text-color-subdued); }
+.about strong { color: var(--body-text-color); }
+.about p { margin: 0 0 4px; }
+.about blockquote { border-left: 3px solid #d97706; padding: 2px 0 2px 10px; margin: 8px 0 0; }
+.section { margin-top: 8px; }
+#player .html-container, .drawn .html-container { padding: 0; }
+#player .html-container.pending { opacity: 0.5; transition: opacity 0.2s 0.6s; }
+.chips label { padding: 4px 10px !important; font-size: 13px; }
+@media (min-width: 900px) and (min-height: 700px) {
+  #schedule-chart { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); padding: 6px 0; }
+}
+.page { max-width: 800px; margin: 0 auto; gap: 18px; }
+.lesson { font-size: 16px; line-height: 1.6; }
+.lesson h2 { font-size: 24px; }
+:is(.lesson, .figures) table { font-size: 14px; display: block; overflow-x: auto; border: 0 !important; }
+:is(.lesson, .figures) :is(th, td) {
+  padding: 6px 12px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
+  word-break: normal; overflow-wrap: normal;
+}
+:is(.lesson, .figures) tr { border: 0 !important; }
+.lesson td code, .figures :is(th, td) { white-space: nowrap; }
+.figures :is(th, td) { padding: 6px 9px !important; }
+.figures td { font-variant-numeric: tabular-nums; }
+#command textarea { font-family: var(--font-mono); font-size: 13px; }
+.lesson .katex-display { overflow-x: auto; overflow-y: hidden; padding: 4px 0; }
+.door { align-self: flex-start; width: auto !important; flex-grow: 0 !important; margin: 8px 0 24px; }
+@media (max-width: 640px) { .player-column { order: -1; } }
+"""
+
+
+def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., TabParts]]] = TABS) -> gr.Blocks:
+    """The whole app. Files that were drawn are deleted after a day."""
+    with gr.Blocks(title="vidpred", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
+        with gr.Row(elem_classes="header"):
+            gr.Markdown(HEADER)
+            deep_links.copy_button()
+        places, parts = {}, {}
+        with gr.Tabs(elem_id="tabs", overflow_behavior="wrap") as all_tabs:
+            for name, title, build in tabs:
+                with gr.Tab(title, id=name) as places[name]:
+                    parts[name] = build(library, demo)
+            with gr.Tab("Learn", id="learn") as places["learn"]:
+                parts["learn"] = learn_tab.build(library, all_tabs, parts)
+        deep_links.wire(library, demo, all_tabs, places, parts)
+        menus = {widget: listed for part in parts.values() for widget, listed in part.menus.items()}
+
+        def rescan() -> dict[gr.blocks.Block, Any]:
+            library.rescan()
+            return {widget: gr.update(choices=listed()) for widget, listed in menus.items()}
+
+        if menus:
+            demo.load(rescan, None, list(menus), **QUIET)
+    # closed: the plain HTTP routes would skip the queue and its limits
+    return demo.queue(api_open=False, max_size=16)
+
+
+def launch_options() -> dict:
+    """Options of `launch()`, host and port aside."""
+    return {
+        "theme": theme(),
+        "css": CSS,
+        "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD,
+        "footer_links": ["api", "settings"],
+        "run_history": False,
+        "enable_monitoring": False,
+        "show_error": False,
+        "max_file_size": "100mb",
+    }
+
+
+def theme() -> gr.themes.Base:
+    """Calm colours and the system's own fonts: no request leaves for another host."""
+    return gr.themes.Default(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="slate",
+        # Gradio bundles subsets of fonts only, and letters from two fonts do not go together
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "Consolas", "monospace"],
+    ).set(  # quiet text and white on colour stay readable
+        body_text_color_subdued="*neutral_500",
+        block_info_text_color="*neutral_500",
+        color_accent="*primary_600",
+        slider_color="*primary_600",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_600",
+    )

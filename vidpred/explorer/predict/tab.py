@@ -1,0 +1,255 @@
+"""The tab that compares predictions with what really happened: handlers, layout, wiring."""
+
+import functools
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from vidpred.errors import BadInput
+from vidpred.explorer.predict.downloads import KINDS, write_download
+from vidpred.explorer.runs import prediction, validate
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.prediction import MAX_SAMPLES, MAX_TEMPERATURE
+from vidpred.explorer.runs.run import Run
+from vidpred.explorer.runs.summary import describe_run
+from vidpred.explorer.ui.events import chain, once
+from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.html_component import STATIC
+from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value, read_view
+from vidpred.explorer.ui.prediction_tiles import PRIORS, prediction_tiles
+from vidpred.explorer.ui.tab_parts import Link, TabParts
+
+# The player knows what is switched on, chosen and how fast: a download shows the same.
+VIEW_JS = "(view, ...rest) => [document.querySelector('#player .player')?.dataset.view ?? '', ...rest]"
+
+
+class PredictHandlers(Handlers):
+    @toast_refusals
+    def predict(
+        self,
+        run: str,
+        clip: str,
+        seed: float = 0,
+        temperature: float = 1.0,
+        n_future: float = None,  # noqa: RUF013 -- to the types of what may be left out Gradio's docs add None
+        n_past: float = None,  # noqa: RUF013
+        samples: float = 1,
+        prior: str = None,  # noqa: RUF013
+        sweep: bool = False,
+    ) -> dict:
+        """Predict the future of a clip: sheets of all frames, and PSNR and SSIM of every sample and frame.
+
+        n_future, n_past, prior ("learned" or "standard"): null takes the run's own. sweep: the temperatures 0, 0.5, 1,
+        1.5 and 2 instead of one. The answer: tiles, with scores and the places of their clips; clips, each a sheet and
+        the cell where it begins; sheets, lossless, cells of tile_width x tile_height in rows of so many columns.
+        """
+        request = next_request()
+        fields = (seed, temperature, n_future, n_past, samples, prior, sweep)
+        settings = prediction.checked(self.library.run(run), self.library.clip(clip), *fields)
+        return player_value(prediction_tiles(prediction.predict(self.library, settings)), request)
+
+    def draw(self, run: Any, clip: Any, **fields: Any) -> dict:
+        """The same for the page, which says what is wrong where the picture is."""
+        request = next_request()
+        return player_value(prediction_tiles(self._predict(run, clip, **fields)), request)
+
+    def weights(self, run: Any, **fields: Any) -> int | None:
+        """What a picture depends on beside the fields: an epoch may have ended since."""
+        return self.library.run(run).weights
+
+    @toast_refusals
+    def choose_run(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple:
+        """What a run is, where its z can come from, and the other fields as far as this run can go."""
+        chosen = self.library.run(run)
+        return describe_run(chosen), _prior(chosen, chosen.own_prior), *self.fit(run, clip, n_past, n_future, samples)
+
+    @toast_refusals
+    def describe(self, run: Any) -> str:
+        """What a run is, as it stands on disk now."""
+        return describe_run(self.library.run(run))
+
+    @toast_refusals
+    def fit(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple[dict, dict, dict, Any]:
+        """Clip, context, horizon and samples for a run: kept where they fit, else as the run has them at first."""
+        run = self.library.run(run)
+        clips = {entry.name: entry for entry in self.library.clips_for(run)}
+        if not clips:
+            raise BadInput(f"None of the clips here is for {run.name}: open others with --data")
+        low, high = run.past_limits
+        stays = isinstance(clip, str) and clip in clips
+        entry = clips[clip] if stays else next(iter(clips.values()))
+        if stays:
+            n_past = validate.within(n_past, low, min(high, entry.frames - 1), run.n_past)
+        else:
+            n_past, samples = run.n_past, run.own_samples
+        longest, first = run.longest_future(entry, n_past), run.first_future(entry, n_past)
+        return (
+            gr.update(choices=list(clips), value=entry.name),
+            gr.update(value=n_past, maximum=max(high, 2), visible=high > low),
+            gr.update(value=validate.within(n_future, 1, longest, first) if stays else first, maximum=longest),
+            samples,
+        )
+
+    def restore(self, **values: Any) -> dict[str, Any]:
+        """The widgets of a view, by name. The run's own number of predicted frames stands for what a clip has of it."""
+        run = self.library.run(values["run"])
+        fields = {name: value for name, value in values.items() if name not in ("run", "clip")}
+        if fields["n_future"] == run.own_future:
+            fields["n_future"] = None
+        settings = prediction.checked(run, self.library.clip(values["clip"]), **fields)
+        fitted = self.fit(run.name, settings.clip.name, settings.n_past, settings.n_future, settings.samples)
+        return {
+            **values,
+            **dict(zip(("clip", "n_past", "n_future", "samples"), fitted)),
+            "seed": settings.seed,
+            "prior": _prior(run, settings.prior),
+        }
+
+    def limit_future(self, run: Any, clip: Any, n_past: Any, n_future: Any) -> dict:
+        """The slider of predicted frames for so many given ones; what is wrong with them is said by the player."""
+        try:
+            run = self.library.run(run)
+            n_past = validate.whole_number(n_past, "Context frames", *run.past_limits)
+            longest = run.longest_future(self.library.clip(clip), n_past)
+        except BadInput:
+            return gr.skip()
+        return gr.update(value=validate.within(n_future, 1, longest, longest), maximum=longest)
+
+    def save(self, view: Any, kind: Any, run: Any, clip: Any, **fields: Any) -> dict:
+        """A file that shows what the player shows."""
+        request = next_request()
+        try:
+            predicted = self._predict(run, clip, **fields)
+            display = prediction_tiles(predicted)
+            path = write_download(predicted, display, read_view(view, display), kind)
+        except BadInput as error:
+            return {"request": request, "message": f"{error}."}
+        return {"request": request, "name": path.name, "file": FileData(path=str(path)).model_dump()}
+
+    def _predict(self, run: Any, clip: Any, **fields: Any) -> prediction.Prediction:
+        return prediction.predict_clip(self.library, self.library.run(run), self.library.clip(clip), **fields)
+
+
+def _prior(run: Run, value: str) -> dict:
+    return gr.update(value=value, visible=len(run.priors) > 1)
+
+
+def build(library: Library, demo: gr.Blocks) -> TabParts:
+    """Lay the tab out inside `demo` and wire it."""
+    handlers, run = PredictHandlers(library), prediction.first_run(library.all_runs(), library)
+    first, clips = prediction.first_view(library, run), library.clips_for(run)
+    low, high = run.past_limits
+    longest = run.longest_future(clips[0]) if clips else 1
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280, elem_classes="fields"):
+            run_dd = gr.Dropdown(list(library.runs), value=run.name, label="Run")
+            about_md = gr.Markdown(elem_classes="about")
+            clip_dd = gr.Dropdown(names(clips), value=first["clip"], label="Clip", info="no run was trained on it")
+            with gr.Group():
+                # no bounds: Gradio's own check would answer in its words and print a traceback
+                seed_number = gr.Number(first["seed"], label="Seed", step=1)
+                seed_btn = gr.Button("Another seed", variant="primary")
+            temperature_slider = gr.Slider(
+                0,
+                MAX_TEMPERATURE,
+                value=first["temperature"],
+                step=0.1,
+                label="Temperature",
+                info="scales the noise; 0 takes the means",
+            )
+            sweep_check = gr.Checkbox(first["sweep"], label="Side by side: T = 0, 0.5, 1, 1.5, 2", container=False)
+            samples_slider = gr.Slider(
+                1, MAX_SAMPLES, value=first["samples"], step=1, label="Samples", info="of the same seed"
+            )
+            n_future_slider = gr.Slider(
+                1,
+                longest,
+                value=min(first["n_future"], longest),
+                step=1,
+                label="Predicted frames",
+                info="a longer future keeps the earlier frames",
+            )
+            n_past_slider = gr.Slider(
+                1, high, value=run.n_past, step=1, label="Context frames", info="given ones", visible=high > low
+            )
+            prior_radio = gr.Radio(
+                [(name, value) for value, name in PRIORS.items()],
+                value=first["prior"],
+                label="Prior at test",
+                elem_classes="chips",
+                visible=len(run.priors) > 1,
+            )
+        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
+            player_html = clip_player(elem_id="player")
+            with gr.Row(elem_classes="downloads"):
+                buttons = {
+                    kind: gr.Button(f"Save {name}", size="sm", min_width=90, elem_id=f"save-{kind}")
+                    for kind, name in KINDS.items()
+                }
+            saved_html = gr.HTML(
+                html_template=(STATIC / "download.html").read_text(),
+                css_template=".saved { margin: 0; font-size: 13px; min-height: 20px; }",
+                js_on_load=(STATIC / "download.js").read_text(),
+                value=None,
+            )
+            view_text = gr.Textbox(visible=False)
+
+    asked = {
+        "run": run_dd,
+        "clip": clip_dd,
+        "seed": seed_number,
+        "temperature": temperature_slider,
+        "n_future": n_future_slider,
+        "n_past": n_past_slider,
+        "samples": samples_slider,
+        "prior": prior_radio,
+        "sweep": sweep_check,
+    }
+    predicting = once(
+        handlers.draw,
+        asked,
+        player_html,
+        refused=lambda error: player_message(f"{error}.", next_request()),
+        version=handlers.weights,
+        **BUSY,
+    )
+    describing = {"fn": handlers.describe, "inputs_kwargs": {"run": run_dd}, "outputs": about_md, **QUIET}
+    limiting = {
+        "fn": handlers.limit_future,
+        "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "n_past", "n_future")},
+        "outputs": n_future_slider,
+        **QUIET,
+    }
+    fitted = [clip_dd, n_past_slider, n_future_slider, samples_slider]
+    fitting = {
+        "fn": handlers.fit,
+        "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "n_past", "n_future", "samples")},
+        "outputs": fitted,
+        **QUIET,
+    }
+    choosing = {**fitting, "fn": handlers.choose_run, "outputs": [about_md, prior_radio, *fitted]}
+    chain(run_dd.input, choosing, predicting)
+    chain(clip_dd.input, fitting, predicting)
+    # change, not input: a number beyond a slider's end is drawn back to it without input
+    changing = (seed_number, temperature_slider, n_future_slider, samples_slider, prior_radio, sweep_check)
+    changed = [
+        ([widget.change for widget in changing], [predicting]),
+        ([n_past_slider.change], [limiting, predicting]),
+    ]
+    seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
+    for kind, button in buttons.items():
+        gr.on(
+            [button.click],
+            handlers.save,
+            inputs_kwargs={"view": view_text, "kind": gr.State(kind), **asked},
+            outputs=saved_html,
+            js=VIEW_JS,
+            concurrency_id="files",
+            concurrency_limit=1,
+            **PRIVATE,
+        )
+    gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
+    link = Link(asked, first, handlers.restore, functools.partial(prediction.first_view, library))
+    menus = {run_dd: lambda: list(library.runs)}
+    return TabParts(asked, link, [[describing], [predicting]], changed, menus)

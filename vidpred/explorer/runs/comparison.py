@@ -1,0 +1,148 @@
+"""Several runs side by side: what sets them apart, what they score, and which of them make a telling pair."""
+
+from typing import Any, NamedTuple
+
+from vidpred.errors import BadInput
+from vidpred.explorer.runs import validate
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import Prediction, Settings, checked, predict
+from vidpred.explorer.runs.run import Clip, Run
+
+MOST_RUNS = 4
+MOST_SAMPLES = 5  # predicted by each of the runs
+# Settings that say how a run was computed or shown, not what was trained.
+INCIDENTAL = {"train.precision", "train.gif_every", "train.seed", "train.best_by", "train.validation_clips"}
+INCIDENTAL |= {"train.accumulation", "train.save_every"}
+MEASURED = {"model.condition_mean", "model.condition_scale"}  # not chosen by anyone
+QUESTIONS = {
+    "Fixed or learned prior": ("model.learned_prior",),
+    "KL annealing": ("train.kl_anneal",),
+    "Teacher forcing": ("train.tfr",),
+    "With actions or without": ("model.condition", "train.beta_max"),
+}
+"""What a pair of runs can answer: the settings that differ, by the start of their names; all others must agree."""
+
+
+class Group(NamedTuple):
+    """Runs that differ in one respect alone."""
+
+    question: str
+    runs: list[Run]
+
+    @property
+    def title(self) -> str:
+        """The question, the runs by what tells them apart, and what they share."""
+        names = [run.name for run in self.runs]
+        short = short_names(names)
+        shared = "" if set(short) & set(names) else f" ({'-'.join(_shared_words(names))})"
+        return f"{self.question}: {' · '.join(short)}{shared}"
+
+
+def chosen_runs(library: Library, names: Any) -> list[Run]:
+    """Two to four runs of one family that a visitor chose."""
+    names = validate.several(names, "run", library.runs)
+    if not 2 <= len(names) <= MOST_RUNS:
+        raise BadInput(f"Please choose two to {MOST_RUNS} runs, not {len(names)}")
+    runs = [library.run(name) for name in names]
+    if len({run.takes_poses for run in runs}) > 1:
+        raise BadInput("These runs are of two families: robot clips and dance videos cannot be compared")
+    return runs
+
+
+def first_runs(library: Library) -> list[Run]:
+    """What is compared before anyone has chosen: the first telling pair, or any two of one family; none if there is no
+    such pair."""
+    if found := groups(library):
+        return found[0].runs
+    families: dict[bool, list[Run]] = {}
+    for run in library.all_runs():
+        families.setdefault(run.takes_poses, []).append(run)
+    return next((runs[:2] for runs in families.values() if len(runs) > 1), [])
+
+
+def first_view(library: Library, run: Run) -> dict[str, Any]:
+    """The fields of a comparison, where this run is the first, before anyone has changed them."""
+    clip = next(iter(library.clips_for(run)), None)
+    return {"clip": clip and clip.name, "seed": 0, "temperature": 1.0, "samples": 3}
+
+
+def checked_each(
+    runs: list[Run], clip: Clip, seed: Any, temperature: Any, samples: Any, n_future: Any = None
+) -> list[Settings]:
+    """A prediction of each run, alike in all that can be: the same frames and seed and, where z is alike, the same
+    noise. n_future: None takes the shortest of the runs' own."""
+    samples = validate.whole_number(samples, "The number of samples", 1, MOST_SAMPLES)
+    n_past = max(run.n_past for run in runs)
+    if n_future is None:
+        n_future = min(run.first_future(clip, n_past) for run in runs)
+    return [checked(run, clip, seed, temperature, n_future, n_past, samples) for run in runs]
+
+
+def predict_each(library: Library, runs: list[Run], clip: Clip, **fields: Any) -> list[Prediction]:
+    """The futures of each run for one clip; fields as `checked_each` takes them."""
+    return [predict(library, settings) for settings in checked_each(runs, clip, **fields)]
+
+
+def short_names(names: list[str]) -> list[str]:
+    """The words that tell runs apart: push-fixed-cyclical and push-learned-cyclical are fixed and learned. A run that
+    would have no name left keeps its own."""
+    shared = _shared_words(names)
+    short = ["-".join(word for word in name.split("-") if word not in shared) or name for name in names]
+    return short if len(set(short)) == len(names) else names
+
+
+def _shared_words(names: list[str]) -> list[str]:
+    words = [name.split("-") for name in names]
+    return [word for word in words[0] if all(word in others for others in words)]
+
+
+def differences(runs: list[Run]) -> list[list[str]]:
+    """Rows of a table: the setting, then its value in each run; settings that agree are left out."""
+    settings = [_settings(run) for run in runs]
+    keys = list(dict.fromkeys(key for values in settings for key in values))
+    rows = [[key, *(_text(values.get(key)) for values in settings)] for key in keys]
+    return [row for row in rows if len(set(row[1:])) > 1]
+
+
+def evaluated_numbers(runs: list[Run]) -> list[list[str]]:
+    """A row per run: PSNR, best of N, SSIM, KL per step, and the protocol of these numbers."""
+    return [[run.name, *_numbers(run)] for run in runs]
+
+
+def groups(library: Library) -> list[Group]:
+    """The telling groups among all runs, up to four each, no two alike; of those that answer the same question first
+    the ones whose z carries something."""
+    settings = {run: _settings(run) for run in library.all_runs()}
+    found = []
+    for question, varied in QUESTIONS.items():
+        alike: dict[str, dict[str, Run]] = {}  # what the others of a group agree in -> its kinds, a run of each
+        for run, values in settings.items():
+            rest = {k: v for k, v in values.items() if k not in INCIDENTAL and not k.startswith(varied)}
+            kind = repr([v for k, v in values.items() if k.startswith(varied[0])])
+            alike.setdefault(repr(sorted(rest.items(), key=str)), {}).setdefault(kind, run)
+        found += [Group(question, list(kinds.values())[:MOST_RUNS]) for kinds in alike.values() if len(kinds) > 1]
+    order = list(QUESTIONS)
+    return sorted(found, key=lambda group: (order.index(group.question), all(run.is_collapsed for run in group.runs)))
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Every setting of a run by its name on the command line."""
+    parts = run.config.to_dict()
+    settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
+    return {key: value for key, value in settings.items() if key not in MEASURED}
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _numbers(run: Run) -> list[str]:
+    result = run.evaluation
+    if result is None:
+        return ["–"] * 4 + ["not evaluated yet"]
+    numbers = [("psnr", ".2f"), ("psnr_best", ".2f"), ("ssim", ".3f"), ("kld_per_step", ".3f")]
+    protocol = (
+        f"{result.protocol}: {result.text('clips')} {result.split} clips, {result.text('n_future')} frames, "
+        f"{result.text('samples')} samples, temperature {result.text('temperature')}"
+    )
+    return [*(result.text(name, form) for name, form in numbers), protocol]

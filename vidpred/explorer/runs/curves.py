@@ -1,0 +1,117 @@
+"""Training curves of any runs, and the reports' figures of them."""
+
+import functools
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vidpred import runs
+from vidpred.errors import BadInput
+from vidpred.explorer.runs.run import Run
+from vidpred.explorer.runs.validate import choice, finite
+
+ALIVE = 30 * 60  # seconds after its last epoch in which an unfinished run may still be training
+
+FIGURES = {
+    "Curves of all": "training_curves",
+    "Losses side by side": "losses_side_by_side",
+    "Loss by forcing": "loss_by_forcing",
+    "Dashboard": "dashboard",
+}
+
+Number = float | int | None
+Stamp = tuple[int, int]  # when a file was written, ns, and its size
+NO_FILE = (0, 0)
+
+
+def metrics_rows(run: Run) -> list[dict[str, Any]]:
+    """metrics.jsonl of a run, read again only where it has changed; not to be changed by whoever gets it. What is no
+    epoch's line, such as one that was cut off, is left out."""
+    return _rows(run.folder, metrics_stamp(run))
+
+
+def metrics_stamp(run: Run) -> Stamp:
+    """Changes when an epoch has ended; costs a look at the file's date."""
+    try:
+        stat = (run.folder / runs.METRICS).stat()
+    except FileNotFoundError:
+        return NO_FILE
+    return stat.st_mtime_ns, stat.st_size
+
+
+def columns(run: Run) -> dict[str, list[Number]]:
+    """Every key of metrics.jsonl that holds a number somewhere, as a column; None where it does not."""
+    return _columns(run.folder, metrics_stamp(run))
+
+
+def smooth(values: Sequence[Number], weight: float) -> list[Number]:
+    """Exponential moving average without its bias towards the start; a gap stays a gap and counts for nothing."""
+    mean, total, smoothed = 0.0, 0.0, []
+    for value in values:
+        if value is not None:
+            mean, total = weight * mean + (1 - weight) * value, weight * total + (1 - weight)
+        smoothed.append(None if value is None else mean / total)
+    return smoothed
+
+
+def progress(chosen: list[Run], now: float | None = None) -> str:
+    """Where the runs that are not finished stand, as Markdown; nothing where all are."""
+    lines = []
+    for run in chosen:
+        rows, total = metrics_rows(run), run.config.train.epochs
+        done = rows[-1]["epoch"] + 1 if rows else 0
+        if done >= total:
+            continue
+        line = f"**{run.name}**: {done:,} of {total:,} epochs"
+        seconds = finite(rows[-1].get("seconds")) if rows else None
+        age = (time.time() if now is None else now) - metrics_stamp(run)[0] / 1e9
+        if rows and age > ALIVE:
+            line += ", stopped or finished elsewhere"
+        elif seconds:
+            line += f", about {_duration(seconds / done * (total - done))} to go"
+        lines.append(line)
+    return " · ".join(lines)
+
+
+def figure(chosen: list[Run], kind: Any) -> np.ndarray:
+    """One of the reports' figures, uint8 (H, W, 3); a dashboard per run, one under the other."""
+    kind = choice(kind, "figure", FIGURES)
+    metrics = {run.name: rows for run in chosen if (rows := metrics_rows(run))}
+    if not metrics:
+        raise BadInput("Please choose a run that has ended an epoch")
+    from vidpred import plots  # matplotlib takes a second to import, and few need it
+
+    draw = getattr(plots, FIGURES[kind])
+    if kind == "Dashboard":
+        return np.concatenate([plots.rasterise(draw(name, rows)) for name, rows in metrics.items()])
+    return plots.rasterise(draw(metrics))
+
+
+def plain_rows(run: Run) -> list[dict[str, Any]]:
+    """metrics.jsonl of a run as JSON can hold it: None instead of NaN and infinity."""
+
+    def plain(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return [{key: plain(value) for key, value in row.items()} for row in metrics_rows(run)]
+
+
+@functools.lru_cache(maxsize=64)
+def _rows(folder: Path, stamp: Stamp) -> list[dict[str, Any]]:
+    return [] if stamp == NO_FILE else runs.read_metrics(folder, damaged="skip")
+
+
+@functools.lru_cache(maxsize=64)
+def _columns(folder: Path, stamp: Stamp) -> dict[str, list[Number]]:
+    rows = _rows(folder, stamp)
+    keys = dict.fromkeys(key for row in rows for key in row)
+    found = {key: [finite(row.get(key)) for row in rows] for key in keys}
+    return {key: column for key, column in found.items() if any(value is not None for value in column)}
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{math.ceil(seconds / 60)} min"

@@ -1,0 +1,187 @@
+"""Which runs and clips there are. A visitor's name becomes a Run or a Clip here, through a dictionary, never a path."""
+
+import contextlib
+import threading
+from collections import ChainMap
+from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
+from copy import copy
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cachetools import LRUCache, TTLCache
+
+from vidpred import runs
+from vidpred.data import dance, robot_push
+from vidpred.errors import BadInput
+from vidpred.explorer.runs import gpu_lease
+from vidpred.explorer.runs.run import Clip, Evaluation, Run
+from vidpred.explorer.runs.validate import choice
+
+if TYPE_CHECKING:  # torch takes seconds to import: the first page is served before it is needed
+    from vidpred.data.batches import Batch, Clips
+    from vidpred.models import Model
+
+SPLIT = "test"
+DANCE_SPLITS = ("validate", "test")  # a test sequence may come without its true frames
+MODELS_KEPT = 4
+BYTES_KEPT = 256 * 2**20  # of results
+SECONDS_KEPT = 3600  # of a result
+
+Result = TypeVar("Result")
+
+
+class Library:
+    """Runs and clips by name, and the one cache of loaded models. Safe to share between threads."""
+
+    def __init__(self, run_folders: list[Path], data_folders: list[Path]):
+        self._run_folders = run_folders
+        self.runs: dict[str, Path] = runs.list_runs(run_folders)
+        for path in self.runs.values():
+            runs.read_config(path)  # a broken run is a bad option, not a surprise for a visitor
+        self.clips: dict[str, Clip] = _list_clips(data_folders)
+        self._read: dict[Path, tuple[Hashable, Run]] = {}  # what each run was when last looked at
+        self._packed: MutableMapping[tuple[Path, str], Clips] = {}
+        self._models: LRUCache[tuple[Path, int], Model] = LRUCache(MODELS_KEPT)
+        self._results: TTLCache = TTLCache(BYTES_KEPT, SECONDS_KEPT, getsizeof=lambda result: result[1])
+        self._model_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
+
+    def rescan(self) -> None:
+        """Take in the runs that have been begun since, and leave out what is no run any more."""
+        there = {}
+        with contextlib.suppress(BadInput):
+            for name, path in runs.list_runs(self._run_folders).items():
+                with contextlib.suppress(BadInput):
+                    runs.read_config(path)
+                    there[name] = path
+        self.runs = there or self.runs
+
+    def with_own(self, own_runs: dict[str, Path], own_clips: dict[str, Clip]) -> "Library":
+        """The same with a visitor's runs and clips after all others. Models and results are kept together, packed clips
+        are not: they go with those whose they are."""
+        both = copy(self)
+        both.runs, both.clips = {**self.runs, **own_runs}, {**self.clips, **own_clips}
+        both._packed = ChainMap({}, self._packed)
+        return both
+
+    def run(self, name: Any) -> Run:
+        """The run of a name. Its files are read again only where they have changed."""
+        name = choice(name, "run", self.runs)
+        folder = self.runs[name]
+        stamp = tuple(_stamp(folder / file) for file in (runs.CONFIG, runs.EVAL, runs.WEIGHTS))
+        known = self._read.get(folder)
+        if known is None or known[0] != (name, stamp):
+            weights = stamp[2] and stamp[2][0]
+            run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
+            self._read[folder] = known = (name, stamp), run
+        return known[1]
+
+    def clip(self, name: Any) -> Clip:
+        """The clip of a name."""
+        return self.clips[choice(name, "clip", self.clips)]
+
+    def all_runs(self) -> list[Run]:
+        """Every run, in the order of the menus; one whose settings have become unreadable is left out."""
+        found = []
+        for name in list(self.runs):
+            with contextlib.suppress(BadInput):
+                found.append(self.run(name))
+        return found
+
+    def clips_for(self, run: Run) -> list[Clip]:
+        """Clips that a run can continue."""
+        return [clip for clip in self.clips.values() if not run.lacks(clip)]
+
+    def read_clip(self, clip: Clip, frames: int) -> "Batch":
+        """The first `frames` conditions of a clip, and its true frames as far as they are known."""
+        from vidpred.data.batches import open_split, window_batch
+
+        place = clip.root, clip.split
+        with self._clip_lock:
+            if place not in self._packed:
+                self._packed[place] = open_split(*place)
+            packed = self._packed[place]
+        if clip.id not in packed.ids:
+            raise BadInput(f"{clip.name} is no longer there: the clips have changed since the app was started")
+        return window_batch(packed, [packed.ids.index(clip.id)], frames, min(frames, clip.known))
+
+    def compute(self, run: Run, function: Callable[..., Result], batch: "Batch", *args: Any) -> Result:
+        """function(model, batch, *args) with a run's best model, on the GPU if there is one.
+
+        The function is one of a module, and but for the batch it takes and gives values without tensors: on ZeroGPU
+        they go to another process.
+        """
+        if gpu_lease.ACTIVE:
+            return gpu_lease.compute(run.folder, run.require_weights(), function, batch, args)
+        with self.model(run) as model:
+            return function(model, batch, *args)
+
+    @contextlib.contextmanager
+    def model(self, run: Run) -> Iterator["Model"]:
+        """The best model of a run, in eval mode, for one caller at a time."""
+        with self._model_lock:
+            key = run.folder, run.require_weights()
+            if key not in self._models:
+                from vidpred.checkpoint import load_model
+
+                model = load_model(run.folder, gpu_lease.device())
+                for old in [k for k in self._models if k[0] == run.folder]:  # an earlier epoch's
+                    del self._models[old]
+                self._models[key] = model
+            yield self._models[key]
+
+    def cached(self, key: Hashable, make: Callable[[], Result], size: Callable[[Result], int]) -> Result:
+        """make(), or its result for an equal key within the last hour; the least used results make room, by bytes."""
+        with self._result_lock:
+            if (found := self._results.get(key)) is not None:
+                return found[0]
+        result = make()
+        with self._result_lock, contextlib.suppress(ValueError):  # larger than the whole cache: not kept
+            self._results[key] = result, size(result)
+        return result
+
+
+def names(things: Iterable[Run | Clip]) -> list[str]:
+    """Their names, for a menu."""
+    return [thing.name for thing in things]
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """When a file was written, ns, and its size; None where there is none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _list_clips(folders: list[Path]) -> dict[str, Clip]:
+    """Name -> clip: group/clip, or a dance's split and sequence; with the folder's name before it where several folders
+    of a family are open."""
+    roots = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
+    clips = {}
+    for has_poses in (False, True):
+        own = [root for root in roots if dance.is_dance(root) == has_poses]
+        root_names = [root.name for root in own]
+        for root in own:
+            prefix = "" if len(own) == 1 else f"{root.name}/"
+            if root_names.count(root.name) > 1:
+                prefix = f"{root.parent.name}/{prefix}"
+            found = _dance_clips(root, prefix) if has_poses else _robot_clips(root, prefix)
+            clips |= {clip.name: clip for clip in found}
+    return clips
+
+
+def _robot_clips(root: Path, prefix: str) -> Iterator[Clip]:
+    for folder in robot_push.list_clips(root, SPLIT):
+        frames = len(robot_push.list_frames(folder))
+        name = prefix + folder.relative_to(root / SPLIT).as_posix()
+        yield Clip(name, root, SPLIT, folder.relative_to(root).as_posix(), frames, frames, has_poses=False)
+
+
+def _dance_clips(root: Path, prefix: str) -> Iterator[Clip]:
+    there = [split for split in DANCE_SPLITS if (root / dance.FOLDERS[split]).is_dir()]
+    if not there:
+        raise BadInput(f"{root}: no video to look at (expected {' or '.join(dance.FOLDERS[s] for s in DANCE_SPLITS)}/)")
+    for split in there:
+        for video in dance.list_videos(root, split):
+            yield Clip(prefix + video.id, root, split, video.id, len(video.poses), len(video.frames), has_poses=True)

@@ -1,0 +1,172 @@
+"""A run and a clip as the explorer hands them on: what a visitor's name stands for, resolved once, by the library."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vidpred import runs
+from vidpred.config import PoseCVAEConfig, RunConfig
+from vidpred.errors import BadInput
+from vidpred.explorer.runs.validate import finite
+
+COLLAPSED = 0.05  # nats per step below which z carries (almost) nothing
+MAX_PAST = 10  # context frames that may be asked for, where the run itself was not trained with more
+DANCE_FRAMES = 100  # of a dance, predicted at first: what a small server does in seconds
+SAMPLES = 10  # of a robot clip at first: as many as one call of the model makes anyway
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that can be looked at.
+
+    name: by which it is chosen; id: as in PackedClips.ids, by which its noise is drawn. frames: how far it reaches;
+    known: how many of its true frames are there (of some dance sequences only the first); has_actions: whether a robot
+    clip's actions and positions are known.
+    """
+
+    name: str
+    root: Path
+    split: str
+    id: str
+    frames: int
+    known: int
+    has_poses: bool
+    has_actions: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """Where a robot clip's files lie."""
+        return self.root / self.id
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The numbers of eval.json; None where there is none, or no finite one."""
+
+    psnr: float | None
+    psnr_best: float | None
+    ssim: float | None
+    kld_per_step: float | None
+    copy_last_psnr: float | None
+    temperature: float | None
+    clips: int | None
+    samples: int | None
+    n_past: int | None
+    n_future: int | None
+    split: str
+    protocol: str
+
+    @classmethod
+    def read(cls, folder: Path) -> "Evaluation | None":
+        """Of a run folder; None where it was not evaluated, or the file is damaged: no reason to show nothing."""
+        try:
+            values = runs.read_eval(folder)
+        except BadInput:
+            return None
+        if values is None:
+            return None
+        numbers = {name: finite(values.get(name)) for name, kind in cls.__annotations__.items() if kind is not str}
+        return cls(**numbers, split=str(values.get("split", "")), protocol=str(values.get("protocol", "unnamed")))
+
+    def text(self, name: str, form: str = "g") -> str:
+        """A number as it is written; – where there is none."""
+        value = getattr(self, name)
+        return "–" if value is None else format(value, form)
+
+    @property
+    def scored_frames(self) -> str:
+        """Which frames were scored, in words."""
+        if self.n_past is None or self.n_future is None:
+            return "all predicted frames"
+        return f"frames {self.n_past:g}…{self.n_past + self.n_future - 1:g}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was on disk when its name was resolved. weights: when they were written, ns; None: not yet."""
+
+    name: str
+    folder: Path
+    config: RunConfig
+    weights: int | None
+    evaluation: Evaluation | None = field(compare=False)
+
+    @property
+    def n_past(self) -> int:
+        """Context frames it was trained with."""
+        return self.config.data.n_past
+
+    @property
+    def takes_poses(self) -> bool:
+        """Whether it continues dance videos, not robot clips."""
+        return isinstance(self.config.model, PoseCVAEConfig)
+
+    @property
+    def takes_actions(self) -> bool:
+        """Whether it is told what a robot does."""
+        return not self.takes_poses and self.config.model.condition == "actions"
+
+    @property
+    def has_learned_prior(self) -> bool:
+        """Whether its prior is a network."""
+        return getattr(self.config.model, "learned_prior", False)
+
+    @property
+    def is_collapsed(self) -> bool:
+        """Whether z carries (almost) nothing, as far as anyone has looked."""
+        kld = self.evaluation and self.evaluation.kld_per_step
+        return (kld or 0.0) < COLLAPSED
+
+    @property
+    def past_limits(self) -> tuple[int, int]:
+        """Fewest and most context frames."""
+        return (1, 1) if self.takes_poses else (1, max(MAX_PAST, self.n_past))
+
+    @property
+    def priors(self) -> tuple[str, ...]:
+        """Where z can come from at prediction, by the names of the settings."""
+        return ("learned", "standard") if self.has_learned_prior else ("standard",)
+
+    @property
+    def own_prior(self) -> str:
+        """Where z comes from unless one asks for something else."""
+        return self.config.model.prior_at_test if self.has_learned_prior else "standard"
+
+    @property
+    def own_future(self) -> int:
+        """Predicted frames at first, of a clip that has them: as many as in training, of a dance fewer."""
+        return DANCE_FRAMES if self.takes_poses else self.config.data.n_future
+
+    @property
+    def own_samples(self) -> int:
+        """Samples at first."""
+        return 1 if self.takes_poses else SAMPLES
+
+    def require_weights(self) -> int:
+        """When its weights were written; BadInput where there are none yet."""
+        if self.weights is None:
+            raise BadInput(f"{self.name} has no weights yet: its first epoch has not ended")
+        return self.weights
+
+    def lacks(self, clip: Clip) -> str:
+        """What the run continues, where the clip is not of that kind; else nothing."""
+        if self.takes_poses:
+            return "" if clip.has_poses else "dance videos"
+        if clip.has_poses:
+            return "robot clips"
+        return "" if clip.has_actions or not self.takes_actions else "clips with known actions"
+
+    def longest_future(self, clip: Clip, n_past: int | None = None) -> int:
+        """Most frames that can be predicted for a clip after n_past given ones (none: as many as in training).
+
+        BadInput for a clip of the other family, one whose actions the run needs and nobody knows, and one too short.
+        """
+        if lacking := self.lacks(clip):
+            raise BadInput(f"{self.name} continues {lacking}: {clip.name} is none")
+        n_past = self.n_past if n_past is None else n_past
+        if clip.frames <= n_past:
+            raise BadInput(f"{clip.name} has {clip.frames} frames: too short for {self.name}, which is given {n_past}")
+        return clip.frames - n_past
+
+    def first_future(self, clip: Clip, n_past: int | None = None) -> int:
+        """Predicted frames at first."""
+        return min(self.own_future, self.longest_future(clip, n_past))

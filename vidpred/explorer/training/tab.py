@@ -1,0 +1,172 @@
+"""The tab of curves and schedules: handlers, layout, wiring."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from vidpred.explorer.runs import curves
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.prediction import first_run
+from vidpred.explorer.runs.run import Run
+from vidpred.explorer.training import schedule_tab
+from vidpred.explorer.ui.chart import chart
+from vidpred.explorer.ui.events import once
+from vidpred.explorer.ui.handlers import QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.player import next_request
+from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.training_chart import (
+    AXES,
+    CURVES,
+    MOST_RUNS,
+    MOST_SMOOTHING,
+    chosen_curves,
+    chosen_runs,
+    training_chart,
+)
+
+REFRESH_SECONDS = 5
+
+
+class CurveHandlers(Handlers):
+    @toast_refusals
+    def curves(self, runs: list[str]) -> dict:
+        """The curves of runs as they are on disk now: for each run a list with an object per epoch, the lines of its
+        metrics.jsonl (epoch, step, seconds, loss, mse, kld, beta, tfr, val_psnr, …); null where there is no number."""
+        return {run.name: curves.plain_rows(run) for run in chosen_runs(self.library, runs)}
+
+    def restore(self, runs: Any, curves: Any) -> dict[str, Any]:
+        """The widgets of a view, by name."""
+        return {"runs": names(chosen_runs(self.library, runs)), "curves": chosen_curves(curves)}
+
+    @toast_refusals
+    def draw(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any) -> tuple[dict, dict, list, None]:
+        """Curves of a set of runs; how far the unfinished ones have got."""
+        return *self._drawn(runs, curves, axis, smoothing, log), None
+
+    @toast_refusals
+    def zoom(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any, event: gr.EventData) -> tuple:
+        """The same with all the points of what is looked at."""
+        window = getattr(event, "x_lim", None)
+        return *self._drawn(runs, curves, axis, smoothing, log, window), window
+
+    @toast_refusals
+    def refresh(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any, window: Any, seen: Any) -> tuple:
+        """The same again, if an epoch has ended since."""
+        if self.progress(runs) == seen:
+            return gr.skip(), gr.skip(), gr.skip()
+        return self._drawn(runs, curves, axis, smoothing, log, window)
+
+    def progress(self, runs: Any, **fields: Any) -> list[list[int]]:
+        """Changes when an epoch has ended in one of the runs."""
+        return [list(curves.metrics_stamp(run)) for run in chosen_runs(self.library, runs)]
+
+    def live(self, on: Any) -> dict:
+        """The timer, which runs only while someone has asked for it."""
+        return gr.Timer(active=on is True)
+
+    @toast_refusals
+    def figure(self, runs: Any, figure: Any) -> tuple[str, dict]:
+        """A figure of the reports as a PNG: to look at, and to download."""
+        path = _saved(curves.figure(chosen_runs(self.library, runs), figure), figure)
+        return path, gr.update(value=path, interactive=True)
+
+    def _drawn(self, runs: Any, shown: Any, axis: Any, smoothing: Any, log: Any, window: Any = None) -> tuple:
+        request, chosen, shown = next_request(), chosen_runs(self.library, runs), chosen_curves(shown)
+        value = training_chart(self.library, chosen, shown, request, axis, smoothing, log, window)
+        text = curves.progress(chosen)
+        return value, gr.update(value=text, visible=bool(text)), self.progress(runs)
+
+
+def _saved(picture: Any, kind: str) -> str:
+    """A picture as a file in Gradio's cache, named by its pixels."""
+    from vidpred.render import save_png
+
+    name = hashlib.blake2b(picture.tobytes(), digest_size=20).hexdigest()
+    path = Path(get_upload_folder()) / name / f"{kind.lower().replace(' ', '-')}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(path, picture)
+    return str(path)
+
+
+def first_runs(library: Library) -> list[Run]:
+    """What is drawn before anyone has chosen: the first view's run and its family; two families share no scale."""
+    runs = library.all_runs()
+    first = first_run(runs, library)
+    return [run for run in runs if run.takes_poses == first.takes_poses][:MOST_RUNS]
+
+
+def build(library: Library, demo: gr.Blocks) -> TabParts:
+    """Lay the tab out inside `demo` and wire it."""
+    with gr.Tabs() as views:
+        with gr.Tab("Curves", id="curves"):
+            parts = _build_curves(library)
+        with gr.Tab("Schedule designer", id="designer"):
+            designer = schedule_tab.build(library, demo)
+    widgets = {"views": views, **parts.widgets, **designer.widgets}
+    return parts._replace(widgets=widgets, menus={**parts.menus, **designer.menus})
+
+
+def _build_curves(library: Library) -> TabParts:
+    handlers = CurveHandlers(library)
+    first = {"runs": names(first_runs(library)), "curves": list(CURVES)}
+    runs_dd = gr.Dropdown(
+        list(library.runs), value=first["runs"], multiselect=True, max_choices=MOST_RUNS, label="Runs"
+    )
+    with gr.Row(equal_height=True):
+        axis_radio = gr.Radio(list(AXES), value="epochs", label="x axis", scale=2, min_width=320)
+        smoothing_slider = gr.Slider(0, MOST_SMOOTHING, value=0, step=0.02, label="Smoothing", scale=2, min_width=220)
+        with gr.Column(scale=1, min_width=200):
+            log_check = gr.Checkbox(False, label="Logarithmic scale")
+            live_check = gr.Checkbox(False, label="Follow a training")
+    curves_check = gr.CheckboxGroup(
+        list(CURVES), value=first["curves"], show_label=False, container=False, elem_classes="chips"
+    )
+    progress_md = gr.Markdown(visible=False, elem_classes="about")
+    curves_html = chart(elem_id="training-chart")
+    with gr.Accordion("The reports' figures, as PNG", open=False):
+        with gr.Row(equal_height=True):
+            figure_radio = gr.Radio(
+                list(curves.FIGURES), value="Dashboard", show_label=False, container=False, scale=3, min_width=300
+            )
+            figure_btn = gr.Button("Draw", variant="primary", scale=1, min_width=120)
+            download_btn = gr.DownloadButton("Download PNG", interactive=False, scale=1, min_width=120)
+        figure_image = gr.Image(format="png", show_label=False, interactive=False, buttons=["fullscreen"])
+    live_timer = gr.Timer(REFRESH_SECONDS, active=False)
+    window_state, seen_state = gr.State(), gr.State([])
+
+    chosen = {
+        "runs": runs_dd,
+        "curves": curves_check,
+        "axis": axis_radio,
+        "smoothing": smoothing_slider,
+        "log": log_check,
+    }
+    drawn = [curves_html, progress_md, seen_state]
+    following = {"trigger_mode": "always_last", **QUIET}
+    drawing = once(handlers.draw, chosen, [*drawn, window_state], version=handlers.progress, **following)
+    curves_html.select(handlers.zoom, list(chosen.values()), [*drawn, window_state], **following)
+    gr.on(
+        [live_timer.tick],
+        handlers.refresh,
+        inputs_kwargs={**chosen, "window": window_state, "seen": seen_state},
+        outputs=drawn,
+        **following,
+    )
+    live_check.change(handlers.live, live_check, live_timer, queue=False, **following)
+    figure_btn.click(
+        handlers.figure,
+        [runs_dd, figure_radio],
+        [figure_image, download_btn],
+        api_visibility="private",
+        concurrency_id="figure",
+        concurrency_limit=1,
+    )
+    gr.api(handlers.curves, api_name="curves")
+    fields = {"runs": runs_dd, "curves": curves_check}
+    changed = [([widget.change for widget in chosen.values()], [drawing])]
+    menus = {runs_dd: lambda: list(library.runs)}
+    link = Link(fields, first, handlers.restore)
+    return TabParts({**fields, "log": log_check}, link, [[drawing]], changed, menus)

@@ -1,0 +1,121 @@
+"""Curves as small multiples that share one x axis: a gr.HTML that draws, zooms and reads off in the browser."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import gradio as gr
+import numpy as np
+
+from vidpred.explorer.ui.html_component import Widget
+
+CHART = Widget("chart", ["chart"])
+
+MOST_POINTS = 400  # of a curve, in what is looked at: more than a plot has pixels to tell them apart
+
+Number = float | int | None
+Window = tuple[float, float]
+
+
+class Line(NamedTuple):
+    """A curve. name: entry of the legend; label: what the read-out says; colour: a place in the palette; style: solid,
+    dashed, faint or dots."""
+
+    name: str
+    label: str
+    colour: int
+    style: str
+    x: Sequence[float]
+    y: Sequence[Number]
+
+
+class Panel(NamedTuple):
+    """A plot. keys: (what a style means, style); y_lim wins over what the values ask for."""
+
+    title: str
+    unit: str
+    lines: list[Line]
+    keys: Sequence[tuple[str, str]] = ()
+    log: bool = False
+    from_zero: bool = False
+    y_lim: Window | None = None
+
+
+def chart(**options) -> gr.HTML:
+    """The component."""
+    return CHART.component(**options)
+
+
+def chart_value(
+    panels: Sequence[Panel],
+    x_title: str,
+    request: int,
+    legend: Sequence[tuple[str, int]] = (),
+    window: Window | None = None,
+    whole: bool = False,
+    message: str = "",
+    hint: str = "",
+) -> dict:
+    """What the chart draws, as JSON values, thinned out except where it is looked at.
+
+    legend: (name, colour); window: part of the x axis that is looked at (None: all of it); whole: ticks at whole x only
+    """
+    everything = [x for panel in panels for line in panel.lines for x in (*line.x[:1], *line.x[-1:])]
+    drawn, left_out = [], False
+    for panel in panels:
+        lines = []
+        for line in panel.lines:
+            x, y = thin(line.x, line.y, window)
+            left_out |= len(x) < len(line.x)
+            lines.append({**line._asdict(), "x": x, "y": y})
+        drawn.append({**panel._asdict(), "lines": lines, "keys": [list(key) for key in panel.keys]})
+        drawn[-1]["y_lim"] = list(panel.y_lim) if panel.y_lim else None
+    return {
+        "request": request,
+        "x_title": x_title,
+        "x_full": [min(everything, default=0), max(everything, default=1)],
+        "x_whole": whole,
+        "x_lim": list(window) if window else None,
+        "legend": [{"name": name, "colour": colour} for name, colour in legend],
+        "panels": drawn,
+        "thinned": left_out,
+        "message": message,
+        "hint": hint,
+    }
+
+
+def thin(x: Sequence[float], y: Sequence[Number], window: Window | None = None, most: int = MOST_POINTS):
+    """(x, y) with about `most` points inside the window and few outside; peaks, dips, gaps and both ends stay.
+
+    x rises; a y of None is a gap.
+    """
+    x, y = np.asarray(x, float), np.asarray(y, float)  # None becomes NaN
+    if window is None:
+        kept = _kept(y, most)
+    else:
+        low, high = np.searchsorted(x, window[0]), np.searchsorted(x, window[1], side="right")
+        low, high = max(0, low - 1), min(len(x), high + 1)  # with a neighbour each: the curve reaches the edges
+        kept = np.concatenate(
+            [_kept(y[:low], most // 4), low + _kept(y[low:high], most), high + _kept(y[high:], most // 4)]
+        )
+    return [_short(v) for v in x[kept].tolist()], [_short(v) for v in y[kept].tolist()]
+
+
+def _kept(y: np.ndarray, most: int) -> np.ndarray:
+    """Places of the points that stay: of each of most / 2 stretches the lowest and the highest."""
+    if len(y) <= most:
+        return np.arange(len(y))
+    size = math.ceil(2 * len(y) / most)
+    starts = np.arange(0, len(y), size)
+    padded = np.full(len(starts) * size, np.nan)
+    padded[: len(y)] = y
+    stretches = padded.reshape(-1, size)
+    low, high = (np.where(np.isnan(stretches), worst, stretches) for worst in (np.inf, -np.inf))
+    # a stretch without any value keeps its first place, and so the gap
+    found = np.concatenate([starts + low.argmin(1), starts + high.argmax(1), [0, len(y) - 1]])
+    return np.unique(found)
+
+
+def _short(value: float) -> Number:
+    """Seven digits are more than a plot shows, and half the bytes; a gap is None."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None

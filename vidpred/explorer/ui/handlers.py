@@ -1,0 +1,39 @@
+"""What the handlers of all tabs share: their base, how a refusal reaches the visitor, the queue of the model."""
+
+import functools
+from collections.abc import Callable
+
+import gradio as gr
+
+from vidpred.errors import BadInput
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import MAX_SEED
+
+MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
+# preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first.
+PRIVATE = {"api_visibility": "private", "preprocess": False}
+QUIET = {"show_progress": "hidden", **PRIVATE}
+BUSY = {"show_progress": "minimal", **PRIVATE, **MODEL_QUEUE}  # runs the model
+# Of a field that holds none: the first one. So that one can also go back, seeds follow one another.
+NEXT_SEED_JS = f"seed => Number.isInteger(seed) && seed >= 0 && seed < {MAX_SEED} ? seed + 1 : 0"
+
+
+def toast_refusals(handler: Callable) -> Callable:
+    """BadInput becomes one line in front of the visitor; what is on the page stays."""
+
+    @functools.wraps(handler)
+    def checked(*args, **kwargs):
+        try:
+            return handler(*args, **kwargs)
+        except BadInput as error:
+            raise gr.Error(str(error), print_exception=False, duration=6) from None
+
+    return checked
+
+
+class Handlers:
+    """What the widgets of a tab call. Names become Run and Clip here, and every field is checked again: the raw API
+    enforces nothing."""
+
+    def __init__(self, library: Library):
+        self.library = library

@@ -1,0 +1,19 @@
+"""Colours that can be told apart, and whose they are: a run has the same one in every picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.run import Run
+
+COLOURS = 8  # that the style sheet has, --c0 to --c7
+CSS = (Path(__file__).parent / "static" / "run_colors.css").read_text()
+
+
+def run_colours(library: Library, runs: Sequence[Run]) -> dict[str, int]:
+    """Run's name -> place of its colour. The library's first runs keep theirs whatever else is chosen or handed in;
+    what there are no colours left for takes those that are free."""
+    order = list(library.runs)
+    own = {run.name: place for run in runs if (place := order.index(run.name)) < COLOURS}
+    free = iter(colour for colour in range(COLOURS) if colour not in own.values())
+    return {run.name: own[run.name] if run.name in own else next(free) for run in runs}

@@ -1,0 +1,44 @@
+"""What a tab gives the page that holds it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.run import Run
+from vidpred.explorer.ui.events import Event
+
+
+class Link(NamedTuple):
+    """What the address holds of a tab.
+
+    widgets: of the fields, by name. first: what they open with; of_run: and for a run (of several: the first one).
+    restore: the fields' values -> updates of their widgets; what does not fit is BadInput.
+    """
+
+    widgets: dict[str, gr.blocks.Block]
+    first: dict[str, Any]
+    restore: Callable[..., dict[str, Any]]
+    of_run: Callable[[Run], dict[str, Any]] = lambda run: {}
+
+    def open(self, given: Mapping[str, Any], library: Library) -> dict[str, Any]:
+        """What restores a view of which only these fields are given."""
+        name = given.get("run") or next(iter(given.get("runs", ())), None)
+        own = self.of_run(library.run(name)) if name else {}
+        return self.restore(**{**self.first, **own, **given})
+
+
+class TabParts(NamedTuple):
+    """Of a tab that was laid out.
+
+    widgets: what another tab may set before it opens this one, by name. link: what the address holds of it. opened:
+    lists of events, one after the other, that fill the tab when it is opened; changed: (triggers, such a list), for
+    changes while it is open. menus: widgets that offer runs, and how they are listed now: more may have been begun.
+    """
+
+    widgets: Mapping[str, gr.blocks.Block] = {}
+    link: Link | None = None
+    opened: list[list[Event]] = []  # noqa: RUF012 -- never changed
+    changed: list[tuple[list[Callable], list[Event]]] = []  # noqa: RUF012
+    menus: Mapping[gr.blocks.Block, Callable[[], list[str]]] = {}
