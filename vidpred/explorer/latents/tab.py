@@ -1,15 +1,18 @@
 """The tab that looks into z: handlers, layout, wiring."""
 
+import functools
 from typing import Any
 
 import gradio as gr
 
 from vidpred.explorer.latents import analysis
-from vidpred.explorer.runs.library import names
-from vidpred.explorer.ui.chart import chart_value
-from vidpred.explorer.ui.handlers import Handlers, toast_refusals
-from vidpred.explorer.ui.player import next_request, player_value
-from vidpred.explorer.ui.tab_parts import TabParts
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.prediction import first_run
+from vidpred.explorer.ui.chart import chart, chart_value
+from vidpred.explorer.ui.events import again, chain, once
+from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.player import clip_player, next_request, player_value
+from vidpred.explorer.ui.tab_parts import Link, TabParts
 
 SOURCES = (
     "Where z comes from: the **posterior** has seen each true frame; the **prior** guesses; **zero** leaves z out; "
