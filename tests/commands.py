@@ -1,24 +1,61 @@
-"""Commands run as a person runs them, in a process of their own."""
+"""Commands run as a person types them: in this process, which has torch loaded, or in one of their own."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
 
 ROOT = Path(__file__).parent.parent
 
 
-def run(module, *arguments, **options):
-    """`python -m module arguments` from the top of the project."""
+class Done(NamedTuple):
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(module, *arguments):
+    """`python -m module arguments` from the top of the project, in this process."""
+    out, errors, code = io.StringIO(), io.StringIO(), 0
+    with (
+        contextlib.chdir(ROOT),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(errors),
+        mock.patch.object(sys, "argv", [module, *map(str, arguments)]),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", ".*found in sys.modules", RuntimeWarning)  # a test has imported it too
+        try:
+            runpy.run_module(module, run_name="__main__")
+        except SystemExit as stop:
+            code = stop.code or 0
+    return Done(code, out.getvalue(), errors.getvalue())
+
+
+def run_process(*command, env=None):
+    """`python command` from the top of the project, in a process of its own."""
     return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [sys.executable, *map(str, command)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
-        env={**os.environ, **options.pop("env", {})},
+        env={**os.environ, **(env or {})},
         check=False,
     )
+
+
+def torchrun(processes, module, *arguments):
+    """What a command printed that so many processes run together."""
+    together = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes)
+    return run_process(*together, "-m", module, *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
 def succeeds(module, *arguments):

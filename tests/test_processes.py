@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.commands import run, succeeds
+from tests.commands import succeeds, torchrun
 from vidpred import runs
 
 NUMBERS = ("loss", "mse", "kld", "train_psnr", "val_loss", "val_psnr", "val_ssim", "lr", "teacher_forced")
@@ -12,8 +12,7 @@ NUMBERS = ("loss", "mse", "kld", "train_psnr", "val_loss", "val_psnr", "val_ssim
 
 def together(count, module, *arguments):
     """The output of a command that `count` processes run with torchrun."""
-    torchrun = ("torch.distributed.run", "--nproc-per-node", count, "--master-port", 29517, "-m")
-    done = run(*torchrun, module, *arguments, env={"OMP_NUM_THREADS": "1"})
+    done = torchrun(count, module, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -87,9 +86,8 @@ def test_evaluation_is_shared_and_equal(tiny_run, tiny_data, tmp_path):
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, tmp_path):
-    torchrun = ("torch.distributed.run", "--nproc-per-node", 2, "--master-port", 29518, "-m", "train.svg")
     options = ("--data", tiny_data, "--out", tmp_path / "run", "--preset", "debug", "--train.batch-size", 5)
-    done = run(*torchrun, *options, "--data.n-future", 4)
+    done = torchrun(2, "train.svg", *options, "--data.n-future", 4)
     assert done.returncode != 0
     assert done.stderr.count("2 processes cannot share 5 clips evenly") == 1
     assert not (tmp_path / "run").exists()

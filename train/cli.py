@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import itertools
 import json
 import os
 import re
@@ -69,7 +70,7 @@ def one_line_errors(prog: str):
 
 @contextlib.contextmanager
 def box_as_line(prog: str):
-    """tyro draws its errors as a box of several lines; what stands above its first rule is the line that matters."""
+    """tyro draws its errors as a box of several lines, ruled off; the first part is the line that matters."""
     captured = io.StringIO()
     try:
         with contextlib.redirect_stderr(captured):
@@ -78,10 +79,15 @@ def box_as_line(prog: str):
         if stop.code in (0, None):
             raise
         rows = [row.strip("│ ") for row in captured.getvalue().splitlines()]
-        rules = [i for i, row in enumerate(rows) if row and set(row) <= set("─╰╯")]
-        line = re.sub(r"^Missing from .*?: *", "missing: ", " ".join(rows[1 : rules[0] if rules else None]))
+        body = itertools.dropwhile(_is_rule, filter(None, rows[1:]))  # without the title; ASCII rules it off too
+        line = " ".join(itertools.takewhile(lambda row: not _is_rule(row), body))
+        line = re.sub(r"^Missing from .*?: *", "missing: ", line)
         line = re.sub(r"^Error parsing \w+: (?=\w+\.\w+ )", "", line)  # the settings' own message names the field
         raise BadInput(f"{line} (see {prog} --help)") from None
+
+
+def _is_rule(row: str) -> bool:
+    return set(row) <= set("─╰╯-")
 
 
 def _later(command: Callable) -> Callable:
