@@ -61,7 +61,7 @@ def evaluate_run(
     from tqdm import tqdm
 
     from vidpred import checkpoint, metrics, processes, runs
-    from vidpred.data.batches import open_split, require_size, window_batch
+    from vidpred.data.batches import open_split, require_suitable
     from vidpred.data.layout import split_name
     from vidpred.evaluation import evaluate, frames_ahead
     from vidpred.files import without_infinity, write_json
@@ -73,7 +73,7 @@ def evaluate_run(
     speaks = processes.rank() == 0
     with processes.first_alone():
         clips = open_split(data, split, cache, progress=speaks)
-    require_size(window_batch(clips, [0], 1), config.model.frame_size)
+    require_suitable(clips, config.model)
     n_past = config.data.n_past if n_past is None else n_past
     if n_future is None:
         n_future = frames_ahead(config.data, clips, list(range(len(clips))))

@@ -68,7 +68,7 @@ def generate(
     from tqdm import tqdm
 
     from vidpred import checkpoint, render, runs
-    from vidpred.data.batches import open_split, require_size, window_batch
+    from vidpred.data.batches import open_split, require_suitable, window_batch
     from vidpred.evaluation import frames_ahead
     from vidpred.frames import to_uint8
     from vidpred.rollout import predict
@@ -76,7 +76,7 @@ def generate(
     config = runs.read_config(run)
     model = checkpoint.load_model(run, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
     packed = open_split(data, split, cache, progress=True)
-    require_size(window_batch(packed, [0], 1), config.model.frame_size)
+    require_suitable(packed, config.model)
     chosen, n_past = list(range(min(clips, len(packed)))), config.data.n_past
     if official:
         _require_official(packed)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from vidpred import checkpoint, metrics, processes, render, runs, schedules
 from vidpred.clip import Clip
 from vidpred.config import RunConfig, SpeedConfig, SVGConfig, TrainConfig
-from vidpred.data.batches import Batch, Clips, passes, read_ahead, require_size, training_batch, window_batch
+from vidpred.data.batches import Batch, Clips, passes, read_ahead, require_suitable, training_batch, window_batch
 from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead, look_at_latents, protocol_of, score_futures
 from vidpred.files import without_infinity, write_json
@@ -84,10 +84,10 @@ def train(
     config = _with_whole_passes(config, training)
     t = config.train
     schedules.beta_at(t, 0)
-    first = training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
+    training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
     chosen = list(range(min(t.validation_clips, len(validation))))
-    for batch in (first, window_batch(validation, chosen[:1], 1)):
-        require_size(batch, config.model.frame_size)
+    for clips in (training, validation):
+        require_suitable(clips, config.model)
     window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
     _require_place(run, fresh)
     _require_start(config, run)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vidpred.config import DataConfig
-from vidpred.data.batches import open_split, training_batch, window_batch
+from vidpred.config import DataConfig, SVGConfig
+from vidpred.data.batches import open_split, require_suitable, training_batch, window_batch
 from vidpred.data.packed import PackedClips
 from vidpred.data.robot_push import list_clips, read_clip, write_clip
+from vidpred.data.shards import write_shards
 from vidpred.errors import BadInput
+from vidpred.training import train
 
 LENGTH = 14
 
@@ -231,3 +233,37 @@ def test_moments_of_the_conditions(root):
     varying = rows.std(0) > 1e-6
     assert np.array(scale)[varying] == pytest.approx(rows.std(0)[varying])
     assert np.array(scale)[~varying].tolist() == [1.0] * int((~varying).sum())
+
+
+@pytest.fixture
+def action_free(tmp_path):
+    for split, clips in (("train", 4), ("validate", 1)):
+        for i in range(1, clips + 1):
+            write_clip(tmp_path / split / "traj_0_to_255" / str(i), make_clip(i)[0])
+    return tmp_path
+
+
+def test_clips_without_actions_are_read_and_no_conditioned_model_is_given_them(action_free):
+    clips = open_split(action_free, "train")
+    assert not clips.has_actions
+    assert not clips.window(1, 0, 3)[1].any()
+    assert np.array_equal(clips.window(1, 0, 3)[0], make_clip(2)[0][:3])
+    require_suitable(clips, SVGConfig(condition="none"))
+    with pytest.raises(BadInput, match=r"train/traj_0_to_255/1: no actions.csv .*--model.condition none"):
+        require_suitable(clips, SVGConfig())
+    write_shards(clips, action_free / "shards" / "train", 2)
+    assert not open_split(action_free / "shards", "train").has_actions
+
+
+def test_a_clip_that_lacks_what_the_others_have_is_named(root, clip):
+    for name in ("actions.csv", "endeffector_positions.csv"):
+        (clip / name).unlink()
+    with pytest.raises(BadInput, match=r"train/traj_0_to_255/2: no actions.csv"):
+        open_split(root, "train")
+
+
+def test_training_refuses_clips_whose_actions_are_missing(action_free, tiny_settings, tmp_path):
+    splits = [open_split(action_free, split) for split in ("train", "validate")]
+    with pytest.raises(BadInput, match="no actions.csv"):
+        train(tmp_path / "run", tiny_settings, *splits, cpu=True, show_progress=False)
+    assert not (tmp_path / "run").exists()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vidpred.clip import Clip
-from vidpred.config import DanceDataConfig, DataConfig
+from vidpred.config import DanceDataConfig, DataConfig, ModelConfig, SVGConfig
 from vidpred.data.layout import split_name
 from vidpred.data.packed import PackedClips, pack_split
 from vidpred.data.shards import INDEX, ShardedClips
@@ -139,14 +139,18 @@ def window_batch(clips: Clips, chosen: list[int], length: int, shown: int | None
     return _stack(clips, chosen, [0] * len(chosen), length, shown)
 
 
-def require_size(batch: Batch, size: tuple[int, int]) -> None:
-    """BadInput unless the frames have the height and width that a model takes."""
-    found = tuple(batch.frames.shape[2:4])
-    if found != tuple(size):
-        (height, width), (own_height, own_width) = found, size
+def require_suitable(clips: Clips, model: ModelConfig) -> None:
+    """BadInput unless the clips have the height, the width and the conditions that a model takes."""
+    (height, width), (own_height, own_width) = clips.window(0, 0, 1)[0].shape[1:3], model.frame_size
+    if (height, width) != (own_height, own_width):
         raise BadInput(
-            f"{batch.ids[0]}: frames of {width} x {height} pixels, this model takes {own_width} x {own_height}: "
+            f"{clips.ids[0]}: frames of {width} x {height} pixels, this model takes {own_width} x {own_height}: "
             "robot clips are for SVG, dance videos for the pose CVAE"
+        )
+    if not clips.has_actions and isinstance(model, SVGConfig) and model.condition == "actions":
+        raise BadInput(
+            f"{clips.ids[0]}: no actions.csv and endeffector_positions.csv, which this model is told; clips without "
+            "actions are for --model.condition none"
         )
 
 

@@ -49,6 +49,7 @@ class PackedClips:
     (all poses, H, W, 3) uint8 of dance videos; ids: the names by which a clip's noise is drawn, `split/group/clip`, or
     `split` and `split/sequence`. Clip i's conditions are rows offsets[i] … offsets[i + 1]. Where the true frames of a
     test sequence are unknown, it has fewer frames than conditions: rows frame_offsets[i] … frame_offsets[i + 1].
+    has_actions: False for robot clips without CSVs, whose conditions are zeros that no conditioned model may be given.
     """
 
     def __init__(self, folder: Path):
@@ -56,6 +57,7 @@ class PackedClips:
         self.ids: list[str] = index["ids"]
         self.offsets = np.asarray(index["offsets"], np.int64)
         self.frame_offsets = np.asarray(index.get("frame_offsets", index["offsets"]), np.int64)
+        self.has_actions: bool = index.get("has_actions", True)
         # plain arrays over the mapped files: a window of a memmap costs five times as much
         self.frames = np.load(folder / "frames.npy", mmap_mode="r").view(np.ndarray)
         self.conditions = np.load(folder / "conditions.npy", mmap_mode="r").view(np.ndarray)
@@ -153,10 +155,14 @@ class Source(NamedTuple):
     frame_shape: tuple[int, ...]
     condition_shape: tuple[int, ...]
     dtype: type
+    has_actions: bool = True
 
 
 def _robot_source(root: Path, clips: list[Path], size: int) -> Source:
     lengths = [len(robot_push.list_frames(clip)) for clip in clips]
+    known = [robot_push.has_actions(clip) for clip in clips]
+    if any(known) and not all(known):
+        raise BadInput(f"{clips[known.index(False)]}: no {robot_push.ACTIONS_CSV}, which other clips of the split have")
     return Source(
         ids=[clip.relative_to(root).as_posix() for clip in clips],
         frames=lengths,
@@ -165,6 +171,7 @@ def _robot_source(root: Path, clips: list[Path], size: int) -> Source:
         frame_shape=(size, size, CHANNELS),
         condition_shape=(CONDITION_DIM,),
         dtype=np.float32,
+        has_actions=all(known),
     )
 
 
@@ -245,6 +252,8 @@ def _pack(source: Source, folder: Path, fingerprint: str, progress: bool) -> Non
         index = {"fingerprint": fingerprint, "ids": source.ids, "offsets": offsets}
         if frame_offsets != offsets:
             index["frame_offsets"] = frame_offsets
+        if not source.has_actions:
+            index["has_actions"] = False
         (building / "index.json").write_text(json.dumps(index))
         building.chmod(0o755)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,5 @@
-"""The robot-push layout on disk: ROOT/{train,validate,test}/<group>/<clip>/ with 0.png …, and two CSVs."""
+"""The robot-push layout on disk: ROOT/{train,validate,test}/<group>/<clip>/ with 0.png …, and two CSVs; action-free
+clips have none."""
 
 import json
 import os
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from vidpred.config import ACTION_DIM, IMAGE_SIZE, POSITION_DIM
+from vidpred.config import ACTION_DIM, CONDITION_DIM, IMAGE_SIZE, POSITION_DIM
 from vidpred.data.layout import by_number, numbered_pictures, read_png, split_folder, split_name
 from vidpred.errors import BadInput
 
@@ -19,7 +20,8 @@ POSITIONS_CSV = "endeffector_positions.csv"
 
 
 class RobotClip(NamedTuple):
-    """frames: (T, H, W, 3) uint8; conditions: (T, 7) float32, row t = action_t and position_t."""
+    """frames: (T, H, W, 3) uint8; conditions: (T, 7) float32, row t = action_t and position_t, zeros where none are
+    known."""
 
     frames: np.ndarray
     conditions: np.ndarray
@@ -49,7 +51,13 @@ def read_clip(clip: Path, size: int = IMAGE_SIZE) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
     frames = np.stack([_read_frame(path, size) for path in paths])
-    return RobotClip(frames, read_conditions(clip, len(paths)))
+    rows = read_conditions(clip, len(paths)) if has_actions(clip) else np.zeros((len(paths), CONDITION_DIM), np.float32)
+    return RobotClip(frames, rows)
+
+
+def has_actions(clip: Path) -> bool:
+    """Whether a clip folder has its CSVs; of an action-free one both are missing."""
+    return any((clip / name).exists() for name in (ACTIONS_CSV, POSITIONS_CSV))
 
 
 def read_conditions(clip: Path, frames: int) -> np.ndarray:
@@ -61,13 +69,14 @@ def read_conditions(clip: Path, frames: int) -> np.ndarray:
 def write_clip(
     clip: Path,
     frames: np.ndarray,
-    actions: np.ndarray,
-    positions: np.ndarray,
+    actions: np.ndarray | None = None,
+    positions: np.ndarray | None = None,
     extra_json: dict[str, dict] | None = None,
 ) -> None:
     """Write a clip folder at once: it is there whole or not at all.
 
-    frames (T, H, W, 3) uint8, actions (T, 4) and positions (T, 3) as float32 without loss; extra_json: file -> content.
+    frames (T, H, W, 3) uint8, actions (T, 4) and positions (T, 3) as float32 without loss, both None for an action-free
+    clip; extra_json: file -> content.
     """
     clip.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{clip.name}.", dir=clip.parent))
@@ -75,7 +84,8 @@ def write_clip(
         for t, frame in enumerate(frames):
             Image.fromarray(frame).save(building / f"{t}.png", optimize=True)
         for name, rows in ((ACTIONS_CSV, actions), (POSITIONS_CSV, positions)):
-            np.savetxt(building / name, np.asarray(rows, np.float32), fmt="%.9g", delimiter=",")
+            if rows is not None:
+                np.savetxt(building / name, np.asarray(rows, np.float32), fmt="%.9g", delimiter=",")
         for name, content in (extra_json or {}).items():
             (building / name).write_text(json.dumps(content, indent=1) + "\n")
         building.chmod(0o755)

@@ -39,6 +39,7 @@ class ShardedClips:
             self._sizes = [int(shard["clips"]) for shard in index["shards"]]
             self._moments = moments(np.asarray(index["mean"]), np.asarray(index["variance"]))
             self._base: str = index["base"]
+            self.has_actions: bool = index.get("has_actions", True)
             sound = index["version"] == VERSION and sum(self._sizes) == len(self.ids) == len(self._lengths) > 0
         except (OSError, ValueError, LookupError, TypeError):
             sound = False
@@ -157,6 +158,7 @@ def write_shards(clips: PackedClips, folder: Path, clips_per_shard: int, base: s
         "shards": shards,
         "mean": list(mean),
         "variance": [s**2 for s in scale],
+        "has_actions": clips.has_actions,
     }
     write_json(folder / INDEX, index)
     return len(shards)

@@ -175,7 +175,8 @@ def _robot_clips(root: Path, prefix: str) -> Iterator[Clip]:
     for folder in robot_push.list_clips(root, SPLIT):
         frames = len(robot_push.list_frames(folder))
         name = prefix + folder.relative_to(root / SPLIT).as_posix()
-        yield Clip(name, root, SPLIT, folder.relative_to(root).as_posix(), frames, frames, has_poses=False)
+        known = robot_push.has_actions(folder)
+        yield Clip(name, root, SPLIT, folder.relative_to(root).as_posix(), frames, frames, False, known)
 
 
 def _dance_clips(root: Path, prefix: str) -> Iterator[Clip]:
