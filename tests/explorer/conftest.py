@@ -1,8 +1,10 @@
-"""A library of one tiny run, and the app that shows it."""
+"""Libraries of tiny and of bundled runs, and the app that shows one tiny run."""
 
 import os
 
 import pytest
+
+from tests.commands import ROOT
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -12,6 +14,22 @@ def library(tiny_run, tiny_data):
     from vidpred.explorer.runs.library import Library
 
     return Library([tiny_run], [tiny_data])
+
+
+@pytest.fixture(scope="session")
+def families(tiny_run, tiny_data, dance_run, tiny_dance):
+    """A robot run and a dance run, with clips of both."""
+    from vidpred.explorer.runs.library import Library
+
+    return Library([tiny_run, dance_run], [tiny_data, tiny_dance])
+
+
+@pytest.fixture(scope="session")
+def bundled():
+    """All that comes with the project."""
+    from vidpred.explorer.runs.library import Library
+
+    return Library([ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / name for name in ("robot_push", "dance")])
 
 
 @pytest.fixture(scope="session")
