@@ -9,7 +9,6 @@ from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import MOST_POINTS
-from vidpred.explorer.ui.run_colors import run_colours
 from vidpred.explorer.ui.training_chart import CURVES, MOST_RUNS, chosen_runs, training_chart
 
 ALL = list(CURVES)
@@ -90,12 +89,9 @@ def test_the_raw_curve_stays_behind_the_smooth_one(library):
     assert [line["style"] for line in panel(value(library, smoothing=0.8), "beta")["lines"]] == ["solid"]
 
 
-def test_colours_belong_to_runs(two_runs, tiny_run):
-    alone, both = ([two_runs.run(name) for name in chosen] for chosen in (["tiny"], ["tiny", "old"]))
+def test_colours_belong_to_runs(two_runs):
     assert value(two_runs, ["tiny"])["legend"] == [{"name": "tiny", "colour": 1}]
-    assert run_colours(two_runs, both) == {"tiny": 1, "old": 0}
-    handed_in = two_runs.with_own({"mine": tiny_run}, {})
-    assert run_colours(handed_in, [handed_in.run("mine"), *alone]) == {"mine": 2, "tiny": 1}
+    assert value(two_runs, ["tiny", "old"])["legend"] == [{"name": "tiny", "colour": 1}, {"name": "old", "colour": 0}]
 
 
 def test_no_more_runs_than_colours(tiny_run, tiny_data, tmp_path):
