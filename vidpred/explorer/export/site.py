@@ -1,4 +1,4 @@
-"""The bundled runs and clips as a folder of plain files: `python -m vidpred.explorer.export.site OUT [--clips N]`.
+"""The bundled runs and clips as a folder of plain files: `python -m vidpred.explorer.export OUT [--clips N]`.
 
 A page, the player, lossless sheets and JSON: any web server or free static hosting can show it, nothing is computed
 there. The player and the charts are the app's own files.
@@ -16,7 +16,7 @@ from vidpred.explorer.cli import Parser, stop
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
 
-PROG = "python -m vidpred.explorer.export.site"
+PROG = "python -m vidpred.explorer.export"
 STATIC = Path(__file__).parent / "static"
 INDEX, SHEETS, VIEWS = "index.html", "sheets", "views"
 SAMPLES = 5
@@ -105,6 +105,6 @@ def main(args: list[str] | None = None) -> None:
         with tqdm(desc="views", unit="view") as bar:
             count = export(library, options.out, options.clips, lambda done: bar.update())
     except BadInput as error:
-        stop("vidpred.explorer.export.site", error)
+        stop("vidpred.explorer.export", error)
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"wrote {count} views to {options.out} ({size / 1e6:.1f} MB): open it through any web server")

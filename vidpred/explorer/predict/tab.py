@@ -1,6 +1,7 @@
 """The tab that compares predictions with what really happened: handlers, layout, wiring."""
 
 import functools
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -15,11 +16,11 @@ from vidpred.explorer.runs.run import Run
 from vidpred.explorer.runs.summary import describe_run
 from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
-from vidpred.explorer.ui.html_component import STATIC
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value, read_view
 from vidpred.explorer.ui.prediction_tiles import PRIORS, prediction_tiles
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
+STATIC = Path(__file__).parent / "static"
 # The player knows what is switched on, chosen and how fast: a download shows the same.
 VIEW_JS = "(view, ...rest) => [document.querySelector('#player .player')?.dataset.view ?? '', ...rest]"
 

@@ -75,7 +75,7 @@ def checked_each(
     n_past = max(run.n_past for run in runs)
     if n_future is None:
         n_future = min(run.first_future(clip, n_past) for run in runs)
-    return [checked(run, clip, seed, temperature, n_future, n_past, samples) for run in runs]
+    return [checked(run, clip, seed, temperature, n_future, n_past, samples, most_past=n_past) for run in runs]
 
 
 def predict_each(library: Library, runs: list[Run], clip: Clip, **fields: Any) -> list[Prediction]:

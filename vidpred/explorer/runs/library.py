@@ -71,7 +71,8 @@ class Library:
         known = self._read.get(folder)
         if known is None or known[0] != (name, stamp):
             weights = stamp[2] and stamp[2][0]
-            run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
+            with _without_path(folder, name):
+                run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
             self._read[folder] = known = (name, stamp), run
         return known[1]
 
@@ -98,7 +99,8 @@ class Library:
         place = clip.root, clip.split
         with self._clip_lock:
             if place not in self._packed:
-                self._packed[place] = open_split(*place)
+                with _without_path(clip.root, clip.root.name):
+                    self._packed[place] = open_split(*place)
             packed = self._packed[place]
         if clip.id not in packed.ids:
             raise BadInput(f"{clip.name} is no longer there: the clips have changed since the app was started")
@@ -111,7 +113,8 @@ class Library:
         they go to another process.
         """
         if gpu_lease.ACTIVE:
-            return gpu_lease.compute(run.folder, run.require_weights(), function, batch, args)
+            with _without_path(run.folder, run.name):
+                return gpu_lease.compute(run.folder, run.require_weights(), function, batch, args)
         with self.model(run) as model:
             return function(model, batch, *args)
 
@@ -123,7 +126,8 @@ class Library:
             if key not in self._models:
                 from vidpred.checkpoint import load_model
 
-                model = load_model(run.folder, gpu_lease.device())
+                with _without_path(run.folder, run.name):
+                    model = load_model(run.folder, gpu_lease.device())
                 for old in [k for k in self._models if k[0] == run.folder]:  # an earlier epoch's
                     del self._models[old]
                 self._models[key] = model
@@ -143,6 +147,15 @@ class Library:
 def names(things: Iterable[Run | Clip]) -> list[str]:
     """Their names, for a menu."""
     return [thing.name for thing in things]
+
+
+@contextlib.contextmanager
+def _without_path(folder: Path, name: str) -> Iterator[None]:
+    """BadInput that a visitor may read: where the server keeps its files is nobody's business."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(str(error).replace(str(folder), name)) from None
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -92,12 +92,16 @@ def checked(
     samples: Any = 1,
     prior: Any = None,
     sweep: Any = False,
+    most_past: int | None = None,
 ) -> Settings:
     """Settings of a prediction that can be made, every field checked.
 
-    n_past, n_future, prior: None takes the run's own. sweep: the temperatures 0 … 2 instead of one.
+    n_past, n_future, prior: None takes the run's own. sweep: the temperatures 0 … 2 instead of one. most_past: context
+    frames that may be given; None takes the run's own limit.
     """
-    n_past = validate.whole_number(run.n_past if n_past is None else n_past, "Context frames", *run.past_limits)
+    low, high = run.past_limits
+    n_past = run.n_past if n_past is None else n_past
+    n_past = validate.whole_number(n_past, "Context frames", low, high if most_past is None else most_past)
     longest = run.longest_future(clip, n_past)
     settings = Settings(
         run,

@@ -61,7 +61,7 @@ class CurveHandlers(Handlers):
 
     def progress(self, runs: Any, **fields: Any) -> list[list[int]]:
         """Changes when an epoch has ended in one of the runs."""
-        return [list(curves.metrics_stamp(run)) for run in chosen_runs(self.library, runs)]
+        return _stamps(chosen_runs(self.library, runs))
 
     def live(self, on: Any) -> dict:
         """The timer, which runs only while someone has asked for it."""
@@ -75,9 +75,14 @@ class CurveHandlers(Handlers):
 
     def _drawn(self, runs: Any, shown: Any, axis: Any, smoothing: Any, log: Any, window: Any = None) -> tuple:
         request, chosen, shown = next_request(), chosen_runs(self.library, runs), chosen_curves(shown)
+        seen = _stamps(chosen)  # before they are read: what ends meanwhile is drawn the next time
         value = training_chart(self.library, chosen, shown, request, axis, smoothing, log, window)
         text = curves.progress(chosen)
-        return value, gr.update(value=text, visible=bool(text)), self.progress(runs)
+        return value, gr.update(value=text, visible=bool(text)), seen
+
+
+def _stamps(chosen: list[Run]) -> list[list[int]]:
+    return [list(curves.metrics_stamp(run)) for run in chosen]
 
 
 def _saved(picture: Any, kind: str) -> str:

@@ -5,10 +5,11 @@ import re
 import gradio as gr
 import pytest
 
-from vidpred.explorer.learn import tab as learn_tab
-from vidpred.explorer.learn.tab import CHARTS, PAGES, PAGES_FOLDER, blocks, bundled, curves, evaluated, opening
-from vidpred.explorer.page import TABS
-from vidpred.explorer.runs.library import Library
+from vidpred import runs
+from vidpred.explorer.learn import tab
+from vidpred.explorer.learn.tab import CHARTS, PAGES, PAGES_FOLDER, blocks, evaluated, opening, page_chart
+from vidpred.explorer.runs import comparison
+from vidpred.explorer.runs.library import names
 
 
 def test_every_page_has_its_text_and_every_text_its_page():
@@ -55,49 +56,57 @@ def test_formulas_are_closed(page):
 
 @pytest.mark.parametrize("name", CHARTS)
 def test_charts_are_drawn_from_the_bundled_runs(name):
-    value = curves(bundled(), name)
+    value = page_chart(tab.bundled(), name)
     assert all(panel["lines"] for panel in value["panels"])
     assert len(value["panels"]) == len(CHARTS[name][1])
 
 
-def test_the_table_is_that_of_eval_json():
-    library = bundled()
-    table = evaluated(library)
+def test_the_table_is_that_of_eval_json(bundled):
+    table = evaluated(bundled)
     assert "dance" not in table  # another protocol
-    for name, folder in library.runs.items():
-        if name.startswith("dance-"):
-            continue
-        result = learn_tab.runs.read_eval(folder)
-        row = next(line for line in table.splitlines() if f"`{name}`" in line)
+    for run in (run for run in bundled.all_runs() if not run.takes_poses):
+        result = runs.read_eval(run.folder)
+        row = next(line for line in table.splitlines() if f"`{run.name}`" in line)
         assert f"{result['psnr']:.2f} dB" in row and f"{result['kld_per_step']:.2f} nats" in row
     assert "20 samples, temperature 1, protocol finn" in table
 
 
-def test_without_the_bundled_runs(tiny_run, tiny_data, monkeypatch, tmp_path):
-    monkeypatch.setattr(learn_tab, "BUNDLED", tmp_path)
-    assert bundled() is None
-    library = Library([tiny_run], [tiny_data])
-    assert curves(library, "terms") is None
+def test_without_the_bundled_runs(library, monkeypatch, tmp_path):
+    monkeypatch.setattr(tab, "BUNDLED", tmp_path)
+    assert tab.bundled() is None
+    assert page_chart(library, "terms") is None
     assert evaluated(library) == ""
 
 
-def test_doors_set_only_what_is_there(library):
+def test_the_page_on_priors_opens_runs_whose_prior_matters(bundled):
+    """Where the actions are known z carries almost nothing, and so its prior is of no consequence."""
+    pair = [bundled.run(name) for name in PAGES["priors"].sets["runs"]]
+    assert {row[0] for row in comparison.differences(pair)} - comparison.INCIDENTAL == {"model.learned_prior"}
+    assert not any(run.takes_actions or run.is_collapsed for run in pair)
+
+
+def test_doors_set_only_what_is_there(library, bundled):
     known = {"views": 1, "runs": 1, "curves": 1}
     assert opening(library, "bound", known) == {"views": "curves", "curves": PAGES["bound"].sets["curves"]}
-    assert opening(bundled(), "bound", known)["runs"] == ["push-free-learned-cyclical"]
-    assert opening(bundled(), "noise", {}) == {}
-    assert opening(bundled(), "noise", {"run": 1}) == {"run": "push-free-learned-cyclical"}
+    assert opening(bundled, "bound", known)["runs"] == ["push-free-learned-cyclical"]
+    assert opening(bundled, "noise", {}) == {}
+    assert opening(bundled, "noise", {"run": 1}) == {"run": "push-free-learned-cyclical"}
     assert opening(library, "noise", {"run": 1}) == {}
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_every_run_that_a_page_names_is_bundled(bundled, page):
+    sets = PAGES[page].sets
+    assert {*sets.get("runs", ()), *filter(None, [sets.get("run")])} <= set(names(bundled.all_runs()))
+
+
 def test_every_door_leads_to_a_tab(demo):
-    tabs = {name for name, _, _ in TABS} | {"learn"}
-    assert {page.tab for page in PAGES.values()} <= tabs
+    (tabs,) = (block for block in demo.blocks.values() if block.elem_id == "tabs")
+    places = {place.id for place in tabs.children}
     doors = [fn for fn in demo.fns.values() if fn.name == "open_tab"]
     assert len(doors) == len(PAGES)
-    for fn in doors:
-        assert [type(output) for output in fn.outputs] == [gr.Tabs]
-        assert fn.fn().selected in tabs
+    assert {page.tab for page in PAGES.values()} == {fn.fn().selected for fn in doors} <= places
+    assert all([type(output) for output in fn.outputs] == [gr.Tabs] for fn in doors)
     setting = [fn for fn in demo.fns.values() if fn.name == "set_widgets"]
     assert setting
     for fn in setting:

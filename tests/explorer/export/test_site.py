@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -10,28 +11,23 @@ from PIL import Image
 from tests.commands import fails
 from vidpred.errors import BadInput
 from vidpred.explorer.export.site import export
-from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.ui.run_colors import COLOURS
 
 
 @pytest.fixture(scope="module")
-def library(tiny_run, tiny_data, dance_run, tiny_dance):
-    return Library([tiny_run, dance_run], [tiny_data, tiny_dance])
-
-
-@pytest.fixture(scope="module")
-def folder(library, tmp_path_factory):
+def folder(families, tmp_path_factory):
     out = tmp_path_factory.mktemp("export")
-    assert export(library, out, 2) == 4  # two runs, two clips each
+    assert export(families, out, 2) == 4  # two runs, two clips each
     return out
 
 
-def test_pictures_are_the_predictions(folder, library):
+def test_pictures_are_the_predictions(folder, families):
     menu = json.loads((folder / "views" / "menu.json").read_text())
-    assert list(menu) == list(library.runs)
+    assert list(menu) == list(families.runs)
     clip, path = next(iter(menu["tiny"]["views"].items()))
     value = json.loads((folder / path).read_text())
-    expected = predict_clip(library, "tiny", clip, samples=5).futures[0].samples[0]
+    expected = predict_clip(families, families.run("tiny"), families.clip(clip), samples=5).futures[0].samples[0]
     tile = next(tile for tile in value["tiles"] if tile["kind"] == "prediction")
     sheet, cell = value["clips"][tile["clips"][0]]
     picture = np.asarray(Image.open(folder / value["sheets"][sheet]["file"]["url"]).convert("RGB"))
@@ -51,13 +47,20 @@ def test_nothing_points_outside(folder):
         assert "/tmp/" not in text
 
 
-def test_what_is_no_export_is_left_alone(folder, library, tmp_path):
+def test_every_place_of_the_template_is_filled_and_every_colour_defined(folder):
+    page = (folder / "index.html").read_text()
+    assert re.findall(r"\[\[[\w.]+\]\]", page) == []
+    used = set(re.findall(r"var\((--[\w-]+)", page)) - {"--c"} | {f"--c{colour}" for colour in range(COLOURS)}
+    assert used <= set(re.findall(r"(--[\w-]+)(?::|&quot;,)", page))
+
+
+def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
     (tmp_path / "mine.txt").write_text("notes")
     with pytest.raises(BadInput, match="not empty and no earlier export"):
-        export(library, tmp_path, 1)
+        export(families, tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     with pytest.raises(BadInput, match="--clips must be at least 1"):
-        export(library, tmp_path / "new", 0)
+        export(families, tmp_path / "new", 0)
     assert not (tmp_path / "new").exists()
-    assert export(library, folder, 2) == 4  # an earlier one is replaced
-    assert "no such folder of runs" in fails("vidpred.explorer.export.site", tmp_path / "new", "--runs", "nowhere")
+    assert export(families, folder, 2) == 4  # an earlier one is replaced
+    assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")

@@ -1,0 +1,90 @@
+"""The tab that sets runs side by side."""
+
+import shutil
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from vidpred.explorer.compare import tab
+from vidpred.explorer.compare.tab import ALIKE, CompareHandlers
+from vidpred.explorer.runs import comparison
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.ui.prediction_tiles import comparison_tiles
+
+PAIR = ["push-free-learned-none", "push-free-learned-cyclical"]  # not the order of the library
+
+
+@pytest.fixture(scope="module")
+def handlers(bundled):
+    return CompareHandlers(bundled)
+
+
+@pytest.fixture(scope="module")
+def pair(bundled):
+    return [bundled.run(name) for name in PAIR]
+
+
+@pytest.fixture(scope="module")
+def clip(bundled, pair):
+    return bundled.clips_for(pair[0])[0]
+
+
+def predictions(value):
+    return [tile for tile in value["tiles"] if tile["kind"] == "prediction"]
+
+
+def test_every_run_has_a_tile_that_switches_between_its_samples(bundled, pair, clip):
+    predicted = comparison.predict_each(bundled, pair, clip, seed=3, temperature=1.0, samples=2)
+    display = comparison_tiles(bundled, predicted)
+    assert [(tile.kind, tile.label) for tile in display.tiles] == [
+        ("truth", "Truth"),
+        ("prediction", "none"),
+        ("prediction", "cyclical"),
+    ]
+    for prediction, tile in zip(predicted, display.tiles[1:]):
+        assert len(tile.clips) == len(display.choices) == 4  # two samples, the best, the mean
+        assert all(np.array_equal(a, b) for a, b in zip(tile.clips, prediction.futures[0].samples))
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_samples_are_averaged_beside_the_one_that_is_drawn(handlers, bundled, pair, clip, samples):
+    for run, tile in zip(pair, predictions(handlers.compare(PAIR, clip.name, samples=samples)), strict=True):
+        scores = predict_clip(bundled, run, clip, samples=samples).futures[0].scores["PSNR"][:samples]
+        assert tile["average"] == (f"{scores.mean():.2f} dB" if samples > 1 else "")
+
+
+def test_a_run_has_one_colour_in_the_player_and_in_the_curves(handlers, clip):
+    tiles = predictions(handlers.draw(PAIR, clip.name, seed=0, temperature=1.0, samples=1))
+    *_, curves = handlers.explain(PAIR)
+    assert [tile["colour"] for tile in tiles] == [entry["colour"] for entry in curves["legend"]]
+    assert len({tile["colour"] for tile in tiles}) == 2
+
+
+def test_differences_and_numbers_are_tables_in_which_a_name_is_no_mark(handlers):
+    settings, scores, _ = handlers.explain(PAIR)
+    assert settings.splitlines()[0] == r"| setting | push-free-learned-none | push-free-learned-cyclical |"
+    assert r"| train.kl\_anneal | none | cyclical |" in settings.splitlines()
+    assert len(scores.splitlines()) == 4
+
+
+def test_runs_without_a_difference_are_said_to_have_none(tiny_run, tiny_data, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(tiny_run, tmp_path / name)
+    assert CompareHandlers(Library([tmp_path], [tiny_data])).explain(["a", "b"])[0] == ALIKE
+
+
+def test_clips_follow_the_runs(handlers, clip):
+    kept = handlers.follow_runs(PAIR, clip.name)
+    assert kept["value"] == clip.name and clip.name in kept["choices"]
+    for other in ("val", None, ["val"]):
+        assert handlers.follow_runs(PAIR, other)["value"] == clip.name
+    with pytest.raises(gr.Error, match="two to 4 runs"):
+        handlers.follow_runs(PAIR[:1], clip.name)
+
+
+def test_where_there_is_no_pair_the_api_alone_is_there_to_say_so(families):
+    with gr.Blocks() as demo:
+        assert tab.build(families, demo).link is None
+    assert [fn.api_name for fn in demo.fns.values()] == ["compare"]

@@ -1,0 +1,45 @@
+"""The tab that looks into z."""
+
+import gradio as gr
+import pytest
+
+from vidpred.explorer.latents.tab import LatentHandlers
+
+CLIP = "traj_0_to_255/2"
+
+
+@pytest.fixture(scope="module")
+def handlers(families):
+    return LatentHandlers(families)
+
+
+def test_a_look_draws_three_charts_and_chooses_the_dimension_that_carries_most(handlers):
+    note, heat, *charts, dimension = handlers.latents("tiny", CLIP, 0)
+    assert "nats a step" in note and heat.ndim == 3
+    assert [len(chart["panels"]) for chart in charts] == [1, 3, 1]
+    player = handlers.traverse("tiny", CLIP, dimension["value"])
+    assert [tile["kind"] for tile in player["tiles"]] == ["truth"] + ["prediction"] * 5
+    assert player["request"] > charts[-1]["request"]
+
+
+def test_the_clip_stays_where_it_fits_the_run(handlers):
+    assert handlers.follow_run("tiny", CLIP)["value"] == CLIP
+    for clip in (CLIP, None, ["validate"]):
+        update = handlers.follow_run("dance", clip)
+        assert (update["value"], update["choices"]) == ("validate", ["validate", "test/0", "test/1"])
+
+
+@pytest.mark.parametrize(
+    ("run", "clip", "seed", "said"),
+    [
+        ("other", CLIP, 0, "There is no run “other” here"),
+        ("tiny", "nothing", 0, "There is no clip “nothing” here"),
+        ("tiny", "validate", 0, "tiny continues robot clips: validate is none"),
+        (["tiny"], CLIP, 0, "choose a run"),
+        ("tiny", CLIP, 1.5, "The seed must be"),
+    ],
+)
+def test_bad_fields_are_one_line(handlers, run, clip, seed, said):
+    with pytest.raises(gr.Error, match=said) as error:
+        handlers.latents(run, clip, seed)
+    assert not error.value.print_exception

@@ -1,0 +1,170 @@
+"""Comparing runs: what sets them apart is found, and all of them predict the same clip with the same noise."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.commands import ROOT
+from vidpred import runs
+from vidpred.errors import BadInput
+from vidpred.explorer.runs import comparison
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.presets import preset
+
+PAIR = ["push-free-learned-cyclical", "push-free-learned-none"]
+BASE = preset("small")
+
+
+def trained(**settings):
+    return replace(BASE, train=replace(BASE.train, **settings))
+
+
+LEARNED = replace(BASE, model=replace(BASE.model, learned_prior=True))
+
+
+def library_of(root, configs):
+    """Runs that have settings only."""
+    for name, config in configs.items():
+        runs.write_config(root / name, config, {})
+    return Library([root], [ROOT / "assets" / "data" / "robot_push"])
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    configs = {
+        "fixed": BASE,
+        "fixed-other-seed": trained(seed=7, precision="no"),
+        "fixed-none": trained(kl_anneal="none"),
+        "fixed-free-running": trained(tfr=0.0),
+        "fixed-two": trained(kl_anneal="monotonic", lr=0.1),
+        "learned": LEARNED,
+        "dancer": preset("pose-small"),
+    }
+    return library_of(tmp_path_factory.mktemp("settings"), configs)
+
+
+@pytest.fixture(scope="module")
+def pair(bundled):
+    return [bundled.run(name) for name in PAIR]
+
+
+def grouped(library):
+    return {group.question: names(group.runs) for group in comparison.groups(library)}
+
+
+def test_pairs_differ_in_one_respect_alone(settings):
+    assert grouped(settings) == {
+        "Fixed or learned prior": ["fixed", "learned"],
+        "KL annealing": ["fixed", "fixed-none"],
+        "Teacher forcing": ["fixed", "fixed-free-running"],
+    }
+
+
+def test_seeds_of_one_kind_do_not_hide_another_kind(tmp_path):
+    seeds = {f"fixed-{seed}": trained(seed=seed) for seed in range(4)}
+    assert grouped(library_of(tmp_path, {**seeds, "learned": LEARNED})) == {
+        "Fixed or learned prior": ["fixed-0", "learned"]
+    }
+
+
+def test_no_more_kinds_than_can_be_compared(tmp_path):
+    kinds = {f"fall-{tfr}": trained(tfr=tfr / 10) for tfr in range(6)}
+    assert grouped(library_of(tmp_path, kinds)) == {"Teacher forcing": ["fall-0", "fall-1", "fall-2", "fall-3"]}
+
+
+def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
+    titles = [group.title for group in comparison.groups(bundled)]
+    assert titles[:3] == [
+        "Fixed or learned prior: fixed · learned (push-free-cyclical)",
+        "Fixed or learned prior: fixed · learned (push-cyclical)",
+        "KL annealing: cyclical · monotonic · none (push-free-learned)",
+    ]
+    assert "With actions or without: push-fixed-cyclical · free" in titles
+    assert len(set(titles)) == len(titles)
+
+
+def test_only_settings_that_differ_are_listed(settings):
+    fixed, two, dancer = map(settings.run, ("fixed", "fixed-two", "dancer"))
+    assert comparison.differences([fixed, two]) == [
+        ["train.lr", "0.002", "0.1"],
+        ["train.kl_anneal", "cyclical", "monotonic"],
+    ]
+    assert comparison.differences([fixed, fixed]) == []
+    other = {row[0]: row[1:] for row in comparison.differences([fixed, dancer])}
+    assert other["model.kind"] == ["svg", "pose_cvae"]
+    assert other["data.clip_length"] == ["–", "8"]
+
+
+def test_numbers_carry_their_protocol(pair, settings):
+    (row,) = comparison.evaluated_numbers(pair[:1])
+    result = runs.read_eval(pair[0].folder)
+    assert row[:3] == [PAIR[0], f"{result['psnr']:.2f}", f"{result['psnr_best']:.2f}"]
+    assert row[5] == "finn: 32 test clips, 10 frames, 20 samples, temperature 1"
+    assert comparison.evaluated_numbers([settings.run("fixed")])[0][5] == "not evaluated yet"
+
+
+def test_every_run_predicts_the_same_clip_as_it_does_alone(bundled, pair):
+    clip = bundled.clips_for(pair[0])[0]
+    together = comparison.predict_each(bundled, pair, clip, seed=3, temperature=1.0, samples=2)
+    for run, prediction in zip(pair, together, strict=True):
+        alone = predict_clip(Library([run.folder], [clip.root]), run, clip, seed=3, samples=2, n_future=10)
+        assert prediction.settings == alone.settings
+        assert np.array_equal(prediction.futures[0].samples, alone.futures[0].samples)
+
+
+def test_the_longest_context_of_the_runs_is_given_to_all(tmp_path):
+    """Also one that no visitor may ask for of the other run."""
+    long = replace(BASE, data=replace(BASE.data, n_past=12, n_future=3))
+    library = library_of(tmp_path, {"long": long, "short": BASE})
+    chosen = [library.run(name) for name in ("short", "long")]
+    settings = comparison.checked_each(chosen, library.clips_for(chosen[0])[0], 0, 1.0, 1)
+    assert [(each.n_past, each.n_future) for each in settings] == [(12, 3)] * 2
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (None, "choose runs from the list"),
+        ("push-free-learned-none", "choose runs from the list"),
+        (["nowhere", "push-free-learned-none"], "There is no run “nowhere” here"),
+        (["push-free-learned-none"] * 3, "two to 4 runs, not 1"),
+        ([["push-free-learned-none"], PAIR[0]], "choose a run"),
+    ],
+)
+def test_a_choice_that_the_page_does_not_offer_is_refused(bundled, chosen, said):
+    with pytest.raises(BadInput, match=said):
+        comparison.chosen_runs(bundled, chosen)
+
+
+def test_two_families_are_not_compared(settings):
+    with pytest.raises(BadInput, match="two families"):
+        comparison.chosen_runs(settings, ["fixed", "dancer"])
+    assert names(comparison.chosen_runs(settings, ["fixed", "learned", "fixed"])) == ["fixed", "learned"]
+
+
+@pytest.mark.parametrize("samples", [0, 6, 1.5, "2", True])
+def test_samples_are_checked(bundled, pair, samples):
+    with pytest.raises(BadInput, match="number of samples"):
+        comparison.checked_each(pair, bundled.clips_for(pair[0])[0], 0, 1.0, samples)
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["push-fixed-cyclical", "push-learned-cyclical"], ["fixed", "learned"]),
+        (["a-b", "a-b-c"], ["a-b", "c"]),  # one of them would have no name left
+        (["a-c", "a-c-c"], ["a-c", "a-c-c"]),
+        (["x", "y"], ["x", "y"]),
+    ],
+)
+def test_runs_are_called_by_what_tells_them_apart(names, short):
+    assert comparison.short_names(names) == short
+
+
+def test_first_runs_are_a_pair_that_differs_in_one_respect_or_any_of_one_family(settings, families, tmp_path):
+    assert names(comparison.first_runs(settings)) == ["fixed", "learned"]
+    unlike = library_of(tmp_path, {"one": BASE, "dancer": preset("pose-small"), "two": trained(lr=0.1, seed=2)})
+    assert names(comparison.first_runs(unlike)) == ["one", "two"]
+    assert comparison.first_runs(families) == []

@@ -1,0 +1,130 @@
+"""The tab of training curves: following, zooming, figures; one friendly line for every bad value."""
+
+import math
+import shutil
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from vidpred import runs
+from vidpred.explorer.predict.tab import PredictHandlers
+from vidpred.explorer.runs.curves import FIGURES
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.training import tab
+from vidpred.explorer.training.tab import CurveHandlers, first_runs
+from vidpred.explorer.ui.training_chart import CURVES, MOST_RUNS
+
+GOOD = {"runs": ["tiny"], "curves": list(CURVES), "axis": "epochs", "smoothing": 0, "log": False}
+BAD = [
+    *[("runs", value) for value in (None, "tiny", ["other"], [["tiny"]], ["tiny"] * 2000, {"tiny": 1}, [None], 3)],
+    *[("curves", value) for value in (None, "KL", ["kld"], [3], ["KL", "../x"])],
+    *[("axis", value) for value in (None, "days", ["epochs"], 0)],
+    *[("smoothing", value) for value in (None, -0.1, 1, math.nan, "0.5", True)],
+    *[("log", value) for value in (None, 1, "yes", [True])],
+]
+
+
+def kl(drawn):
+    """The first curve of the first panel."""
+    return drawn["panels"][0]["lines"][0]
+
+
+def test_the_first_view_is_of_one_family_and_has_a_colour_for_each(families, tiny_run, tiny_data, tmp_path):
+    assert names(first_runs(families)) == ["tiny"]
+    for i in range(MOST_RUNS + 1):
+        shutil.copytree(tiny_run, tmp_path / f"run{i}")
+    assert len(first_runs(Library([tmp_path], [tiny_data]))) == MOST_RUNS
+
+
+def test_the_api_gives_the_lines_of_the_run(library, tiny_run):
+    handlers = CurveHandlers(library)
+    assert handlers.curves(["tiny"]) == {"tiny": runs.read_metrics(tiny_run)}
+    with pytest.raises(gr.Error, match="choose runs from the list"):
+        handlers.curves("tiny")
+
+
+@pytest.mark.parametrize(("field", "bad"), BAD)
+def test_bad_value_is_one_friendly_line(library, field, bad):
+    with pytest.raises(gr.Error) as error:
+        CurveHandlers(library).draw(**{**GOOD, field: bad})
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 120
+    assert not error.value.print_exception
+
+
+@pytest.mark.parametrize("window", [3, [1], [2, 1], [math.nan, 1], ["1", "2"], [1, 2, 3], {"a": 1}, [None, 2]])
+def test_bad_window(library, window):
+    with pytest.raises(gr.Error, match="part of the x axis"):
+        CurveHandlers(library).zoom(**GOOD, event=gr.EventData(None, {"x_lim": window}))
+
+
+def test_zoom_and_its_end(library):
+    handlers = CurveHandlers(library)
+    zoomed, *_, window = handlers.zoom(**GOOD, event=gr.EventData(None, {"x_lim": [1, 2]}))
+    assert zoomed["x_lim"] == window == [1, 2]
+    assert handlers.zoom(**GOOD, event=gr.EventData(None, {"x_lim": None}))[-1] is None
+    assert handlers.zoom(**GOOD, event=gr.EventData(None, {}))[-1] is None
+
+
+def test_following_a_training(two_runs):
+    handlers, folder = CurveHandlers(two_runs), two_runs.run("tiny").folder
+    assert handlers.live(True).active is True
+    assert [handlers.live(on).active for on in (False, None, "yes", 1)] == [False] * 4
+    first, told, seen, _ = handlers.draw(**GOOD)
+    assert not told["visible"]  # all epochs have ended
+    assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 3
+    runs.write_metrics(folder, runs.read_metrics(folder)[:2])
+    drawn, told, later = handlers.refresh(**GOOD, window=[0, 1], seen=seen)
+    assert (kl(drawn)["x"], drawn["x_lim"]) == ([0, 1], [0, 1])
+    assert drawn["request"] > first["request"]
+    assert later != seen
+    assert told["visible"] and told["value"].startswith("**tiny**: 2 of 4 epochs")
+
+
+def test_an_epoch_that_ends_while_the_curves_are_drawn_is_drawn_next_time(two_runs, monkeypatch):
+    handlers, folder = CurveHandlers(two_runs), two_runs.run("tiny").folder
+    rows, draw = runs.read_metrics(folder), tab.training_chart
+    runs.write_metrics(folder, rows[:2])
+
+    def draw_slowly(*args):
+        drawn = draw(*args)
+        runs.write_metrics(folder, rows[:3])
+        return drawn
+
+    monkeypatch.setattr(tab, "training_chart", draw_slowly)
+    drawn, _, seen, _ = handlers.draw(**GOOD)
+    assert kl(drawn)["x"] == [0, 1]
+    assert kl(handlers.refresh(**GOOD, window=None, seen=seen)[0])["x"] == [0, 1, 2]
+
+
+def test_a_line_that_was_cut_off_leaves_all_else(two_runs):
+    """Nor does the page show where the server keeps its files."""
+    folder = two_runs.run("tiny").folder
+    whole = (folder / runs.METRICS).read_text()
+    (folder / runs.METRICS).write_text(whole[:-30])
+    handlers, both = CurveHandlers(two_runs), {**GOOD, "runs": ["tiny", "old"]}
+    drawn, told, *_ = handlers.draw(**both)
+    first, second = drawn["panels"][0]["lines"]
+    assert (first["name"], first["x"], second["name"]) == ("tiny", [0, 1, 2], "old")
+    assert "3 of 4 epochs" in told["value"]
+    said = [drawn, told, handlers.curves(["tiny"]), PredictHandlers(two_runs).describe("tiny")]
+    assert str(folder.parent) not in repr(said)
+    handlers.figure(both["runs"], "Dashboard")
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_a_figure_is_a_file_named_by_its_kind(two_runs, kind):
+    path, button = CurveHandlers(two_runs).figure(["tiny", "old"], kind)
+    assert np.asarray(Image.open(path)).shape[1] == 900
+    assert button["value"] == path and button["interactive"]
+    assert path.endswith(f"{kind.lower().replace(' ', '-')}.png")
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"), [([], "Dashboard"), (["other"], "Dashboard"), (["tiny"], "rm"), (["tiny"], None)]
+)
+def test_bad_figure(library, names, kind):
+    with pytest.raises(gr.Error):
+        CurveHandlers(library).figure(names, kind)
