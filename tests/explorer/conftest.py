@@ -15,6 +15,14 @@ def library(tiny_run, tiny_data):
 
 
 @pytest.fixture(scope="session")
+def families(tiny_run, tiny_data, dance_run, tiny_dance):
+    """A robot run and a dance run, with clips of both."""
+    from vidpred.explorer.runs.library import Library
+
+    return Library([tiny_run, dance_run], [tiny_data, tiny_dance])
+
+
+@pytest.fixture(scope="session")
 def demo(library):
     from vidpred.explorer.page import build_demo
 
