@@ -114,12 +114,12 @@ def _read_csv(path: Path, rows: int, columns: int) -> np.ndarray:
     except (OSError, UnicodeDecodeError):
         raise BadInput(f"{path}: not a readable CSV file") from None
     if len(lines) < rows:
-        raise BadInput(f"{path}: {len(lines)} rows for {rows} frames")
+        raise BadInput(f"{path}: {len(lines)} row{'s' * (len(lines) != 1)} for {rows} frame{'s' * (rows != 1)}")
     values = np.empty((rows, columns), np.float32)
     for i, line in enumerate(lines[:rows]):
         cells = line.split(",")
         if len(cells) != columns:
-            raise BadInput(f"{path}: row {i} has {len(cells)} numbers, expected {columns}")
+            raise BadInput(f"{path}: row {i} has {len(cells)} number{'s' * (len(cells) != 1)}, expected {columns}")
         try:
             values[i] = [float(cell) for cell in cells]
         except ValueError:

@@ -1,6 +1,6 @@
 """Several runs side by side: what sets them apart, what they score, and which of them make a telling pair."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
@@ -38,11 +38,11 @@ class Group(NamedTuple):
         return f"{self.question}: {' · '.join(short)}{shared}"
 
 
-def chosen_runs(library: Library, names: Any) -> list[Run]:
-    """Two to four runs of one family that a visitor chose."""
+def chosen_runs(library: Library, names: Any, fewest: Literal[1, 2] = 2) -> list[Run]:
+    """Runs of one family that a visitor chose, up to four."""
     names = validate.several(names, "run", library.runs)
-    if not 2 <= len(names) <= MOST_RUNS:
-        raise BadInput(f"Please choose two to {MOST_RUNS} runs, not {len(names)}")
+    if not fewest <= len(names) <= MOST_RUNS:
+        raise BadInput(f"Please choose {('one', 'two')[fewest - 1]} to {MOST_RUNS} runs, not {len(names)}")
     runs = [library.run(name) for name in names]
     if len({run.takes_poses for run in runs}) > 1:
         raise BadInput("These runs are of two families: robot clips and dance videos cannot be compared")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: the first page is served bef
 SPLIT = "test"
 DANCE_SPLITS = ("validate", "test")  # a test sequence may come without its true frames
 MODELS_KEPT = 4
+RUNS_KEPT = 1000  # settings and numbers of runs; each that a visitor uploads lies in a folder of its own
 BYTES_KEPT = 256 * 2**20  # of results
 SECONDS_KEPT = 3600  # of a result
 
@@ -39,11 +40,12 @@ class Library:
         for path in self.runs.values():
             runs.read_config(path)  # a broken run is a bad option, not a surprise for a visitor
         self.clips: dict[str, Clip] = _list_clips(data_folders)
-        self._read: dict[Path, tuple[Hashable, Run]] = {}  # what each run was when last looked at
+        self._read: LRUCache[Path, tuple[Hashable, Run]] = LRUCache(RUNS_KEPT)  # what each was when last looked at
         self._packed: MutableMapping[tuple[Path, str], Clips] = {}
         self._models: LRUCache[tuple[Path, int], Model] = LRUCache(MODELS_KEPT)
         self._results: TTLCache = TTLCache(BYTES_KEPT, SECONDS_KEPT, getsizeof=lambda result: result[1])
         self._model_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
+        self._run_lock = threading.Lock()
 
     def rescan(self) -> None:
         """Take in the runs that have been begun since, and leave out what is no run any more."""
@@ -68,13 +70,16 @@ class Library:
         name = choice(name, "run", self.runs)
         folder = self.runs[name]
         stamp = tuple(_stamp(folder / file) for file in (runs.CONFIG, runs.EVAL, runs.WEIGHTS))
-        known = self._read.get(folder)
-        if known is None or known[0] != (name, stamp):
-            weights = stamp[2] and stamp[2][0]
-            with _without_path(folder, name):
-                run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
-            self._read[folder] = known = (name, stamp), run
-        return known[1]
+        with self._run_lock:
+            known = self._read.get(folder)
+        if known is not None and known[0] == (name, stamp):
+            return known[1]
+        weights = stamp[2] and stamp[2][0]
+        with _without_path(folder, name):
+            run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
+        with self._run_lock:
+            self._read[folder] = (name, stamp), run
+        return run
 
     def clip(self, name: Any) -> Clip:
         """The clip of a name."""

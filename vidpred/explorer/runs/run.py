@@ -164,7 +164,8 @@ class Run:
             raise BadInput(f"{self.name} continues {lacking}: {clip.name} is none")
         n_past = self.n_past if n_past is None else n_past
         if clip.frames <= n_past:
-            raise BadInput(f"{clip.name} has {clip.frames} frames: too short for {self.name}, which is given {n_past}")
+            frames = f"{clip.frames} frame{'s' * (clip.frames != 1)}"
+            raise BadInput(f"{clip.name} has {frames}: too short for {self.name}, which is given {n_past}")
         return clip.frames - n_past
 
     def first_future(self, clip: Clip, n_past: int | None = None) -> int:

@@ -1,85 +1,115 @@
-"""What visitors hand in, kept for a while and for each of them alone."""
+"""What visitors uploaded, kept for a while and for each of them alone."""
 
 import contextlib
 import secrets
 import shutil
 import threading
-from collections import OrderedDict
-from collections.abc import Iterator
+import time
+import weakref
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import cached_property
 from itertools import chain, count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
+from typing import Any
 
-from vidpred.explorer.runs.library import ClipEntry, Library
+from cachetools import TTLCache
 
-MOST_VISITS = 32
-MOST_CLIPS, MOST_RUNS = 8, 2  # of one visitor; the oldest make room
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.run import Clip
+
+MOST_SESSIONS = 32
+SECONDS_KEPT = 4 * 3600  # of a session after its last use
+MOST_CLIPS, MOST_RUNS = 8, 2  # of one session; the oldest make room
 
 
-class Visit:
-    """A visitor's own runs and clips, in a folder that goes when the visit does."""
+class Session:
+    """A visitor's own runs and clips, by name. Their folder is deleted with the last reference to the session, so that
+    it stays while a handler reads from it."""
 
     def __init__(self):
-        self._folder = TemporaryDirectory(prefix="vidpred-visit-", ignore_cleanup_errors=True)
         self.runs: dict[str, Path] = {}
-        self.clips: dict[str, ClipEntry] = {}
+        self.clips: dict[str, Clip] = {}
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where everything of this session lies."""
+        folder = Path(mkdtemp(prefix="vidpred-session-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     @contextlib.contextmanager
     def new_folder(self) -> Iterator[Path]:
-        """A path where nothing is yet, and nothing is left if the block goes wrong."""
-        folder = Path(self._folder.name) / secrets.token_hex(8)
+        """A path where nothing is yet, and nothing is left if the block fails."""
+        folder = self.folder / secrets.token_hex(8)
         try:
             yield folder
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def add_run(self, name: str, folder: Path, others: Library) -> str:
-        """Keep a run; the name under which it is found."""
-        name = _free_name(name, {*others.runs, *self.runs})
+    def library(self, shared: Library) -> Library:
+        """Everything that is open here, and what this visitor uploaded."""
+        return shared.with_own(self.runs, self.clips) if self.runs or self.clips else shared
+
+    def add_run(self, name: str, folder: Path, others: Collection[str]) -> str:
+        """Keep a run; its name, which is not one of the others'."""
+        name = _free_name(name, {*others, *self.runs})
         self.runs[name] = folder
         while len(self.runs) > MOST_RUNS:
             shutil.rmtree(self.runs.pop(next(iter(self.runs))), ignore_errors=True)
         return name
 
-    def add_clip(self, name: str, entry: ClipEntry, others: Library) -> str:
-        """Keep a clip; the name under which it is found."""
-        name = _free_name(name, {*others.clips, *self.clips})
-        self.clips[name] = entry
+    def add_clip(self, clip: Clip, others: Collection[str]) -> Clip:
+        """Keep a clip; the same with a name that is not one of the others'."""
+        clip = replace(clip, name=_free_name(clip.name, {*others, *self.clips}))
+        self.clips[clip.name] = clip
         while len(self.clips) > MOST_CLIPS:
             shutil.rmtree(self.clips.pop(next(iter(self.clips))).root, ignore_errors=True)
-        return name
+        return clip
 
 
-class Visits:
-    """The visits by an id that nobody can guess; the one that was longest idle makes room."""
+class Sessions:
+    """Sessions by an id that nobody can guess, each until it has been idle for too long. Of too many the one that has
+    been idle longest makes room."""
 
-    def __init__(self, library: Library):
-        self.library = library
-        self._visits: OrderedDict[str, Visit] = OrderedDict()
+    def __init__(
+        self, most: int = MOST_SESSIONS, seconds: float = SECONDS_KEPT, timer: Callable[[], float] = time.monotonic
+    ):
+        self._sessions: TTLCache[str, Session] = TTLCache(most, seconds, timer)
         self._lock = threading.Lock()
 
-    def find(self, visit: str) -> tuple[str, Visit]:
-        """The visit of an id, or a new one, with its id."""
+    def __len__(self) -> int:
         with self._lock:
-            if not isinstance(visit, str) or visit not in self._visits:
-                visit = secrets.token_urlsafe(16)
-                self._visits[visit] = Visit()
-            self._visits.move_to_end(visit)
-            while len(self._visits) > MOST_VISITS:
-                self._visits.popitem(last=False)
-            return visit, self._visits[visit]
+            return len(self._sessions)
 
-    def library_of(self, visit: str) -> Library:
-        """Everything that is open here, and what this visitor handed in."""
+    def find(self, session_id: Any) -> Session:
+        """The session of an id. An unknown id gives an empty one, which is not kept."""
         with self._lock:
-            own = self._visits.get(visit) if isinstance(visit, str) else None
-        return self.library if own is None else self.library.joined(own.runs, own.clips)
+            return self._used(session_id) or Session()
 
-    def forget(self, visit: str) -> None:
-        """The visitor has gone."""
+    def open(self, session_id: Any) -> tuple[str, Session]:
+        """The session of an id, with the id. An unknown one gives a new session with an id of its own."""
         with self._lock:
-            self._visits.pop(visit, None)
+            session = self._used(session_id)
+            if session is None:
+                session_id, session = secrets.token_urlsafe(16), Session()
+                self._sessions[session_id] = session
+            return session_id, session
+
+    def close(self, session_id: str) -> None:
+        """The visitor has left."""
+        with self._lock:
+            self._sessions.expire()
+            self._sessions.pop(session_id, None)
+
+    def _used(self, session_id: Any) -> Session | None:
+        self._sessions.expire()
+        session = self._sessions.get(session_id) if isinstance(session_id, str) else None
+        if session is not None:
+            self._sessions[session_id] = session  # written again: its time starts anew
+        return session
 
 
 def _free_name(name: str, taken: set[str]) -> str:

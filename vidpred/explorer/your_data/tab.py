@@ -1,6 +1,7 @@
 """The tab for what a visitor brings: a film, pictures or a run of one's own. Handlers, layout, wiring."""
 
 import functools
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,20 +9,22 @@ import gradio as gr
 
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import comparison, curves, prediction, validate
-from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_TEMPERATURE, predict_clip
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
+from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.runs.summary import describe_run
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import chain, once
-from vidpred.explorer.ui.handlers import MODEL_QUEUE, NEXT_SEED_JS, Handlers
+from vidpred.explorer.ui.handlers import BUSY, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
-from vidpred.explorer.ui.prediction_tiles import shown
+from vidpred.explorer.ui.prediction_tiles import comparison_tiles, prediction_tiles
+from vidpred.explorer.ui.tab_parts import TabParts
+from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 from vidpred.explorer.your_data import upload
-from vidpred.explorer.your_data.sessions import Visit, Visits
+from vidpred.explorer.your_data.sessions import Session, Sessions
 from vidpred.hub import fetch_run
 
 MOST_EVERY = 10
-SECONDS_KEPT = 4 * 3600  # of a visitor's things, after the last use
 WELCOME = (
     "Hand in a **film** (MP4, MOV, WebM), a **GIF**, or a **zip**: of pictures (`0.png`, `1.png`, … and, for runs that "
     "know actions, `actions.csv` and `endeffector_positions.csv`), of a folder of frames and one of poses, or of a "
@@ -35,31 +38,62 @@ STRANGE = (
 
 
 class YourDataHandlers(Handlers):
-    """What the widgets of this tab call."""
-
     def __init__(self, library: Library):
-        self.visits = Visits(library)
+        super().__init__(library)
+        self.sessions = Sessions()
 
-    def take(self, visit: Any, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
-        """Keep what was handed in, and choose it; what is wrong with it is said where it would have been told."""
-        visit, own = self.visits.find(visit)
+    def upload(self, session_id: Any, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
+        """Keep a file and choose what is in it. What is wrong with it is said where its description would stand."""
+        session_id, session = self.sessions.open(session_id)
         try:
-            return visit, *self._taken(visit, own, file, every, runs, clip)
+            return session_id, *self._uploaded(session, file, every, runs, clip)
         except BadInput as error:
-            return visit, *_refused(error)
+            return session_id, *_refused(error)
 
-    def fetch(self, visit: Any, repository: Any, clip: Any) -> tuple:
+    def fetch(self, session_id: Any, repository: Any, clip: Any) -> tuple:
         """The same for a run from the Hub."""
-        visit, own = self.visits.find(visit)
+        session_id, session = self.sessions.open(session_id)
         try:
-            with own.new_folder() as folder:
+            with session.new_folder() as folder:
                 fetched = fetch_run(repository, folder)
             name = f"{fetched.repository}@{fetched.commit[:7]}"
-            return visit, *self._kept_run(visit, own, name, fetched.folder, clip)
+            return session_id, *self._add_run(session, name, fetched.folder, clip)
         except BadInput as error:
-            return visit, *_refused(error)
+            return session_id, *_refused(error)
 
-    def _taken(self, visit: str, own: Visit, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
+    @toast_refusals
+    def fit(self, session_id: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
+        """Clips, the runs that can continue the chosen one, and how far: what was chosen stays where it can."""
+        session = self.sessions.find(session_id)
+        return self._fitted(session, runs, session.library(self.library).clip(clip))
+
+    def limit_future(self, session_id: Any, runs: Any, clip: Any) -> dict:
+        """The slider of predicted frames for these runs; what is wrong with them is said by the player."""
+        library = self.sessions.find(session_id).library(self.library)
+        try:
+            chosen, clip = comparison.chosen_runs(library, runs, fewest=1), library.clip(clip)
+        except BadInput:
+            return gr.skip()
+        return _limited_future(chosen, clip)
+
+    def draw(self, session_id: Any, runs: Any, clip: Any, **fields: Any) -> tuple[dict, dict]:
+        """The future of a clip by one run, or by several side by side, and how they were trained."""
+        request, session = next_request(), self.sessions.find(session_id)
+        library = session.library(self.library)
+        chosen = comparison.chosen_runs(library, runs, fewest=1)
+        predictions = comparison.predict_each(library, chosen, library.clip(clip), **fields)
+        one = len(predictions) == 1
+        display = prediction_tiles(predictions[0]) if one else comparison_tiles(library, predictions)
+        return player_value(display, request), training_chart(library, chosen, COMPARED, next_request())
+
+    def progress(self, session_id: Any, runs: Any, **fields: Any) -> list[Any]:
+        """What picture and curves depend on beside the fields: an epoch may have ended since."""
+        library = self.sessions.find(session_id).library(self.library)
+        chosen = comparison.chosen_runs(library, runs, fewest=1)
+        return [(run.weights, curves.metrics_stamp(run)) for run in chosen]
+
+    def _uploaded(self, session: Session, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
+        """A file, kept and chosen: description, crop, and the fields as `fit` gives them."""
         every = validate.whole_number(every, "The step between frames", 1, MOST_EVERY)
         if not isinstance(file, dict) or not isinstance(file.get("path"), str):
             raise BadInput("Please choose a file first")
@@ -67,100 +101,76 @@ class YourDataHandlers(Handlers):
         if upload.holds_run(file):
             from vidpred.checkpoint import check_run  # torch takes seconds to import
 
-            with own.new_folder() as folder:
-                upload.take_run(file, folder)
+            with session.new_folder() as folder:
+                upload.unpack_run(file, folder)
                 check_run(folder)
-            return self._kept_run(visit, own, file.stem, folder, clip)
-        with own.new_folder() as folder:
-            taken = upload.take_clip(file, folder, every)
-        name = own.add_clip(file.name, taken.entry, self.visits.library)
-        told = f"**{name}**: {taken.told}\n\n{STRANGE}"
-        picture = gr.update(value=upload.crop_picture(taken.footage), visible=True)
-        return told, picture, *self._fitted(visit, runs, name)
+            return self._add_run(session, file.stem, folder, clip)
+        with session.new_folder() as folder:
+            uploaded = upload.convert_clip(file, folder, every)
+        clip = session.add_clip(uploaded.clip, self.library.clips)
+        description = f"**{clip.name}**: {uploaded.description}\n\n{STRANGE}"
+        picture = gr.update(value=upload.crop_picture(uploaded.footage), visible=True)
+        return description, picture, *self._fitted(session, runs, clip)
 
-    def _kept_run(self, visit: str, own: Visit, name: str, folder: Path, clip: Any) -> tuple:
-        """A run that lies in a folder now, kept and chosen."""
-        name = own.add_run(name, folder, self.visits.library)
-        library = self.visits.library_of(visit)
-        clips = library.clips_for(name)
+    def _add_run(self, session: Session, name: str, folder: Path, clip: Any) -> tuple:
+        """The same for a run that lies in a folder of the session."""
+        name = session.add_run(name, folder, self.library.runs)
+        library = session.library(self.library)
+        run = library.run(name)
+        clips = {clip.name: clip for clip in library.clips_for(run)}
         if not clips:
             raise BadInput(f"{name} is kept, but none of the clips here is for it: hand one in")
-        told = f"**{name}**: {describe_run(library, name)}"
-        return told, gr.update(visible=False), *self._fitted(visit, [name], clip if clip in clips else clips[0])
+        stays = isinstance(clip, str) and clip in clips
+        chosen = clips[clip] if stays else next(iter(clips.values()))
+        return f"**{name}**: {describe_run(run)}", gr.update(visible=False), *self._fitted(session, [name], chosen)
 
-    @toast_refusals
-    def fit(self, visit: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
-        """Clips, the runs that can continue the chosen one, and how far: what was chosen stays where it can."""
-        return self._fitted(visit, runs, clip)
-
-    def _fitted(self, visit: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
-        library = self.visits.library_of(visit)
-        library.clip(clip)
-        able = [name for name in library.runs if clip in library.clips_for(name)]
+    def _fitted(self, session: Session, runs: Any, clip: Clip) -> tuple[dict, dict, dict]:
+        library = session.library(self.library)
+        able = {run.name: run for run in runs_for(library, clip, first=session.runs)}
         if not able:
-            raise BadInput(f"None of the runs here can continue {clip}")
-        stay = [name for name in runs if name in able] if isinstance(runs, list) else []
-        runs = stay[: comparison.MOST_RUNS] or [prediction.first_run(library, able)]
+            raise BadInput(f"None of the runs here can continue {clip.name}")
+        stay = [able[name] for name in runs if isinstance(name, str) and name in able] if isinstance(runs, list) else []
+        chosen = stay[: comparison.MOST_RUNS] or [prediction.first_run(able.values(), library)]
+        clips = sorted(library.clips, key=lambda name: name not in session.clips)  # one's own first
         return (
-            gr.update(choices=list(library.clips), value=clip),
-            gr.update(choices=able, value=runs),
-            self.limit_future(visit, runs, clip),
+            gr.update(choices=clips, value=clip.name),
+            gr.update(choices=list(able), value=names(chosen)),
+            _limited_future(chosen, clip),
         )
 
-    def limit_future(self, visit: Any, runs: Any, clip: Any) -> dict:
-        """The slider of predicted frames for these runs; what is wrong with them is said by the player."""
-        try:
-            library = self.visits.library_of(visit)
-            names = _chosen(library, runs)
-            n_past = max(library.config(name).data.n_past for name in names)
-            longest = min(library.longest_future(name, clip, n_past) for name in names)
-            first = min(prediction.first_future(library, name, clip, n_past) for name in names)
-        except BadInput:
-            return gr.skip()
-        return gr.update(value=first, maximum=longest)
 
-    def imagine(
-        self, visit: Any, runs: Any, clip: Any, seed: Any, temperature: Any, samples: Any, n_future: Any
-    ) -> tuple[dict, Any]:
-        """The future of a clip by one run, or by several side by side, and how they were trained."""
-        request = next_request()
-        try:
-            library = self.visits.library_of(visit)
-            names = _chosen(library, runs)
-            if len(names) == 1:
-                samples = validate.whole_number(samples, "The number of samples", 1, comparison.MOST_SAMPLES)
-                futures = shown(predict_clip(library, *names, clip, seed, temperature, n_future, samples=samples))
-            else:
-                futures = comparison.compare_clip(library, names, clip, seed, temperature, samples, n_future)
-            curves = curves.training_value(library, names, comparison.CURVES, "epochs", 0, False, next_request())
-            return player_value(futures, request), curves
-        except BadInput as error:
-            return player_message(f"{error}.", request), gr.skip()
+def runs_for(library: Library, clip: Clip | None, first: Collection[str] = ()) -> list[Run]:
+    """Runs that can continue a clip (None: any run), those of some names before the others."""
+    able = [run for run in library.all_runs() if clip is None or not run.lacks(clip)]
+    return sorted(able, key=lambda run: run.name not in first)
+
+
+def _limited_future(chosen: list[Run], clip: Clip) -> dict:
+    n_past = max(run.n_past for run in chosen)
+    try:
+        longest = min(run.longest_future(clip, n_past) for run in chosen)
+    except BadInput:  # too short for them
+        return gr.skip()
+    return gr.update(value=min(run.first_future(clip, n_past) for run in chosen), maximum=longest)
 
 
 def _refused(error: BadInput) -> tuple:
-    """What is told, in place of what was handed in; an error of Gradio's would mark every field."""
+    """What is said in place of a description; an error of Gradio's would mark every field."""
     return f"> {error}. What is drawn is still what was there before.", *[gr.skip()] * 4
 
 
-def _chosen(library: Library, runs: Any) -> list[str]:
-    """One known run, or up to four of one family."""
-    if isinstance(runs, list) and len(runs) == 1:
-        return [validate.choice(runs[0], "run", library.runs)]
-    return comparison.chosen_runs(library, runs)
-
-
-def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
+def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
     handlers = YourDataHandlers(library)
-    run = prediction.first_run(library)
+    run = prediction.first_run(library.all_runs(), library)
     clip = next(iter(library.clips_for(run)), None)
+    longest = run.longest_future(clip) if clip else 1
 
     # a function: of a bound method Gradio would copy the object, and with it the library, at each load of the page
-    def forget(visit: str) -> None:
-        handlers.visits.forget(visit)
+    def close_session(session_id: str) -> None:
+        handlers.sessions.close(session_id)
 
-    visit_state = gr.State("", time_to_live=SECONDS_KEPT, delete_callback=forget)
+    session_state = gr.State("", delete_callback=close_session)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="fields"):
             file_upload = gr.File(
@@ -174,10 +184,10 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
                     label="Repository", placeholder="owner/name/folder@revision", info="of a run folder; public ones"
                 )
                 fetch_btn = gr.Button("Fetch", size="sm")
-            clip_dd = gr.Dropdown(list(library.clips), value=clip, label="Clip")
+            clip_dd = gr.Dropdown(list(library.clips), value=clip and clip.name, label="Clip")
             runs_dd = gr.Dropdown(
-                [name for name in library.runs if clip in library.clips_for(name)],
-                value=[run],
+                names(runs_for(library, clip)),
+                value=[run.name],
                 multiselect=True,
                 max_choices=comparison.MOST_RUNS,
                 label="Runs",
@@ -185,12 +195,14 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
             )
             temperature_slider = gr.Slider(0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature")
             samples_slider = gr.Slider(1, comparison.MOST_SAMPLES, value=3, step=1, label="Samples of each run")
-            n_future_slider = gr.Slider(1, 20, value=10, step=1, label="Predicted frames")
+            n_future_slider = gr.Slider(
+                1, longest, value=run.first_future(clip) if clip else 1, step=1, label="Predicted frames"
+            )
             with gr.Group():
                 seed_number = gr.Number(0, label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
         with gr.Column(scale=3, min_width=320):
-            told_md = gr.Markdown(WELCOME, elem_classes="about")
+            description_md = gr.Markdown(WELCOME, elem_classes="about")
             crop_image = gr.Image(
                 format="png",
                 label="As it came, and what the model sees",
@@ -204,7 +216,7 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
     gr.Markdown("### How these runs were trained", elem_classes="section")
     curves_html = chart(elem_id="yours-chart")
 
-    chosen = {"visit": visit_state, "runs": runs_dd, "clip": clip_dd}
+    chosen = {"session_id": session_state, "runs": runs_dd, "clip": clip_dd}
     asked = {
         **chosen,
         "seed": seed_number,
@@ -212,27 +224,32 @@ def build(library: Library, demo: gr.Blocks) -> dict[str, Any]:
         "samples": samples_slider,
         "n_future": n_future_slider,
     }
-    # preprocess=False: Gradio's own checks would answer in their words; ours come first
     drawing = once(
-        handlers.imagine, asked, [player_html, curves_html], show_progress="minimal", preprocess=False, **MODEL_QUEUE
+        handlers.draw,
+        asked,
+        [player_html, curves_html],
+        refused=lambda error: (player_message(f"{error}.", next_request()), gr.skip()),
+        version=handlers.progress,
+        **BUSY,
     )
     fitted = [clip_dd, runs_dd, n_future_slider]
-    keeping = {
-        "outputs": [visit_state, told_md, crop_image, *fitted],
-        "preprocess": False,
+    adding = {
+        "outputs": [session_state, description_md, crop_image, *fitted],
         "concurrency_id": "files",
         "concurrency_limit": 1,
+        **PRIVATE,
     }
-    taking = {"fn": handlers.take, "inputs_kwargs": {"file": file_upload, "every": every_slider, **chosen}, **keeping}
-    asked_hub = {"visit": visit_state, "repository": repository_text, "clip": clip_dd}
-    fetching = {"fn": handlers.fetch, "inputs_kwargs": asked_hub, **keeping}
-    checked = {"inputs_kwargs": chosen, "preprocess": False, "show_progress": "hidden"}
-    fitting = {"fn": handlers.fit, "outputs": fitted, **checked}
-    limiting = {"fn": handlers.limit_future, "outputs": n_future_slider, **checked}
-    chain(functools.partial(gr.on, [file_upload.upload, every_slider.release]), taking, drawing)
+    uploaded = {"file": file_upload, "every": every_slider, **chosen}
+    uploading = {"fn": handlers.upload, "inputs_kwargs": uploaded, **adding}
+    repository = {"session_id": session_state, "repository": repository_text, "clip": clip_dd}
+    fetching = {"fn": handlers.fetch, "inputs_kwargs": repository, **adding}
+    fitting = {"fn": handlers.fit, "inputs_kwargs": chosen, "outputs": fitted, **QUIET}
+    limiting = {"fn": handlers.limit_future, "inputs_kwargs": chosen, "outputs": n_future_slider, **QUIET}
+    chain(functools.partial(gr.on, [file_upload.upload, every_slider.release]), uploading, drawing)
     chain(functools.partial(gr.on, [fetch_btn.click, repository_text.submit]), fetching, drawing)
     chain(clip_dd.input, fitting, drawing)
     chain(runs_dd.input, limiting, drawing)
     changing = [w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)]
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
-    return {"opened": [[drawing]], "changed": [(changing, [drawing])]}
+    menus = {runs_dd: lambda: names(runs_for(library, clip))}
+    return TabParts(opened=[[drawing]], changed=[(changing, [drawing])], menus=menus)

@@ -10,7 +10,7 @@ import app  # first: it sees to the order of the others
 import numpy as np
 import spaces  # the one beside this file
 
-from tests.explorer.test_zero import CALLERS, begin_drive
+from tests.explorer.runs.model_calls import MODEL_CALLS, begin_drive
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import gpu_lease
 from vidpred.explorer.runs.library import Library
@@ -24,8 +24,9 @@ def library():
 
 
 def answers(library):
-    asked = [(run, library.clips_for(run)[-1], call) for run in library.runs for call in CALLERS.values()]
-    return [call(library, run, clip) for run, clip, call in asked]
+    return [
+        call(library, run, library.clips_for(run)[-1]) for run in library.all_runs() for call in MODEL_CALLS.values()
+    ]
 
 
 def same(a, b):
@@ -38,24 +39,25 @@ def same(a, b):
     return a == b
 
 
-seen = {"before": sorted(spaces.IMPORTED_BEFORE), "lent": gpu_lease.LENT, "events": len(app.demo.fns)}
+seen = {"imported before": sorted(spaces.IMPORTED_BEFORE), "active": gpu_lease.ACTIVE, "events": len(app.demo.fns)}
 server = library()
 warm_up(server)
-seen["warming up"] = list(spaces.lent_to)
-lent = answers(server)
-seen["questions"], seen["models in the server"] = list(spaces.lent_to), len(server._models)
+seen["warming up"] = list(spaces.calls)
+leased = answers(server)
+seen["calls"], seen["models in the server"] = list(spaces.calls), len(server._models)
 
-drive = begin_drive(server, "tiny", server.clips_for("tiny")[0])
+robot = server.run("tiny")
+drive = begin_drive(server, robot, server.clips_for(robot)[0])
 drive.step([1, 0, 0], 1)
-seen["driving"], seen["frames"] = spaces.lent_to[len(seen["questions"]) :], drive.steps
+seen["calls of a drive"], seen["frames"] = spaces.calls[len(seen["calls"]) :], drive.steps
 
-gpu_lease.LENT = False
-seen["same"] = same(lent, answers(library()))
+gpu_lease.ACTIVE = False
+seen["same"] = same(leased, answers(library()))
 
-gpu_lease.LENT = True
+gpu_lease.ACTIVE = True
 (folders[1] / "model.safetensors").write_bytes(b"damaged")
 try:
-    CALLERS["traversal"](server, "dance", "test/0")
+    MODEL_CALLS["traversal"](server, server.run("dance"), server.clip("test/0"))
 except BadInput as error:
     seen["refused"] = str(error)
 print(json.dumps(seen))

@@ -9,7 +9,7 @@ import sys
 import threading
 
 IMPORTED_BEFORE = {"torch", "gradio"} - set(sys.modules)
-lent_to = []  # questions by their names
+calls = []  # functions of a model, by their names
 
 
 class Pickler(pickle.Pickler):
@@ -26,8 +26,8 @@ def pickled(value):
 
 def GPU(task, duration=None):
     @functools.wraps(task)
-    def lent(*args):
-        lent_to.append(next(arg.__name__ for arg in args if callable(arg)))
+    def leased(*args):
+        calls.append(next(arg.__name__ for arg in args if callable(arg)))
         here, there = multiprocessing.Pipe()
         sent = pickled(args)
 
@@ -48,7 +48,7 @@ def GPU(task, duration=None):
         assert well, f"ZeroGPU worker error: {answer}"
         return answer
 
-    return lent
+    return leased
 
 
 def gradio_auto_wrap(handler):

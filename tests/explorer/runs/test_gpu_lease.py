@@ -13,13 +13,12 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vidpred.explorer.drive import session, what_if
-from vidpred.explorer.drive.simulator import Physics
-from vidpred.explorer.latents import analysis
-from vidpred.explorer.runs import gpu_lease, prediction
+from tests.explorer.runs.model_calls import FUNCTIONS, MODEL_CALLS, begin_drive
+from vidpred.explorer.runs import gpu_lease
 from vidpred.explorer.runs.library import Library
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
+EXPLORER = ROOT / "vidpred" / "explorer"
 
 
 # --- a GPU ------------------------------------------------------------------------------------------------------------
@@ -34,28 +33,17 @@ class OneDevice(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-CALLERS = {
-    "predict": lambda library, run, clip: prediction.predict_clip(library, run, clip, n_future=3, samples=2),
-    "lens": lambda library, run, clip: analysis.look(library, run, clip, 0),
-    "traversal": lambda library, run, clip: analysis.traversal(library, run, clip, 0),
-    "what if": lambda library, run, clip: what_if.what_if(library, Physics(), run, clip, "reversed", n_future=3),
-}
+CALLS = [(run, call) for run in ("tiny", "dance") for call in MODEL_CALLS.values()]
+CALLS += [("tiny", lambda *things: begin_drive(*things).step([1, 0, 0], 1))]
 
 
-def begin_drive(library, run, clip):
-    return session.Drives(library, Physics()).begin(run, clip, 0, 1.0)[1]
-
-
-ASKED = [(run, call) for run in ("tiny", "dance") for call in CALLERS.values()]
-ASKED += [("tiny", lambda *named: begin_drive(*named).step([1, 0, 0], 1))]
-
-
-@pytest.mark.parametrize(("run", "call"), ASKED)
+@pytest.mark.parametrize(("name", "call"), CALLS)
 def test_models_and_what_they_are_given_go_to_the_gpu(
-    tiny_run, tiny_data, dance_run, tiny_dance, monkeypatch, run, call
+    tiny_run, tiny_data, dance_run, tiny_dance, monkeypatch, name, call
 ):
     """On torch's meta device, which holds no numbers: all goes well until the first one is looked at."""
     library = Library([tiny_run, dance_run], [tiny_data, tiny_dance])
+    run = library.run(name)
     monkeypatch.setattr(gpu_lease, "device", lambda: "meta")
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())  # knows no such device
     with OneDevice(), pytest.raises(RuntimeError, match="cannot be called on meta tensors"):
@@ -67,7 +55,7 @@ def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         assert gpu_lease.device() == ("cuda" if there else "cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(gpu_lease, "LENT", True)
+    monkeypatch.setattr(gpu_lease, "ACTIVE", True)
     assert gpu_lease.device() == "cpu"  # in ZeroGPU's server that answer is not true
 
 
@@ -75,17 +63,19 @@ def test_the_device_is_the_gpu_where_there_is_one(monkeypatch):
 
 
 def test_nothing_happens_without_the_package():
-    assert not gpu_lease.LENT
-    assert gpu_lease._lent is gpu_lease._answer
+    assert not gpu_lease.ACTIVE
+    assert gpu_lease._leased is gpu_lease._computed
 
 
-def test_every_question_to_a_model_goes_by_the_library():
+def test_every_call_of_a_model_goes_by_the_library():
     """But for Drive, which keeps a model's state in the server."""
-    files = Path(prediction.__file__).parent.glob("*.py")
-    assert {file.stem for file in files if "library.model(" in file.read_text()} == {"drive"}
+    found = {
+        file.relative_to(EXPLORER).as_posix() for file in EXPLORER.rglob("*.py") if "library.model(" in file.read_text()
+    }
+    assert found == {"drive/session.py"}
 
 
-def test_on_zero_gpu_questions_go_to_another_process_and_answers_are_the_same(
+def test_on_zero_gpu_calls_go_to_another_process_and_answers_are_the_same(
     tiny_run, tiny_data, dance_run, tiny_dance, tmp_path
 ):
     dance = shutil.copytree(dance_run, tmp_path / "dance")
@@ -100,12 +90,11 @@ def test_on_zero_gpu_questions_go_to_another_process_and_answers_are_the_same(
     )
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout.splitlines()[-1])
-    assert seen["before"] == ["gradio", "torch"]
-    assert seen["lent"] and seen["events"] > 20
+    assert seen["imported before"] == ["gradio", "torch"]
+    assert seen["active"] and seen["events"] > 20
     assert seen["warming up"] == []  # a GPU is lent to visitors
-    asked = ["_imagine", "_measure", "_imagine", "_traverse", "_predict"]  # the lens scores samples too
-    assert seen["questions"] == 2 * asked
+    assert seen["calls"] == 2 * FUNCTIONS
     assert seen["same"]
     assert seen["models in the server"] == 0
-    assert seen["driving"] == [] and seen["frames"] == 1
+    assert seen["calls of a drive"] == [] and seen["frames"] == 1
     assert "not a safetensors file" in seen["refused"]

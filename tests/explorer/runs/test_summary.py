@@ -1,0 +1,47 @@
+"""A run in words."""
+
+import json
+import shutil
+
+from vidpred import runs
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.summary import COLLAPSE_NOTE, describe_run
+
+EVALUATED = {
+    **{"psnr": 25.123, "ssim": 0.9, "copy_last_psnr": 17.4, "clips": 8, "samples": 3, "temperature": 1.0},
+    **{"split": "test", "protocol": "finn", "n_past": 2, "n_future": 10, "kld_per_step": 2.0},
+}
+
+
+def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
+    assert "**Pose-conditioned CVAE** · one frame and every pose given" in describe_run(families.run("dance"))
+    folder = shutil.copytree(tiny_run, tmp_path / "copy")
+    library = Library([folder], [tiny_data])
+
+    def words(**changes):
+        if changes:
+            (folder / runs.EVAL).write_text(json.dumps(EVALUATED | changes))
+        return describe_run(library.run("copy"))
+
+    assert "Not evaluated yet" in words()
+    evaluated = words(clips=8)
+    assert "PSNR **25.12 dB**" in evaluated
+    assert "finn: 8 test clips, frames 2…11, mean of 3 samples, temperature 1" in evaluated
+    assert COLLAPSE_NOTE not in evaluated
+    assert COLLAPSE_NOTE in words(kld_per_step=0.02)
+    unknown = words(psnr="high", kld_per_step=None)
+    assert "PSNR **– dB**" in unknown
+    assert COLLAPSE_NOTE not in unknown
+    (folder / runs.EVAL).write_text("damaged")
+    assert "Not evaluated yet" in words()
+    assert "4 epochs" in words()
+    runs.write_metrics(folder, runs.read_metrics(folder)[:1])
+    assert words().startswith("**Learned prior**") and "in 1 epoch\n" in words()
+    runs.write_metrics(folder, [])
+    assert "in its first epoch" in words()
+
+
+def test_a_run_without_weights_still_has_its_curves(tiny_run, tiny_data, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "copy")
+    (folder / runs.WEIGHTS).unlink()
+    assert "4 epochs" in describe_run(Library([folder], [tiny_data]).run("copy"))
