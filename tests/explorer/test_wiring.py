@@ -6,18 +6,18 @@ import sys
 import types
 import urllib.error
 import urllib.request
-from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from tests.commands import ROOT, run
 from vidpred import runs
 from vidpred.explorer.runs.prediction import predict_clip
 
-ROOT = Path(__file__).parent.parent.parent
 ASKED = {"run": "tiny", "clip": "traj_0_to_255/2", "seed": 5, "temperature": 1.5, "n_future": 6}
 API = {
     "/predict": {
@@ -68,6 +68,32 @@ def test_widgets_feed_the_parameters_of_their_name(demo):
     assert demo.analytics_enabled is False
 
 
+def test_no_event_is_checked_by_gradio_first(demo):
+    """It refuses what is not among a menu's first choices, lists them all in a toast, and prints a traceback."""
+    called = [fn for fn in demo.fns.values() if fn.fn and fn.inputs and fn.api_visibility != "public"]
+    assert len(called) > 20
+    assert [fn.name for fn in called if fn.preprocess] == []
+
+
+def test_only_asked_for_timers_tick(demo):
+    timers = [block for block in demo.blocks.values() if isinstance(block, gr.Timer)]
+    assert timers and not any(timer.active for timer in timers)
+
+
+def test_a_tab_is_filled_from_its_own_widgets(demo):
+    fed = {
+        block.elem_id: {widget.label for widget in fn.inputs if getattr(widget, "label", None)}
+        for fn in demo.fns.values()
+        for block in fn.outputs
+        if block.elem_id in ("training-chart", "lens-sources", "lens-player") and "shown" in fn.input_parameter_names
+    }
+    assert fed == {
+        "training-chart": {"Runs", "x axis", "Smoothing", "Logarithmic scale"},
+        "lens-sources": {"Run", "Clip", "Seed"},
+        "lens-player": {"Run", "Clip", "Dimension of z"},
+    }
+
+
 def test_a_page_load_copies_no_model(demo, url):
     """Gradio copies all of the page's settings for each visitor: a bound method among them would take along whatever
     its object holds."""
@@ -92,7 +118,8 @@ def test_plain_http_cannot_skip_the_queue(url):
 
 def test_a_client_gets_the_very_pixels(client, library):
     value = client.predict(**ASKED, samples=2, api_name="/predict")
-    expected = predict_clip(library, **ASKED, samples=2)
+    fields = {**ASKED, "run": library.run("tiny"), "clip": library.clip(ASKED["clip"])}
+    expected = predict_clip(library, **fields, samples=2)
     (sheet,) = value["sheets"]
     picture = np.asarray(Image.open(sheet["file"]["path"] if isinstance(sheet["file"], dict) else sheet["file"]))
     rows = picture.reshape(-1, 64, 8, 64, 3).swapaxes(1, 2)
@@ -135,11 +162,17 @@ def test_bad_values_over_the_api_are_told(client, bad):
     ],
 )
 def test_bad_options_are_one_line(tiny_run, arguments, line):
-    runs = [] if "--runs" in arguments else ["--runs", str(tiny_run)]
-    done = subprocess.run(
-        [sys.executable, "app.py", *runs, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1
+    done = run("app", *([] if "--runs" in arguments else ["--runs", tiny_run]), *arguments)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
     assert line in done.stderr
+
+
+def test_the_page_stands_before_torch_and_matplotlib(tiny_run, tiny_data):
+    code = (
+        "import sys; from pathlib import Path; from vidpred.explorer.runs.library import Library; "
+        "from vidpred.explorer.page import build_demo; "
+        f"build_demo(Library([Path({str(tiny_run)!r})], [Path({str(tiny_data)!r})])); "
+        "print([m for m in ('torch', 'matplotlib', 'torchvision') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,7 +1,6 @@
 """The page: header, tabs, theme."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import gradio as gr
 
@@ -13,7 +12,6 @@ from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.training import tab as training_tab
 from vidpred.explorer.ui import chart, deep_links, player
-from vidpred.explorer.ui.handlers import QUIET
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
@@ -80,14 +78,6 @@ def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., Ta
             with gr.Tab("Learn", id="learn") as places["learn"]:
                 parts["learn"] = learn_tab.build(library, all_tabs, parts)
         deep_links.wire(library, demo, all_tabs, places, parts)
-        menus = {widget: listed for part in parts.values() for widget, listed in part.menus.items()}
-
-        def rescan() -> dict[gr.blocks.Block, Any]:
-            library.rescan()
-            return {widget: gr.update(choices=listed()) for widget, listed in menus.items()}
-
-        if menus:
-            demo.load(rescan, None, list(menus), **QUIET)
     # closed: the plain HTTP routes would skip the queue and its limits
     return demo.queue(api_open=False, max_size=16)
 

@@ -84,6 +84,17 @@ def test_clips_follow_the_runs(handlers, clip):
         handlers.follow_runs(PAIR[:1], clip.name)
 
 
+def test_widgets_feed_the_parameters_of_their_name(bundled):
+    with gr.Blocks() as demo:
+        parts = tab.build(bundled, demo)
+    (explaining,), (predicting,) = parts.opened
+    labels = {"runs": "Runs", "clip": "Clip", "seed": "Seed", "temperature": "Temperature"}
+    fed = {name: widget.label for name, widget in predicting["inputs_kwargs"].items() if name != "answered"}
+    assert fed == {**labels, "samples": "Samples of each run"}
+    assert explaining["inputs_kwargs"]["runs"] is predicting["inputs_kwargs"]["runs"]
+    assert (predicting["concurrency_id"], predicting["concurrency_limit"]) == ("model", 1)
+
+
 def test_where_there_is_no_pair_the_api_alone_is_there_to_say_so(families):
     with gr.Blocks() as demo:
         assert tab.build(families, demo).link is None

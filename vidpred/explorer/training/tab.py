@@ -14,7 +14,7 @@ from vidpred.explorer.runs.run import Run
 from vidpred.explorer.training import schedule_tab
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import once
-from vidpred.explorer.ui.handlers import QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 from vidpred.explorer.ui.training_chart import (
@@ -165,9 +165,9 @@ def _build_curves(library: Library) -> TabParts:
         handlers.figure,
         [runs_dd, figure_radio],
         [figure_image, download_btn],
-        api_visibility="private",
         concurrency_id="figure",
         concurrency_limit=1,
+        **PRIVATE,
     )
     gr.api(handlers.curves, api_name="curves")
     fields = {"runs": runs_dd, "curves": curves_check}

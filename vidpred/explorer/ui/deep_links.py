@@ -99,27 +99,33 @@ def wire(
 ) -> None:
     """Read the address when the page opens, fill each tab when it is looked at, and keep the address up to date.
 
-    Nothing is filled before the address has been read: what it holds would be drawn second. In a hidden tab values
-    arrive one by one: its events wait until it is opened.
+    Runs that have been begun since are taken in first: the address may name one. Nothing is filled before it has been
+    read: what it holds would be drawn second. In a hidden tab values arrive one by one: its events wait until it is
+    opened.
     """
     links = {tab: parts[tab].link for tab in places}
+    menus = {widget: listed for part in parts.values() for widget, listed in part.menus.items()}
     shown_text = gr.Textbox("", visible=False)  # the tab that is looked at; nothing until the address has been read
     led_text = gr.Textbox("", visible=False)  # the tab that the address led to
     views_json = gr.JSON(first_views(library, links), visible=False)
 
     def open_address(request: gr.Request) -> dict[gr.blocks.Block, Any]:
+        library.rescan()
+        updates = {widget: gr.update(choices=listed()) for widget, listed in menus.items()}
         try:
-            tab, updates = open_view(library, links, dict(request.query_params))
+            tab, view = open_view(library, links, dict(request.query_params))
         except BadInput as error:
-            # a toast is HTML, an address anyone's
-            gr.Warning(f"{escape(str(error))}.", title="This link cannot be opened")
-            return {led_text: ""}
+            # what a toast says is HTML, an address anyone's; of its title Gradio shows nothing
+            gr.Warning(f"<strong>This link cannot be opened.</strong> {escape(str(error))}.")
+            return {**updates, led_text: ""}
         if tab is None:
-            return {led_text: ""}
-        values = {links[tab].widgets[name]: update for name, update in updates.items()}
-        return {**values, tabs: gr.Tabs(selected=tab), led_text: tab}
+            return {**updates, led_text: ""}
+        for name, update in view.items():
+            widget = links[tab].widgets[name]
+            updates[widget] = {**updates[widget], "value": update} if widget in menus else update
+        return {**updates, tabs: gr.Tabs(selected=tab), led_text: tab}
 
-    widgets = [widget for link in links.values() if link for widget in link.widgets.values()]
+    widgets = dict.fromkeys([*menus, *(widget for link in links.values() if link for widget in link.widgets.values())])
     # progress would be noted on every widget, again and again while the first view is drawn: on one that nobody sees
     opening = {"concurrency_limit": None, "show_progress_on": led_text, **QUIET}
     opened = demo.load(open_address, None, [*widgets, tabs, led_text], **opening)

@@ -9,14 +9,13 @@ import pytest
 from vidpred.errors import BadInput
 from vidpred.explorer.compare import tab as compare_tab
 from vidpred.explorer.drive import tab as drive_tab
-from vidpred.explorer.latents import tab as lens_tab
+from vidpred.explorer.latents import tab as latents_tab
 from vidpred.explorer.page import build_demo
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED
 from vidpred.explorer.training import tab as training_tab
 from vidpred.explorer.ui.deep_links import first_views, open_view
-from vidpred.explorer.ui.events import again, chain, once, while_shown
 
 CLIP = "traj_0_to_255/3"
 HUGE = "9" * 5000
@@ -74,11 +73,17 @@ def library(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
 @pytest.fixture(scope="module")
 def links(library):
     """What the tabs return for the address."""
-    places = {"predict": predict_tab, "compare": compare_tab, "training": training_tab, "drive": drive_tab}
-    places["latents"] = lens_tab
+    tabs = {"predict": predict_tab, "compare": compare_tab, "training": training_tab, "drive": drive_tab}
+    tabs["latents"] = latents_tab
     with gr.Blocks() as demo:
-        links = {name: tab.build(library, demo)["link"] for name, tab in places.items()}
+        links = {name: tab.build(library, demo).link for name, tab in tabs.items()}
     return {**links, "learn": None}
+
+
+@pytest.fixture(scope="module")
+def view(library, links):
+    """view(run="twin"): the tab that an address opens, and the updates of its widgets."""
+    return lambda **query: open_view(library, links, query)
 
 
 def values(updates):
@@ -87,28 +92,28 @@ def values(updates):
 
 
 @pytest.mark.parametrize(("query", "said"), BAD, ids=lambda value: str(value)[:60])
-def test_what_cannot_be_opened_is_one_line_that_names_it(links, query, said):
+def test_what_cannot_be_opened_is_one_line_that_names_it(view, query, said):
     with pytest.raises(BadInput) as error:
-        open_view(links, query)
+        view(**query)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 160
 
 
 @pytest.mark.parametrize("query", [{}, {"__theme": "dark"}, {"utm_source": "x", "session_hash": "y"}, {"runs": "no"}])
-def test_an_address_without_a_view_changes_nothing(links, query):
-    assert open_view(links, query) == (None, {})
+def test_an_address_without_a_view_changes_nothing(view, query):
+    assert view(**query) == (None, {})
 
 
 @pytest.mark.parametrize("tab", ["predict", "compare", "training", "drive", "latents", "learn"])
-def test_a_tab_alone_is_opened_as_it_is(links, tab):
-    assert open_view(links, {"tab": tab, "__theme": "dark", "curve": "KL"}) == (tab, {})
+def test_a_tab_alone_is_opened_as_it_is(view, tab):
+    assert view(tab=tab, __theme="dark", curve="KL") == (tab, {})
 
 
-def test_a_prediction_is_restored(links):
+def test_a_prediction_is_restored(view):
     query = {"run": "twin", "clip": CLIP, "seed": "7", "temperature": "1.5", "samples": "4", "frames": "6"}
     query |= {"context": "3", "prior": "standard", "sweep": "1"}
-    tab, updates = open_view(links, query)
+    tab, updates = view(**query)
     assert tab == "predict"
     assert values(updates) == {
         **{"run": "twin", "clip": CLIP, "seed": 7, "temperature": 1.5, "samples": 4, "n_future": 6, "n_past": 3},
@@ -117,36 +122,32 @@ def test_a_prediction_is_restored(links):
     assert updates["n_future"]["maximum"] == 13
 
 
-def test_what_is_left_out_is_as_the_run_opens(links):
-    restored = values(open_view(links, {"run": "dance"})[1])
-    assert (restored["clip"], restored["samples"], restored["n_past"], restored["prior"]) == (
-        "validate",
-        1,
-        1,
-        "standard",
-    )
+def test_what_is_left_out_is_as_the_run_opens(view):
+    restored = values(view(run="dance")[1])
+    names = ("clip", "samples", "n_past", "prior")
+    assert [restored[name] for name in names] == ["validate", 1, 1, "standard"]
     assert restored["n_future"] == 11  # of 100 that a dance opens with, what the video has
-    assert values(open_view(links, {"seed": "7.0"})[1])["run"] == "tiny"
-    assert values(open_view(links, {"context": "9"})[1])["n_future"] == 4
+    assert values(view(seed="7.0")[1])["run"] == "tiny"
+    assert values(view(context="9")[1])["n_future"] == 4
 
 
-def test_other_tabs_are_restored(links):
-    tab, updates = open_view(links, {"tab": "compare", "runs": "twin,beta=1%2C5%25", "clip": CLIP, "seed": "3"})
+def test_other_tabs_are_restored(view):
+    tab, updates = view(tab="compare", runs="twin,beta=1%2C5%25", clip=CLIP, seed="3")
     assert (tab, values(updates)) == (
         "compare",
         {"runs": ["twin", "beta=1,5%"], "clip": CLIP, "seed": 3, "temperature": 1, "samples": 3},
     )
-    tab, updates = open_view(links, {"tab": "training", "runs": "", "curves": "KL,Teacher forcing"})
+    tab, updates = view(tab="training", runs="", curves="KL,Teacher forcing")
     assert (tab, updates) == ("training", {"runs": [], "curves": ["KL", "Teacher forcing"]})
-    tab, updates = open_view(links, {"tab": "drive", "run": "twin", "seed": "3", "temperature": "0.5"})
+    tab, updates = view(tab="drive", run="twin", seed="3", temperature="0.5")
     assert (tab, updates) == ("drive", {"run": "twin", "clip": "traj_0_to_255/1", "seed": 3, "temperature": 0.5})
-    tab, updates = open_view(links, {"tab": "latents", "run": "dance", "seed": "2"})
+    tab, updates = view(tab="latents", run="dance", seed="2")
     assert (tab, values(updates)) == ("latents", {"run": "dance", "clip": "validate", "seed": 2})
 
 
-def test_every_field_has_its_widget_and_is_restored(links):
+def test_every_field_has_its_widget_and_is_restored(library, links):
     for link in filter(None, links.values()):
-        assert link.first.keys() == link.widgets.keys() == link.open({}).keys()
+        assert link.first.keys() == link.widgets.keys() == link.open({}, library).keys()
 
 
 def test_the_browser_knows_what_is_left_out(library, links):
@@ -163,74 +164,59 @@ def test_the_browser_knows_what_is_left_out(library, links):
     assert (views["predict"]["clips"]["validate"], views["predict"]["clips"][CLIP]) == (12, 16)
 
 
-def test_the_page_opens_its_address_first(library):
-    """What it sets are the widgets that the links name; nothing else happens when a page opens but the schedule."""
-    demo = build_demo(library)
-    loading = [fn for fn in demo.fns.values() if any(event == "load" for _, event in fn.targets)]
-    assert {fn.name for fn in loading} == {"open_address", "design", "look_again"}
-    (opening,) = (fn for fn in loading if fn.name == "open_address")
-    kinds = [block.label for block in opening.outputs if getattr(block, "label", None) == "Run"]
-    assert len(kinds) == 3  # of Predict, Drive and Latents
-    answer = opening.fn(gr.Request(query_params={"tab": "predict", "run": "twin", "seed": "3"}))
-    assert answer.keys() <= set(opening.outputs)
-    (tabs,) = (value for value in answer.values() if isinstance(value, gr.Tabs))
-    assert tabs.selected == "predict"
-
-
-# --- events -----------------------------------------------------------------------------------------------------------
+# --- in the page ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def asked():
-    """A page of one number, and an event that notes what it is asked."""
-    notes = []
+def opening(library):
+    """opening(run="twin"): what an address sets in the page; and the page."""
+    demo = build_demo(library)
+    loading = [fn for fn in demo.fns.values() if any(event == "load" for _, event in fn.targets)]
+    assert {fn.name for fn in loading} == {"open_address", "design"}  # all else waits for the address
+    (event,) = (fn for fn in loading if fn.name == "open_address")
 
-    def note(number):
-        notes.append(number)
-        return number
+    def open_(**query):
+        answer = event.fn(gr.Request(query_params=query))
+        assert answer.keys() <= set(event.outputs)
+        return answer
 
-    with gr.Blocks():
-        number = gr.Number()
-        return notes, {"fn": note, "inputs_kwargs": {"number": number}, "outputs": gr.Number()}
-
-
-def test_once_answers_a_question_once(asked):
-    notes, event = asked
-    with gr.Blocks():
-        made = once(**event)
-        assert made["fn"](answered=None, number=1) == (1, {"number": 1})
-        assert made["fn"](answered={"number": 1}, number=1) == gr.skip()
-        assert made["fn"](answered={"number": 1}, number=2) == (2, {"number": 2})
-        assert notes == [1, 2]
-        state = made["inputs_kwargs"]["answered"]
-        assert made["outputs"][-1] is state
-        repeated = again(made)
-        assert repeated["outputs"][-1] is state
-        assert repeated["inputs_kwargs"]["answered"] is not state
-    assert event["outputs"] is not made["outputs"]
+    return open_, demo
 
 
-def test_once_leaves_aside_what_is_no_part_of_the_question():
-    with gr.Blocks():
-        made = once(lambda a, b: [a, b], {}, [gr.Number(), gr.Number()], aside=["b"])
-        assert made["fn"](answered=None, a=1, b=2) == (1, 2, {"a": 1})
-        assert made["fn"](answered={"a": 1}, a=1, b=3) == gr.skip()
+def test_the_page_opens_its_address_first(opening):
+    open_, _ = opening
+    answer = open_(tab="predict", run="twin", seed="3")
+    (tabs,) = (value for value in answer.values() if isinstance(value, gr.Tabs))
+    assert tabs.selected == "predict"
+    assert [value for widget, value in answer.items() if getattr(widget, "label", "") == "Seed"] == [3]
 
 
-def test_nothing_is_answered_while_another_tab_is_looked_at(asked):
-    notes, event = asked
-    with gr.Blocks():
-        made = while_shown(event, "here", gr.Textbox())
-        assert made["fn"](shown="", number=1) == made["fn"](shown="there", number=1) == gr.skip()
-        assert made["fn"](shown="here", number=1) == 1
-    assert notes == [1]
+def test_a_link_that_cannot_be_opened_says_so_first(opening, monkeypatch):
+    said = []
+    monkeypatch.setattr(gr, "Warning", said.append)
+    open_, _ = opening
+    answer = open_(run="<img src=x>")
+    assert not any(isinstance(value, gr.Tabs) for value in answer.values())
+    assert said == [
+        "<strong>This link cannot be opened.</strong> There is no run “&lt;img src=x&gt;” here: "
+        "please choose a run from the list."
+    ]
 
 
-def test_a_chain_goes_on_where_the_last_event_went_well(asked):
-    _, event = asked
-    with gr.Blocks() as demo:
-        chain(gr.Button().click, event, event, event)
-    first, *others = demo.fns.values()
-    assert [fn.trigger_after for fn in others] == [first._id, first._id + 1]
-    assert all(fn.trigger_only_on_success for fn in others)
-    assert {fn.api_visibility for fn in demo.fns.values()} == {"private"}
+def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, tiny_data, tiny_dance, tmp_path):
+    for name in ("one", "two"):
+        shutil.copytree(tiny_run, tmp_path / name)
+    demo = build_demo(Library([tmp_path], [tiny_data, tiny_dance]))
+    menus = {
+        widget: [value for _, value in widget.choices]
+        for widget in demo.blocks.values()
+        if any("two" in str(value) for _, value in getattr(widget, "choices", None) or ())
+    }
+    assert {"Run", "Runs", "Start from"} <= {widget.label for widget in menus}
+    shutil.copytree(tiny_run, tmp_path / "later")
+    (event,) = (fn for fn in demo.fns.values() if fn.name == "open_address")
+    answer = event.fn(gr.Request(query_params={"run": "later"}))
+    for widget, before in menus.items():
+        offered = [value[1] if isinstance(value, tuple) else value for value in answer[widget]["choices"]]
+        assert {value.replace("two", "later") for value in before} <= set(offered), widget.label
+    assert [answer[widget].get("value") for widget in menus].count("later") == 1  # Predict's
