@@ -22,7 +22,10 @@ from vidpred.data.layout import SPLITS
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.files import write_json
-from vidpred.simulate import dance, robot_push
+from vidpred.simulate import dance
+from vidpred.simulate.robot_push.pusher import SIMULATOR_VERSION, simulate_clip
+from vidpred.simulate.robot_push.scene import SCENE_FILE
+from vidpred.simulate.robot_push.simulation import RobotSimulation, require_simulator
 
 GROUP_SIZE = 256
 N_FRAMES = 30
@@ -55,8 +58,8 @@ def simulate_robot(
         raise BadInput("numbers of clips, seed and workers cannot be negative")
     if not 16 <= size <= 512:
         raise BadInput(f"size {size}: from 16 to 512 pixels")
-    robot_push.require_simulator()
-    common = {"simulator": robot_push.SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
+    require_simulator()
+    common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
     _write_manifest(out, "clips", common, counts)
     todo = []
     for split, count in counts.items():
@@ -171,20 +174,20 @@ def _start_worker() -> None:
 
 
 @functools.cache
-def _robot() -> robot_push.RobotPush:
-    return robot_push.RobotPush()
+def _robot() -> RobotSimulation:
+    return RobotSimulation()
 
 
 def _simulate_one(out: Path, seed: int, split: str, index: int, size: int) -> int:
-    clip = robot_push.simulate_clip(_robot(), seed, split, index, N_FRAMES, size)
+    clip = simulate_clip(_robot(), seed, split, index, N_FRAMES, size)
     record = {
-        "simulator": robot_push.SIMULATOR_VERSION,
+        "simulator": SIMULATOR_VERSION,
         "mujoco": importlib.metadata.version("mujoco"),
         "size": size,
         "scene": clip.scene.to_dict(),
     }
     folder = clip_folder(out, split, index)
-    write_clip(folder, clip.frames, clip.actions, clip.positions, {"simulation.json": record})
+    write_clip(folder, clip.frames, clip.actions, clip.positions, {SCENE_FILE: record})
     return 1
 
 

@@ -9,7 +9,7 @@ from vidpred.explorer.drive import Drives
 from vidpred.explorer.layout import TABS, build_demo, launch_options
 from vidpred.explorer.library import Library
 from vidpred.explorer.physics import Physics
-from vidpred.simulate.robot_push import draw_scene
+from vidpred.simulate.robot_push.scene import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
 DRIVE = {"app": "tab_url", "until": f"{REQUEST} > 0"}

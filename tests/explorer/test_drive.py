@@ -18,11 +18,11 @@ from vidpred.explorer.drive import Drives
 from vidpred.explorer.drive_tab import Handlers, drive_value, recording, seat
 from vidpred.explorer.law import law_of, measure_law
 from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Physics, camera, scene_of
+from vidpred.explorer.physics import Physics
 from vidpred.explorer.predict import MAX_SEED
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
-from vidpred.simulate.robot_push import simulate_clip
+from vidpred.simulate.robot_push.pusher import simulate_clip
 
 CLIP, OTHER = "traj_0_to_255/2", "traj_0_to_255/3"
 RIGHT = {"what": "step", "move": [0, 1, 0], "fingers": 0}
@@ -360,15 +360,14 @@ def test_the_physics_catches_up(beside, simulated, monkeypatch):
         assert np.array_equal(drive.moments[t].true_frame, simulated[1].frames[t])
 
 
-def test_the_camera_sees_the_gripper_where_the_picture_shows_it(simulator):
-    """Against the engine's own camera."""
-    data, model = simulator._data, simulator._model
-    index = model.camera("front").id
-    own, place = camera(), np.array([1.35, 0.70, 0.45])
-    assert own.place == pytest.approx(data.cam_xpos[index], abs=1e-6)
-    right, up, back = data.cam_xmat[index].reshape(3, 3).T @ (place - data.cam_xpos[index])
-    half = math.tan(math.radians(model.cam_fovy[index]) / 2)
-    assert own.pixel(place) == pytest.approx([0.5 - right / back / half / 2, 0.5 + up / back / half / 2], abs=1e-6)
+def test_the_physics_starts_with_the_first_thing_that_it_is_asked(simulated):
+    """Nobody has to warm it up before."""
+    physics, clip = Physics(), simulated[1]
+    try:
+        begun = physics.begin(clip.scene, clip.actions[:2])
+        assert np.allclose(begun.result(timeout=300).gripper, clip.positions[2], atol=1e-6)  # it waited for itself
+    finally:
+        physics.warm_up().cancel()
 
 
 def test_a_missing_simulator_is_one_line(simulated, tiny_run, monkeypatch):
@@ -384,11 +383,3 @@ def test_a_missing_simulator_is_one_line(simulated, tiny_run, monkeypatch):
     assert value["note"] == "No true physics beside it: the simulator needs mujoco: pip install mujoco"
     assert not value["starting"]
     assert value["frames"][2]["physics"] is None
-
-
-def test_only_simulated_clips_have_a_scene(simulated, tiny_data, tmp_path):
-    assert scene_of(simulated[0] / "test" / "traj_0_to_255" / "1") == simulated[1].scene
-    assert scene_of(tiny_data / "test" / "traj_0_to_255" / "1") is None
-    for text in ("", "{}", "[1]", '{"scene": {"objects": 3}}'):
-        (tmp_path / "simulation.json").write_text(text)
-        assert scene_of(tmp_path) is None

@@ -34,7 +34,7 @@ from vidpred.explorer.what_if import (
 from vidpred.explorer.what_if_tab import NOTHING, Handlers, shown
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
-from vidpred.simulate.robot_push import simulate_clip
+from vidpred.simulate.robot_push.pusher import simulate_clip
 
 CLIP, OTHER = "traj_0_to_255/2", "traj_0_to_255/3"
 LAW = Law(np.ones(3), np.full(3, -10.0), np.full(3, 10.0), np.ones(3), (0.0, 1.0))

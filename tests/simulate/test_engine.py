@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from vidpred.errors import BadInput
-from vidpred.simulate import dance, engine, robot_push
+from vidpred.simulate import dance, engine
+from vidpred.simulate.robot_push import simulation
 
-SIMULATORS = {"robot_push": robot_push, "dance": dance}
 
-
-@pytest.mark.parametrize("name", SIMULATORS)
+@pytest.mark.parametrize("name", ["robot_push.pusher", "dance"])
 def test_importing_needs_no_simulator_package(name):
     code = (
         f"import sys, vidpred.simulate.{name};"
@@ -24,7 +23,7 @@ def test_importing_needs_no_simulator_package(name):
 @pytest.mark.parametrize(
     "code",
     [
-        "from vidpred.simulate.robot_push import RobotPush; RobotPush().render(64)",
+        "from vidpred.simulate.robot_push.simulation import RobotSimulation; RobotSimulation().render(64)",
         "from vidpred.simulate.dance import Dance, DanceStage; DanceStage().render(Dance.draw(0, 'test', 0), 0)",
     ],
 )
@@ -34,8 +33,8 @@ def test_torch_can_be_loaded_after_the_renderer(simulator, stage, code):
     subprocess.run([sys.executable, "-c", loads], check=True)
 
 
-@pytest.mark.parametrize("name", SIMULATORS)
-def test_missing_packages_are_named(name, monkeypatch):
+@pytest.mark.parametrize("simulator", [simulation, dance])
+def test_missing_packages_are_named(simulator, monkeypatch):
     for missing in ("mujoco", "gymnasium"):
         found = engine.importlib.util.find_spec
         with monkeypatch.context() as patch:
@@ -43,7 +42,7 @@ def test_missing_packages_are_named(name, monkeypatch):
                 engine.importlib.util, "find_spec", lambda n, m=missing, f=found: None if n.startswith(m) else f(n)
             )
             with pytest.raises(BadInput, match=f"needs .*{missing}.*pip install"):
-                SIMULATORS[name].require_simulator()
+                simulator.require_simulator()
 
 
 def test_missing_renderers_are_named(monkeypatch):

@@ -19,7 +19,7 @@ from vidpred.data.dance import list_videos
 from vidpred.data.robot_push import read_clip
 from vidpred.errors import BadInput
 from vidpred.simulate.dance import Dance, DanceStage
-from vidpred.simulate.robot_push import Scene
+from vidpred.simulate.robot_push.scene import Scene
 
 FILES = {f"{t}.png" for t in range(30)} | {"actions.csv", "endeffector_positions.csv", "simulation.json"}
 

@@ -18,8 +18,11 @@ from vidpred.errors import BadInput
 from vidpred.explorer import fields
 from vidpred.explorer.law import law_of
 from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Camera, Physics, Snapshot, camera, scene_of
+from vidpred.explorer.physics import Physics
 from vidpred.explorer.predict import MAX_SEED, MAX_TEMPERATURE
+from vidpred.simulate.robot_push.scene import scene_of
+from vidpred.simulate.robot_push.simulation import SimulationState
+from vidpred.simulate.robot_push.world import Camera, front_camera
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +44,7 @@ class Moment(NamedTuple):
     state: Any = None
     true_frame: np.ndarray | None = None
     true_position: np.ndarray | None = None
-    snapshot: Snapshot | None = None
+    snapshot: SimulationState | None = None
 
 
 class Drive:
@@ -57,7 +60,7 @@ class Drive:
         batch = library.read_clip(clip, entry.frames)
         self.own = batch.conditions[0].numpy()  # what the clip's arm did
         self.scene = scene_of(entry.root / entry.id)
-        self.camera: Camera | None = None if self.scene is None else camera()
+        self.camera: Camera | None = None if self.scene is None else front_camera()
         with library.model(run) as model:
             weight = next(model.parameters())
             given = batch.to_clip(n_past, weight.device, weight.dtype)

@@ -15,8 +15,9 @@ from vidpred.explorer import fields
 from vidpred.explorer.drive import require_drivable
 from vidpred.explorer.law import Law, law_of
 from vidpred.explorer.library import Library
-from vidpred.explorer.physics import Physics, scene_of
+from vidpred.explorer.physics import Physics
 from vidpred.explorer.predict import MAX_SEED, MAX_TEMPERATURE
+from vidpred.simulate.robot_push.scene import scene_of
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch
