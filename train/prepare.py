@@ -1,21 +1,18 @@
 """What goes in and out: simulate clips, import BAIR's TFRecords, bundle a run for others."""
 
-import concurrent.futures
 import functools
 import importlib.metadata
 import json
-import multiprocessing
-import os
 import shutil
-import signal
-from collections.abc import Callable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from train.cli import require_outside, run_commands
+from train.workers import run_jobs
 from vidpred.config import DANCE_SIZE
 from vidpred.data.dance import Folders, is_dance, video_folders, write_pair
 from vidpred.data.layout import SPLITS
@@ -30,6 +27,8 @@ from vidpred.simulate.robot_push.simulation import RobotSimulation, require_simu
 GROUP_SIZE = 256
 N_FRAMES = 30
 FRAMES_AT_ONCE = 50  # of a video: what a process makes before it asks for more
+CLIP_GROUPS = ("[!.]*/*",)  # in a data set: what clips are built in
+PICTURE_FOLDERS = ("[!.]*/*", "[!.]*/*/*")
 MANIFEST = "simulation.json"  # at the data set's root: what all of its clips have in common, and how many there are
 
 
@@ -61,13 +60,13 @@ def simulate_robot(
     require_simulator()
     common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
     _write_manifest(out, "clips", common, counts)
-    todo = []
-    for split, count in counts.items():
-        _remove_unfinished(out / split)
-        todo += [(split, index) for index in range(count) if not _is_whole(clip_folder(out, split, index))]
-    total = sum(counts.values())
-    jobs = [functools.partial(_simulate_one, out, seed, split, index, size) for split, index in todo]
-    _run_jobs(jobs, workers, "clip", total, done=total - len(todo))
+    _remove_unfinished(out, CLIP_GROUPS)
+    jobs = [ClipJob(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
+    todo = [job for job in jobs if not _is_whole(job.folder)]
+    try:
+        run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
+    finally:
+        _remove_unfinished(out, CLIP_GROUPS)
 
 
 def simulate_dance(
@@ -101,36 +100,18 @@ def simulate_dance(
         **{package: importlib.metadata.version(package) for package in ("mujoco", "gymnasium")},
     }
     _write_manifest(out, "videos", common, {"train": train, "validate": val, "test": test})
+    _remove_unfinished(out, PICTURE_FOLDERS)
     videos = [("train", 0, train), ("validate", 0, val), *(("test", k, test_frames) for k in range(test))]
     jobs, done = [], 0
     for split, sequence, length in videos:
-        left = _missing_frames(video_folders(out, split, sequence), length)
+        left = _missing_frames(video_folders(out, split, sequence), range(length))
         done += length - len(left)
         pieces = [left[i : i + FRAMES_AT_ONCE] for i in range(0, len(left), FRAMES_AT_ONCE)]
-        jobs += [functools.partial(_dance_frames, out, seed, split, sequence, piece) for piece in pieces]
-    _run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
-
-
-def _run_jobs(jobs: list[Callable[[], int]], workers: int, unit: str, total: int, done: int) -> None:
-    """In processes of their own, with a progress bar; a job returns how many units it made."""
-    progress = tqdm(total=total, initial=done, unit=unit, desc="simulate")
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers or os.cpu_count() or 1, max(1, len(jobs))),
-        mp_context=multiprocessing.get_context("spawn"),  # a forked OpenGL context does not work
-        initializer=_start_worker,
-    )
-    # Ctrl-C reaches the whole process group. The workers inherit that they ignore it; the parent decides.
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        jobs += [FramesJob(out, seed, split, sequence, piece) for piece in pieces]
     try:
-        running = [pool.submit(job) for job in jobs]
-        signal.signal(signal.SIGINT, interrupt)
-        for job in concurrent.futures.as_completed(running):
-            progress.update(job.result())
-    finally:  # also on Ctrl-C: clips in work are finished, the rest is left for another time
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave the workers waiting for ever
-        pool.shutdown(wait=True, cancel_futures=True)
-        signal.signal(signal.SIGINT, interrupt)
-        progress.close()
+        run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
+    finally:
+        _remove_unfinished(out, PICTURE_FOLDERS)
 
 
 def clip_folder(out: Path, split: str, index: int) -> Path:
@@ -163,14 +144,11 @@ def _is_whole(clip: Path) -> bool:
     return clip.is_dir() and len(list(clip.iterdir())) == N_FRAMES + 3  # frames, two CSVs, the scene
 
 
-def _remove_unfinished(folder: Path) -> None:
-    """Clips that a killed process had begun: `write_clip` builds under hidden names."""
-    for left in folder.glob("*/.*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _start_worker() -> None:
-    os.environ["LP_NUM_THREADS"] = "1"  # software OpenGL: the processes already share out the processors
+def _remove_unfinished(out: Path, folders: tuple[str, ...]) -> None:
+    """What a killed process had begun: clips and pictures are built under hidden names."""
+    for folder in folders:
+        for begun in out.glob(f"{folder}/.*"):
+            shutil.rmtree(begun) if begun.is_dir() else begun.unlink()
 
 
 @functools.cache
@@ -178,17 +156,33 @@ def _robot() -> RobotSimulation:
     return RobotSimulation()
 
 
-def _simulate_one(out: Path, seed: int, split: str, index: int, size: int) -> int:
-    clip = simulate_clip(_robot(), seed, split, index, N_FRAMES, size)
-    record = {
-        "simulator": SIMULATOR_VERSION,
-        "mujoco": importlib.metadata.version("mujoco"),
-        "size": size,
-        "scene": clip.scene.to_dict(),
-    }
-    folder = clip_folder(out, split, index)
-    write_clip(folder, clip.frames, clip.actions, clip.positions, {SCENE_FILE: record})
-    return 1
+@dataclass(frozen=True)
+class ClipJob:
+    """Makes a robot clip."""
+
+    out: Path
+    seed: int
+    split: str
+    index: int
+    size: int
+
+    @property
+    def folder(self) -> Path:
+        return clip_folder(self.out, self.split, self.index)
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def __call__(self) -> int:
+        clip = simulate_clip(_robot(), self.seed, self.split, self.index, N_FRAMES, self.size)
+        record = {
+            "simulator": SIMULATOR_VERSION,
+            "mujoco": importlib.metadata.version("mujoco"),
+            "size": self.size,
+            "scene": clip.scene.to_dict(),
+        }
+        write_clip(self.folder, clip.frames, clip.actions, clip.positions, {SCENE_FILE: record})
+        return 1
 
 
 @functools.cache
@@ -196,21 +190,33 @@ def _stage() -> dance.DanceStage:
     return dance.DanceStage()
 
 
-def _dance_frames(out: Path, seed: int, split: str, sequence: int, numbers: list[int]) -> int:
-    folders, choreography = video_folders(out, split, sequence), dance.Dance.draw(seed, split, sequence)
-    for number in numbers:
-        write_pair(folders, number, *_stage().render(choreography, number))
-    return len(numbers)
+@dataclass(frozen=True)
+class FramesJob:
+    """Makes some frames of a dance video, each with its pose."""
+
+    out: Path
+    seed: int
+    split: str
+    sequence: int
+    numbers: list[int]
+
+    def __str__(self) -> str:
+        folders = video_folders(self.out, self.split, self.sequence)
+        return str(folders.frames / f"{(_missing_frames(folders, self.numbers) or self.numbers)[0]}.png")
+
+    def __call__(self) -> int:
+        folders = video_folders(self.out, self.split, self.sequence)
+        choreography = dance.Dance.draw(self.seed, self.split, self.sequence)
+        for number in self.numbers:
+            write_pair(folders, number, *_stage().render(choreography, number))
+        return len(self.numbers)
 
 
-def _missing_frames(folders: Folders, length: int) -> list[int]:
-    """Numbers of the frames that are not there whole; what a killed process had begun is removed."""
+def _missing_frames(folders: Folders, numbers: Iterable[int]) -> list[int]:
+    """Those of the frames that are not there whole."""
     places = [folders.frames, folders.poses, *([folders.given.parent] if folders.given else [])]
-    for place in places:
-        for unfinished in place.glob(".*.png"):  # pictures are written under hidden names
-            unfinished.unlink()
     there = [{path.name for path in place.glob("*.png")} for place in places]
-    return [n for n in range(length) if not all(f"{n}.png" in names for names in there[: 3 if n == 0 else 2])]
+    return [n for n in numbers if not all(f"{n}.png" in names for names in there[: 3 if n == 0 else 2])]
 
 
 def import_bair_command(
@@ -297,7 +303,8 @@ def bundle(
     print(f"{out}: {size / 1e6:.1f} MB")
 
 
-if __name__ == "__main__":
+def main(args: list[str] | None = None) -> None:
+    """Parse and run."""
     run_commands(
         {
             "simulate-robot": simulate_robot,
@@ -307,4 +314,9 @@ if __name__ == "__main__":
             "bundle": bundle,
         },
         prog="python -m train.prepare",
+        args=args,
     )
+
+
+if __name__ == "__main__":
+    main()
