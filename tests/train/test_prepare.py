@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import prepare
-from train.prepare import FRAMES_AT_ONCE, MANIFEST, ClipJob, FramesJob, clip_folder, simulate_dance, simulate_robot
+from train import prepare, simulate
+from train.simulate import FRAMES_AT_ONCE, MANIFEST, ClipJob, FramesJob, clip_folder, simulate_dance, simulate_robot
 from vidpred.data.dance import list_videos
 from vidpred.data.robot_push import read_clip
 from vidpred.errors import BadInput
@@ -240,8 +240,8 @@ DANCE_WORDS = ("simulate-dance", "--train", DANCE["train"], "--val", 6, "--test"
 @pytest.fixture(params=["robot", "dance"])
 def deadly(request, made, danced, tmp_path, monkeypatch):
     """A command whose workers die at one clip, the data set that it makes otherwise, and what it is making then."""
-    monkeypatch.setattr(prepare, "ClipJob", DeadlyClip)
-    monkeypatch.setattr(prepare, "FramesJob", DeadlyFrames)
+    monkeypatch.setattr(simulate, "ClipJob", DeadlyClip)
+    monkeypatch.setattr(simulate, "FramesJob", DeadlyFrames)
     (tmp_path / "dead").mkdir()
     monkeypatch.setenv("DEAD", str(tmp_path / "dead"))
     if request.param == "robot":
