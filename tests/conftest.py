@@ -29,10 +29,11 @@ def pytest_addoption(parser):
 def simulator():
     """The robot simulator. Where it cannot run, its tests are skipped; in CI that is a failure."""
     from vidpred.errors import BadInput
-    from vidpred.simulate.robot_push import RobotPush, draw_scene, np
+    from vidpred.simulate.robot_push.scene import draw_scene
+    from vidpred.simulate.robot_push.simulation import RobotSimulation
 
     try:
-        simulator = RobotPush()
+        simulator = RobotSimulation()
         simulator.reset(draw_scene(np.random.default_rng(0), (0, 0, 0)))
         simulator.render(64)
     except BadInput as error:

@@ -1,213 +1,18 @@
 """What goes in and out: simulate clips, import BAIR's TFRecords, bundle a run for others."""
 
-import concurrent.futures
-import functools
-import importlib.metadata
 import json
-import multiprocessing
-import os
 import shutil
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tqdm import tqdm
 
 from train.cli import require_outside, run_commands
-from vidpred.config import DANCE_SIZE
-from vidpred.data.dance import Folders, is_dance, video_folders, write_pair
+from train.simulate import simulate_dance, simulate_robot
+from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
-from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.files import write_json
-from vidpred.simulate import dance, robot_push
-
-GROUP_SIZE = 256
-N_FRAMES = 30
-FRAMES_AT_ONCE = 50  # of a video: what a process makes before it asks for more
-MANIFEST = "simulation.json"  # at the data set's root: what all of its clips have in common, and how many there are
-
-
-def simulate_robot(
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
-    train: int,
-    validate: int,
-    test: int,
-    seed: int,
-    size: int = 64,
-    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
-) -> None:
-    """Clips of a robot arm pushing objects, from a physics engine. Run again to go on after an interruption.
-
-    Args:
-        out: Folder to write: OUT/{train,validate,test}/traj_<a>_to_<b>/<clip>.
-        train: Number of training clips (30 frames each). A larger number extends a folder made with the same seed.
-        validate: Number of validation clips.
-        test: Number of test clips.
-        seed: Clip i of a split depends on the seed, the split and i only.
-        size: Width and height of the frames, pixels.
-        workers: Processes, 0 for one per processor.
-    """
-    counts = dict(zip(SPLITS, (train, validate, test), strict=True))
-    if min(counts.values()) < 0 or seed < 0 or workers < 0:
-        raise BadInput("numbers of clips, seed and workers cannot be negative")
-    if not 16 <= size <= 512:
-        raise BadInput(f"size {size}: from 16 to 512 pixels")
-    robot_push.require_simulator()
-    common = {"simulator": robot_push.SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
-    _write_manifest(out, "clips", common, counts)
-    todo = []
-    for split, count in counts.items():
-        _remove_unfinished(out / split)
-        todo += [(split, index) for index in range(count) if not _is_whole(clip_folder(out, split, index))]
-    total = sum(counts.values())
-    jobs = [functools.partial(_simulate_one, out, seed, split, index, size) for split, index in todo]
-    _run_jobs(jobs, workers, "clip", total, done=total - len(todo))
-
-
-def simulate_dance(
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
-    train: int,
-    val: int,
-    test: int,
-    seed: int,
-    test_frames: int = 630,
-    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
-) -> None:
-    """Videos of a dancing figure with a pose picture per frame, 32 x 64. Run again to go on after an interruption.
-
-    Args:
-        out: Folder to write: OUT/{train,val,test}/… in the dance layout.
-        train: Frames of the training video. A larger number extends a folder made with the same seed.
-        val: Frames of the validation video.
-        test: Number of test sequences.
-        seed: Frame i of a video depends on the seed, the split, the sequence and i only.
-        test_frames: Frames of each test sequence.
-        workers: Processes, 0 for one per processor.
-    """
-    if min(train, val, test, seed, workers) < 0 or test_frames < 1:
-        raise BadInput("numbers of frames and sequences, seed and workers cannot be negative, nor --test-frames 0")
-    dance.require_simulator()
-    common = {
-        "simulator": dance.SIMULATOR_VERSION,
-        "seed": seed,
-        "size": list(DANCE_SIZE),
-        "test_frames": test_frames,
-        **{package: importlib.metadata.version(package) for package in ("mujoco", "gymnasium")},
-    }
-    _write_manifest(out, "videos", common, {"train": train, "validate": val, "test": test})
-    videos = [("train", 0, train), ("validate", 0, val), *(("test", k, test_frames) for k in range(test))]
-    jobs, done = [], 0
-    for split, sequence, length in videos:
-        left = _missing_frames(video_folders(out, split, sequence), length)
-        done += length - len(left)
-        pieces = [left[i : i + FRAMES_AT_ONCE] for i in range(0, len(left), FRAMES_AT_ONCE)]
-        jobs += [functools.partial(_dance_frames, out, seed, split, sequence, piece) for piece in pieces]
-    _run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
-
-
-def _run_jobs(jobs: list[Callable[[], int]], workers: int, unit: str, total: int, done: int) -> None:
-    """In processes of their own, with a progress bar; a job returns how many units it made."""
-    progress = tqdm(total=total, initial=done, unit=unit, desc="simulate")
-    pool = concurrent.futures.ProcessPoolExecutor(
-        min(workers or os.cpu_count() or 1, max(1, len(jobs))),
-        mp_context=multiprocessing.get_context("spawn"),  # a forked OpenGL context does not work
-        initializer=_start_worker,
-    )
-    # Ctrl-C reaches the whole process group. The workers inherit that they ignore it; the parent decides.
-    interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        running = [pool.submit(job) for job in jobs]
-        signal.signal(signal.SIGINT, interrupt)
-        for job in concurrent.futures.as_completed(running):
-            progress.update(job.result())
-    finally:  # also on Ctrl-C: clips in work are finished, the rest is left for another time
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would leave the workers waiting for ever
-        pool.shutdown(wait=True, cancel_futures=True)
-        signal.signal(signal.SIGINT, interrupt)
-        progress.close()
-
-
-def clip_folder(out: Path, split: str, index: int) -> Path:
-    """Clips lie in groups of 256 and are numbered from 1 in each, as in an imported BAIR set."""
-    start = index // GROUP_SIZE * GROUP_SIZE
-    return out / split / f"traj_{start}_to_{start + GROUP_SIZE - 1}" / str(index - start + 1)
-
-
-def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int]) -> None:
-    """Notes what the folder holds: what all has in common and, under `counted`, how much there is per split.
-
-    Refuses a folder of anything else: a data set is made with one setting.
-    """
-    path = out / MANIFEST
-    if path.is_file():
-        try:
-            found = json.loads(path.read_text())
-            counts = {split: max(counts[split], found[counted][split]) for split in counts}
-        except (ValueError, KeyError, TypeError):
-            raise BadInput(f"{path}: not a simulation's record; give another folder") from None
-        for name, value in common.items():
-            if found.get(name) != value:
-                raise BadInput(f"{out} was made with {name} {found.get(name)}, not {value}; give another folder")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise BadInput(f"{out} is not empty and has no {MANIFEST}; give another folder")
-    write_json(path, {**common, counted: counts})
-
-
-def _is_whole(clip: Path) -> bool:
-    return clip.is_dir() and len(list(clip.iterdir())) == N_FRAMES + 3  # frames, two CSVs, the scene
-
-
-def _remove_unfinished(folder: Path) -> None:
-    """Clips that a killed process had begun: `write_clip` builds under hidden names."""
-    for left in folder.glob("*/.*"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _start_worker() -> None:
-    os.environ["LP_NUM_THREADS"] = "1"  # software OpenGL: the processes already share out the processors
-
-
-@functools.cache
-def _robot() -> robot_push.RobotPush:
-    return robot_push.RobotPush()
-
-
-def _simulate_one(out: Path, seed: int, split: str, index: int, size: int) -> int:
-    clip = robot_push.simulate_clip(_robot(), seed, split, index, N_FRAMES, size)
-    record = {
-        "simulator": robot_push.SIMULATOR_VERSION,
-        "mujoco": importlib.metadata.version("mujoco"),
-        "size": size,
-        "scene": clip.scene.to_dict(),
-    }
-    folder = clip_folder(out, split, index)
-    write_clip(folder, clip.frames, clip.actions, clip.positions, {"simulation.json": record})
-    return 1
-
-
-@functools.cache
-def _stage() -> dance.DanceStage:
-    return dance.DanceStage()
-
-
-def _dance_frames(out: Path, seed: int, split: str, sequence: int, numbers: list[int]) -> int:
-    folders, choreography = video_folders(out, split, sequence), dance.Dance.draw(seed, split, sequence)
-    for number in numbers:
-        write_pair(folders, number, *_stage().render(choreography, number))
-    return len(numbers)
-
-
-def _missing_frames(folders: Folders, length: int) -> list[int]:
-    """Numbers of the frames that are not there whole; what a killed process had begun is removed."""
-    places = [folders.frames, folders.poses, *([folders.given.parent] if folders.given else [])]
-    for place in places:
-        for unfinished in place.glob(".*.png"):  # pictures are written under hidden names
-            unfinished.unlink()
-    there = [{path.name for path in place.glob("*.png")} for place in places]
-    return [n for n in range(length) if not all(f"{n}.png" in names for names in there[: 3 if n == 0 else 2])]
 
 
 def import_bair_command(
@@ -294,7 +99,8 @@ def bundle(
     print(f"{out}: {size / 1e6:.1f} MB")
 
 
-if __name__ == "__main__":
+def main(args: list[str] | None = None) -> None:
+    """Parse and run."""
     run_commands(
         {
             "simulate-robot": simulate_robot,
@@ -304,4 +110,9 @@ if __name__ == "__main__":
             "bundle": bundle,
         },
         prog="python -m train.prepare",
+        args=args,
     )
+
+
+if __name__ == "__main__":
+    main()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
 
+import imageio.v3 as iio
 import imageio_ffmpeg
 import numpy as np
 from PIL import GifImagePlugin, Image
@@ -166,7 +167,8 @@ def save_gif(path: str | Path, frames: np.ndarray, fps: float = 5.0) -> None:
         raise ValueError(f"fps of a GIF must be above 0 and at most 50, got {fps}")
     ends = [round(100 * (t + 1) / fps) for t in range(len(frames))]  # hundredths of a second
     pictures = [_with_palette(frame) for frame in frames]
-    # Written frame by frame because Image.save(save_all=True) merges equal neighbours: T frames would not come back.
+    # Written frame by frame because Image.save(save_all=True), by which imageio writes too, merges equal neighbours: T
+    # frames would not come back.
     header, _ = GifImagePlugin.getheader(pictures[0], info={"loop": 0})
     with replaced(path) as temporary, open(temporary, "wb") as file:
         file.writelines(header)
@@ -193,25 +195,20 @@ def save_mp4(path: str | Path, frames: np.ndarray, fps: float = 5.0) -> None:
         "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
     )
     with replaced(path) as temporary:
-        writer = imageio_ffmpeg.write_frames(
+        iio.imwrite(
             temporary,
-            (frames.shape[2], frames.shape[1]),
+            frames,
+            is_batch=True,
+            plugin="FFMPEG",
+            extension=".mp4",
             fps=fps,
             codec="libx264",
-            pix_fmt_in="rgb24",
-            pix_fmt_out="yuv420p",
-            quality=None,
+            pixelformat="yuv420p",
             macro_block_size=1,  # the default rescales to multiples of 16
             ffmpeg_log_level="error",
             output_params=["-crf", "12", "-vf", filters, "-movflags", "+faststart", "-f", "mp4"],
         )
-        writer.send(None)
-        try:
-            for frame in frames:
-                writer.send(np.ascontiguousarray(frame))
-        finally:
-            writer.close()
-        # The writer does not look at ffmpeg's exit status: a full disk would leave half a film without an error.
+        # imageio does not look at ffmpeg's exit status: a full disk would leave half a film without an error.
         if not temporary.exists() or imageio_ffmpeg.count_frames_and_secs(temporary)[0] != len(frames):
             raise OSError(f"ffmpeg could not write {path} (the cause is on stderr)")
 

@@ -31,14 +31,19 @@ def picture(kind, video, t, size=(32, 64)):
     return np.broadcast_to(np.array([kind, video, t], np.uint8), (*size, 3)).copy()
 
 
-@pytest.fixture
-def root(tmp_path):
-    root = tmp_path / "dance"
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("written") / "dance"
     for video, ((split, sequence), length) in enumerate(LENGTHS.items()):
         folders = video_folders(root, split, sequence)
         for t in range(length):
             write_pair(folders, t, picture(1, video, t), picture(2, video, t))
     return root
+
+
+@pytest.fixture
+def root(written, tmp_path):
+    return shutil.copytree(written, tmp_path / "dance")  # each picture is flushed to disk when it is written
 
 
 @pytest.fixture

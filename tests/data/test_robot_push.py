@@ -30,13 +30,19 @@ def make_clip(i, length=LENGTH):
     return frames, actions, positions
 
 
-@pytest.fixture
-def root(tmp_path):
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    root = tmp_path_factory.mktemp("written")
     for i in range(1, 13):
-        write_clip(tmp_path / "train" / ("traj_0_to_255" if i < 11 else "traj_256_to_511") / str(i), *make_clip(i))
+        write_clip(root / "train" / ("traj_0_to_255" if i < 11 else "traj_256_to_511") / str(i), *make_clip(i))
     for split in ("validate", "test"):
-        write_clip(tmp_path / split / "traj_0_to_255" / "1", *make_clip(100))
-    return tmp_path
+        write_clip(root / split / "traj_0_to_255" / "1", *make_clip(100))
+    return root
+
+
+@pytest.fixture
+def root(written, tmp_path):
+    return shutil.copytree(written, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture

@@ -92,6 +92,7 @@ def hostile(kind, films):
         "concat.mp4": f"ffconcat version 1.0\nfile {films / 'a.mp4'}\n".encode(),
         "half.mp4": mp4[: len(mp4) // 3],
         "text.gif": b"no film at all\n" * 50,
+        "postscript.gif": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n",
         "half.gif": gif[: len(gif) - 200],
         "film.avi": mp4,
     }[kind]
@@ -101,7 +102,7 @@ def hostile(kind, films):
     "kind",
     [
         *("empty.mp4", "text.mp4", "gif.mp4", "playlist.mp4", "concat.mp4", "half.mp4"),
-        *("text.gif", "half.gif", "film.avi"),
+        *("text.gif", "postscript.gif", "half.gif", "film.avi"),
     ],
 )
 def test_what_is_no_film_is_one_line_that_names_it(films, tmp_path, kind):

@@ -12,7 +12,7 @@ from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.page import TABS, build_demo, launch_options
 from vidpred.explorer.runs.library import Library
-from vidpred.simulate.robot_push import draw_scene
+from vidpred.simulate.robot_push.scene import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
 DRIVE = {"app": "tab_url", "until": f"{REQUEST} > 0"}

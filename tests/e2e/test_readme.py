@@ -17,6 +17,9 @@ from tests.commands import ROOT, succeeds
 from tests.e2e.conftest import serve
 from tests.e2e.page import close
 from vidpred import runs
+from vidpred.checkpoint import load_model
+from vidpred.data.batches import open_split
+from vidpred.evaluation import score_futures
 from vidpred.explorer.cli import ASSETS
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip
@@ -42,6 +45,12 @@ def command(*words):
     found = [c for c in COMMANDS if all(word in c for word in words)]
     assert len(found) == 1, found
     return found[0]
+
+
+def python_code(word):
+    """The one block of Python that holds a word."""
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if word in block]
+    return code
 
 
 def arguments(text, places):
@@ -167,7 +176,7 @@ def test_the_app_serves_its_first_page(tmp_path):
 
 def test_a_program_asks_the_app(tmp_path):
     """As it stands, but for the address."""
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = python_code("gradio_client")
     with serve() as url:
         assert "http://127.0.0.1:7860" in code
         asks = code.replace("http://127.0.0.1:7860", url) + "\nnp.save('frames.npy', frames)"
@@ -182,6 +191,17 @@ def test_a_program_asks_the_app(tmp_path):
     assert scores[:2] == [None, None]
     assert scores[2:] == pytest.approx(expected.scores["PSNR"][0].tolist(), abs=1e-2)
     assert curve == [row["val_psnr"] for row in runs.read_metrics(library.run_folder(run))]
+
+
+def test_a_library_call_predicts_and_scores(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    exec(python_code("load_model"), {})
+    clip, psnr, best = capsys.readouterr().out.split()
+    clips = open_split(ASSETS / "data" / "robot_push", "test")
+    model = load_model(ASSETS / "runs" / "push-free-learned-monotonic")
+    scores = score_futures(model, clips, [clips.ids.index(clip)], n_past=2, n_future=10, samples=20).psnr
+    assert float(psnr) == pytest.approx(scores.mean().item())
+    assert float(best) == pytest.approx(scores.mean(-1).max().item())
 
 
 def test_the_test_command_is_the_one_that_ci_runs():

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from vidpred.errors import BadInput
-from vidpred.simulate import dance, engine, robot_push
+from vidpred.simulate import dance, engine
+from vidpred.simulate.robot_push import simulation
 
-SIMULATORS = {"robot_push": robot_push, "dance": dance}
 
-
-@pytest.mark.parametrize("name", SIMULATORS)
+@pytest.mark.parametrize("name", ["robot_push.pusher", "dance"])
 def test_importing_needs_no_simulator_package(name):
     code = (
         f"import sys, vidpred.simulate.{name};"
@@ -21,21 +20,17 @@ def test_importing_needs_no_simulator_package(name):
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from vidpred.simulate.robot_push import RobotPush; RobotPush().render(64)",
-        "from vidpred.simulate.dance import Dance, DanceStage; DanceStage().render(Dance.draw(0, 'test', 0), 0)",
-    ],
-)
-def test_torch_can_be_loaded_after_the_renderer(simulator, stage, code):
+def test_torch_can_be_loaded_after_the_renderer(stage):
     """triton, which an optimizer loads where it is installed, crashes when Mesa was there first."""
-    loads = f"{code}; import torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)])"
-    subprocess.run([sys.executable, "-c", loads], check=True)
+    code = (
+        "from vidpred.simulate.dance import Dance, DanceStage; DanceStage().render(Dance.draw(0, 'test', 0), 0);"
+        "import torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("name", SIMULATORS)
-def test_missing_packages_are_named(name, monkeypatch):
+@pytest.mark.parametrize("simulator", [simulation, dance])
+def test_missing_packages_are_named(simulator, monkeypatch):
     for missing in ("mujoco", "gymnasium"):
         found = engine.importlib.util.find_spec
         with monkeypatch.context() as patch:
@@ -43,7 +38,7 @@ def test_missing_packages_are_named(name, monkeypatch):
                 engine.importlib.util, "find_spec", lambda n, m=missing, f=found: None if n.startswith(m) else f(n)
             )
             with pytest.raises(BadInput, match=f"needs .*{missing}.*pip install"):
-                SIMULATORS[name].require_simulator()
+                simulator.require_simulator()
 
 
 def test_missing_renderers_are_named(monkeypatch):

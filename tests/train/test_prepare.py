@@ -3,30 +3,37 @@ refusals."""
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from train.prepare import FRAMES_AT_ONCE, MANIFEST, clip_folder, simulate_dance, simulate_robot
+from train import prepare, simulate
+from train.simulate import FRAMES_AT_ONCE, MANIFEST, ClipJob, FramesJob, clip_folder, simulate_dance, simulate_robot
 from vidpred.data.dance import list_videos
 from vidpred.data.robot_push import read_clip
 from vidpred.errors import BadInput
 from vidpred.simulate.dance import Dance, DanceStage
-from vidpred.simulate.robot_push import Scene
+from vidpred.simulate.robot_push.scene import Scene
 
 FILES = {f"{t}.png" for t in range(30)} | {"actions.csv", "endeffector_positions.csv", "simulation.json"}
 
 
-def run(*words, **options) -> subprocess.Popen:
-    command = [sys.executable, "-m", "train.prepare", *map(str, words)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, **options)
+def run_until_two_are_made(*words) -> subprocess.Popen:
+    """A command in a process group of its own, from when its progress bar counts two."""
+    command = [sys.executable, "-m", "train.prepare", *map(str, words), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    said = ""
+    while not re.search(r"\b([2-9]|\d\d+)/\d", said):
+        said += (more := process.stderr.read(1))
+        assert more, said
+    return process
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -86,25 +93,28 @@ def test_a_folder_of_anything_else_is_refused(made, tmp_path):
         simulate_robot(tmp_path, train=1, validate=1, test=1, seed=0)
 
 
-def test_bad_options_are_one_line_and_code_2(simulator, tmp_path):
-    command = run("simulate-robot", tmp_path / "out", "--train", 1, "--validate", 1, "--test", 1, "--seed", -1)
-    errors = command.communicate()[1]
-    assert command.returncode == 2 and errors.count("\n") == 1 and "negative" in errors
-    command = run("import-bair", tmp_path, tmp_path / "out")
-    errors = command.communicate()[1]
-    assert command.returncode == 2 and errors.count("\n") == 1 and "no *.tfrecords files" in errors
+def refuses(capsys, *words) -> str:
+    """What a command that must end with exit code 2 says."""
+    with pytest.raises(SystemExit) as stopped:
+        prepare.main([str(word) for word in words])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_bad_options_are_one_line_and_code_2(simulator, tmp_path, capsys):
+    words = ("simulate-robot", tmp_path / "out", "--train", 1, "--validate", 1, "--test", 1, "--seed", -1)
+    errors = refuses(capsys, *words)
+    assert errors.count("\n") == 1 and "negative" in errors
+    errors = refuses(capsys, "import-bair", tmp_path, tmp_path / "out")
+    assert errors.count("\n") == 1 and "no *.tfrecords files" in errors
     assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_leaves_whole_clips(simulator, tmp_path):
     out = tmp_path / "robot"
-    command = run("simulate-robot", out, "--train", 500, "--validate", 0, "--test", 0, "--seed", 0, "--workers", 2)
-    for _ in range(300):
-        if len(list(out.glob("train/*/[0-9]*"))) >= 2:
-            break
-        time.sleep(0.1)
+    command = run_until_two_are_made("simulate-robot", out, "--train", 500, "--validate", 0, "--test", 0, "--seed", 0)
     os.killpg(command.pid, signal.SIGINT)  # as a terminal does: to parent and workers alike
-    errors = command.communicate(timeout=30)[1]
+    errors = command.communicate()[1]
     assert command.returncode == 130
     assert errors.splitlines()[-1] == "interrupted" and "Traceback" not in errors
     clips = list(out.glob("train/*/*")) + list(out.glob("train/*/.*"))
@@ -161,14 +171,10 @@ def test_dance_resumption_and_extension_give_the_bytes_of_one_go(danced, tmp_pat
 
 def test_interrupted_dance_goes_on_to_the_same_bytes(danced, tmp_path):
     out = tmp_path / "dance"
-    words = ("--train", 100_000, "--val", 6, "--test", 2, "--test-frames", 5, "--seed", 7, "--workers", 2)
-    command = run("simulate-dance", out, *words)
-    for _ in range(900):
-        if len(list(out.glob("train/train_img/[0-9]*"))) >= 2:
-            break
-        time.sleep(0.1)
+    words = ("--train", 100_000, "--val", 6, "--test", 2, "--test-frames", 5, "--seed", 7)
+    command = run_until_two_are_made("simulate-dance", out, *words)
     os.killpg(command.pid, signal.SIGKILL)
-    command.communicate(timeout=30)
+    command.communicate()
     made = {path.name for path in out.glob("train/train_img/[0-9]*")}
     assert 2 <= len(made) < 100_000
     simulate_dance(out, **DANCE, workers=2)
@@ -194,3 +200,72 @@ def test_a_dance_folder_of_anything_else_is_refused(danced, made, tmp_path):
         with pytest.raises(BadInput, match="cannot be negative"):
             simulate_dance(tmp_path / "out", **DANCE | changed)
     assert not (tmp_path / "out").exists()
+
+
+def die_writing(times: int, deaths: Path) -> None:
+    """This process is killed as it writes its sixth picture, unless `times` were before; the dead leave a file each."""
+    count = len(list(deaths.iterdir()))
+    if count == times:
+        return
+    written, save = [], Image.Image.save
+
+    def save_or_die(picture, *args, **options):
+        written.append(picture)
+        if len(written) == 6:
+            (deaths / str(count)).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        save(picture, *args, **options)
+
+    Image.Image.save = save_or_die
+
+
+class DeadlyClip(ClipJob):
+    def __call__(self) -> int:
+        if self.split == "train" and self.index == 1:
+            die_writing(int(os.environ["DEATHS"]), Path(os.environ["DEAD"]))
+        return super().__call__()
+
+
+class DeadlyFrames(FramesJob):
+    def __call__(self) -> int:
+        if self.split == "validate":
+            die_writing(int(os.environ["DEATHS"]), Path(os.environ["DEAD"]))
+        return super().__call__()
+
+
+ROBOT_WORDS = ("simulate-robot", "--train", 3, "--validate", 1, "--test", 1, "--seed", 7)
+DANCE_WORDS = ("simulate-dance", "--train", DANCE["train"], "--val", 6, "--test", 2, "--test-frames", 5, "--seed", 7)
+
+
+@pytest.fixture(params=["robot", "dance"])
+def deadly(request, made, danced, tmp_path, monkeypatch):
+    """A command whose workers die at one clip, the data set that it makes otherwise, and what it is making then."""
+    monkeypatch.setattr(simulate, "ClipJob", DeadlyClip)
+    monkeypatch.setattr(simulate, "FramesJob", DeadlyFrames)
+    (tmp_path / "dead").mkdir()
+    monkeypatch.setenv("DEAD", str(tmp_path / "dead"))
+    if request.param == "robot":
+        return (ROBOT_WORDS[0], tmp_path / "out", *ROBOT_WORDS[1:]), made, "train/traj_0_to_255/2"
+    return (DANCE_WORDS[0], tmp_path / "out", *DANCE_WORDS[1:]), danced, "val/val_img/2.png"
+
+
+def hidden(out: Path) -> list[Path]:
+    return list(out.rglob(".*"))
+
+
+def test_a_clip_at_which_workers_die_is_tried_again_and_then_named(deadly, tmp_path, monkeypatch, capsys):
+    words, whole, clip = deadly
+    before = "train/traj_0_to_255/1/" if "robot" in words[0] else "train/"
+    monkeypatch.setenv("DEATHS", "5")
+    errors = refuses(capsys, *words, "--workers", 1)
+    assert len(list((tmp_path / "dead").iterdir())) == 3
+    last = errors.splitlines()[-1]
+    assert last.startswith(f"train.prepare: {tmp_path / 'out' / clip}: 3 processes died") and "Traceback" not in errors
+    left = contents(tmp_path / "out")
+    assert clip not in left and hidden(tmp_path / "out") == []
+    assert left.items() < contents(whole).items()
+    assert left.keys() > {name for name in contents(whole) if name.startswith(before)}  # what was finished is kept
+    prepare.main([str(word) for word in (*words, "--workers", 2)])  # two more die, the next one lives
+    assert len(list((tmp_path / "dead").iterdir())) == 5
+    assert contents(tmp_path / "out") == contents(whole)
+    assert hidden(tmp_path / "out") == []

@@ -12,6 +12,8 @@ from PIL import Image, ImageSequence
 
 from vidpred.errors import BadInput
 
+# Not read through imageio: it tells a film's size by decoding a frame, or by opening the file once more as whatever
+# ffmpeg guesses, and opens a GIF as whatever Pillow guesses (PostScript, which would be run).
 # The container is told to ffmpeg: one that it guesses may be a list of other files, here or on other hosts.
 CONTAINERS = {".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".webm": "matroska", ".mkv": "matroska"}
 FILMS = (*CONTAINERS, ".gif")

@@ -36,6 +36,8 @@ class Parser(argparse.ArgumentParser):
     def parse(self, args: list[str]) -> argparse.Namespace:
         """Options, with what is bundled where nothing was named."""
         options = self.parse_args(args)
+        if not options.runs and not (ASSETS / "runs").is_dir():
+            self.error("an installed package brings no runs: --runs DIR names a run or a folder of runs")
         options.runs = options.runs or [ASSETS / "runs"]
         bundled = [ASSETS / "data" / name for name in ("robot_push", "dance")]
         options.data = options.data or [folder for folder in bundled if folder.is_dir()]

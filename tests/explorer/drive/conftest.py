@@ -6,7 +6,7 @@ from vidpred.data.robot_push import write_clip
 from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.library import Library
-from vidpred.simulate.robot_push import simulate_clip
+from vidpred.simulate.robot_push.pusher import simulate_clip
 
 
 @pytest.fixture

@@ -19,10 +19,13 @@ from vidpred.config import ACTION_DIM
 from vidpred.errors import BadInput
 from vidpred.explorer.drive.drivable import checked
 from vidpred.explorer.drive.gripper_model import gripper_model_of
-from vidpred.explorer.drive.simulator import Camera, Physics, Snapshot, camera, scene_of
+from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
+from vidpred.simulate.robot_push.scene import scene_of
+from vidpred.simulate.robot_push.simulation import SimulationState
+from vidpred.simulate.robot_push.world import Camera, front_camera
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +51,7 @@ class DriveFrame(NamedTuple):
     state: Any = None
     true_image: np.ndarray | None = None
     true_position: np.ndarray | None = None
-    snapshot: Snapshot | None = None
+    snapshot: SimulationState | None = None
 
 
 class Drive:
@@ -61,7 +64,7 @@ class Drive:
         self.lock = threading.Lock()
         self.gripper_model = gripper_model_of(clip)
         self.scene = scene_of(clip.folder)
-        self.camera: Camera | None = None if self.scene is None else camera()
+        self.camera: Camera | None = None if self.scene is None else front_camera()
         batch, self.n_past = library.read_clip(clip, clip.frames), run.n_past
         self.conditions = batch.conditions[0].numpy()  # (T, 7), of the clip
         with library.model(run) as model:

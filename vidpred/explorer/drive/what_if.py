@@ -12,11 +12,12 @@ from vidpred.config import ACTION_DIM, POSITION_DIM
 from vidpred.errors import BadInput
 from vidpred.explorer.drive.drivable import require_drivable
 from vidpred.explorer.drive.gripper_model import GripperModel, gripper_model_of
-from vidpred.explorer.drive.simulator import Physics, scene_of
+from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Clip, Run
+from vidpred.simulate.robot_push.scene import scene_of
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch

@@ -10,7 +10,7 @@ import gradio as gr
 
 from vidpred.errors import BadInput
 from vidpred.explorer.drive.drivable import drivable_runs
-from vidpred.explorer.drive.simulator import Physics, scene_of
+from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.drive.what_if import (
     CHANGED,
     CHANGES,
@@ -33,6 +33,7 @@ from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain
 from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import Display, Tile, clip_player, next_request, player_value
+from vidpred.simulate.robot_push.scene import scene_of
 
 PIECES = 3
 FUTURE = 10  # predicted frames at first

@@ -1,0 +1,218 @@
+"""Clips and videos from the simulators, made by several processes; run again to go on after an interruption."""
+
+import functools
+import importlib.metadata
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from train.workers import run_jobs
+from vidpred.config import DANCE_SIZE
+from vidpred.data.dance import Folders, video_folders, write_pair
+from vidpred.data.layout import SPLITS
+from vidpred.data.robot_push import write_clip
+from vidpred.errors import BadInput
+from vidpred.files import write_json
+from vidpred.simulate import dance
+from vidpred.simulate.robot_push.pusher import SIMULATOR_VERSION, simulate_clip
+from vidpred.simulate.robot_push.scene import SCENE_FILE
+from vidpred.simulate.robot_push.simulation import RobotSimulation, require_simulator
+
+GROUP_SIZE = 256
+N_FRAMES = 30
+FRAMES_AT_ONCE = 50  # of a video: what a process makes before it asks for more
+CLIP_GROUPS = ("[!.]*/*",)  # in a robot data set: the folders that clips are built in
+PICTURE_FOLDERS = ("[!.]*/*", "[!.]*/*/*")  # in a dance data set: those that pictures are written to
+MANIFEST = "simulation.json"  # at the data set's root: what all of its clips have in common, and how many there are
+
+
+def simulate_robot(
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    train: int,
+    validate: int,
+    test: int,
+    seed: int,
+    size: int = 64,
+    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+) -> None:
+    """Clips of a robot arm pushing objects, from a physics engine. Run again to go on after an interruption.
+
+    Args:
+        out: Folder to write: OUT/{train,validate,test}/traj_<a>_to_<b>/<clip>.
+        train: Number of training clips (30 frames each). A larger number extends a folder made with the same seed.
+        validate: Number of validation clips.
+        test: Number of test clips.
+        seed: Clip i of a split depends on the seed, the split and i only.
+        size: Width and height of the frames, pixels.
+        workers: Processes, 0 for one per processor.
+    """
+    counts = dict(zip(SPLITS, (train, validate, test), strict=True))
+    if min(counts.values()) < 0 or seed < 0 or workers < 0:
+        raise BadInput("numbers of clips, seed and workers cannot be negative")
+    if not 16 <= size <= 512:
+        raise BadInput(f"size {size}: from 16 to 512 pixels")
+    require_simulator()
+    common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
+    _write_manifest(out, "clips", common, counts)
+    _remove_unfinished(out, CLIP_GROUPS)
+    jobs = [ClipJob(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
+    todo = [job for job in jobs if not _is_whole(job.folder)]
+    try:
+        run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
+    finally:
+        _remove_unfinished(out, CLIP_GROUPS)
+
+
+def simulate_dance(
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    train: int,
+    val: int,
+    test: int,
+    seed: int,
+    test_frames: int = 630,
+    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+) -> None:
+    """Videos of a dancing figure with a pose picture per frame, 32 x 64. Run again to go on after an interruption.
+
+    Args:
+        out: Folder to write: OUT/{train,val,test}/… in the dance layout.
+        train: Frames of the training video. A larger number extends a folder made with the same seed.
+        val: Frames of the validation video.
+        test: Number of test sequences.
+        seed: Frame i of a video depends on the seed, the split, the sequence and i only.
+        test_frames: Frames of each test sequence.
+        workers: Processes, 0 for one per processor.
+    """
+    if min(train, val, test, seed, workers) < 0 or test_frames < 1:
+        raise BadInput("numbers of frames and sequences, seed and workers cannot be negative, nor --test-frames 0")
+    dance.require_simulator()
+    common = {
+        "simulator": dance.SIMULATOR_VERSION,
+        "seed": seed,
+        "size": list(DANCE_SIZE),
+        "test_frames": test_frames,
+        **{package: importlib.metadata.version(package) for package in ("mujoco", "gymnasium")},
+    }
+    _write_manifest(out, "videos", common, {"train": train, "validate": val, "test": test})
+    _remove_unfinished(out, PICTURE_FOLDERS)
+    videos = [("train", 0, train), ("validate", 0, val), *(("test", k, test_frames) for k in range(test))]
+    jobs, done = [], 0
+    for split, sequence, length in videos:
+        left = _missing_frames(video_folders(out, split, sequence), range(length))
+        done += length - len(left)
+        pieces = [left[i : i + FRAMES_AT_ONCE] for i in range(0, len(left), FRAMES_AT_ONCE)]
+        jobs += [FramesJob(out, seed, split, sequence, piece) for piece in pieces]
+    try:
+        run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
+    finally:
+        _remove_unfinished(out, PICTURE_FOLDERS)
+
+
+def clip_folder(out: Path, split: str, index: int) -> Path:
+    """Clips lie in groups of 256 and are numbered from 1 in each, as in an imported BAIR set."""
+    start = index // GROUP_SIZE * GROUP_SIZE
+    return out / split / f"traj_{start}_to_{start + GROUP_SIZE - 1}" / str(index - start + 1)
+
+
+def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int]) -> None:
+    """Notes what the folder holds: what all has in common and, under `counted`, how much there is per split.
+
+    Refuses a folder of anything else: a data set is made with one setting.
+    """
+    path = out / MANIFEST
+    if path.is_file():
+        try:
+            found = json.loads(path.read_text())
+            counts = {split: max(counts[split], found[counted][split]) for split in counts}
+        except (ValueError, KeyError, TypeError):
+            raise BadInput(f"{path}: not a simulation's record; give another folder") from None
+        for name, value in common.items():
+            if found.get(name) != value:
+                raise BadInput(f"{out} was made with {name} {found.get(name)}, not {value}; give another folder")
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise BadInput(f"{out} is not empty and has no {MANIFEST}; give another folder")
+    write_json(path, {**common, counted: counts})
+
+
+def _is_whole(clip: Path) -> bool:
+    return clip.is_dir() and len(list(clip.iterdir())) == N_FRAMES + 3  # frames, two CSVs, the scene
+
+
+def _remove_unfinished(out: Path, folders: tuple[str, ...]) -> None:
+    """What a killed process had begun: clips and pictures are built under hidden names."""
+    for folder in folders:
+        for begun in out.glob(f"{folder}/.*"):
+            shutil.rmtree(begun) if begun.is_dir() else begun.unlink()
+
+
+@functools.cache
+def _robot() -> RobotSimulation:
+    return RobotSimulation()
+
+
+@dataclass(frozen=True)
+class ClipJob:
+    """Makes a robot clip."""
+
+    out: Path
+    seed: int
+    split: str
+    index: int
+    size: int
+
+    @property
+    def folder(self) -> Path:
+        return clip_folder(self.out, self.split, self.index)
+
+    def __str__(self) -> str:
+        return str(self.folder)
+
+    def __call__(self) -> int:
+        clip = simulate_clip(_robot(), self.seed, self.split, self.index, N_FRAMES, self.size)
+        record = {
+            "simulator": SIMULATOR_VERSION,
+            "mujoco": importlib.metadata.version("mujoco"),
+            "size": self.size,
+            "scene": clip.scene.to_dict(),
+        }
+        write_clip(self.folder, clip.frames, clip.actions, clip.positions, {SCENE_FILE: record})
+        return 1
+
+
+@functools.cache
+def _stage() -> dance.DanceStage:
+    return dance.DanceStage()
+
+
+@dataclass(frozen=True)
+class FramesJob:
+    """Makes some frames of a dance video, each with its pose."""
+
+    out: Path
+    seed: int
+    split: str
+    sequence: int
+    numbers: list[int]
+
+    def __str__(self) -> str:
+        folders = video_folders(self.out, self.split, self.sequence)
+        return str(folders.frames / f"{(_missing_frames(folders, self.numbers) or self.numbers)[0]}.png")
+
+    def __call__(self) -> int:
+        folders = video_folders(self.out, self.split, self.sequence)
+        choreography = dance.Dance.draw(self.seed, self.split, self.sequence)
+        for number in self.numbers:
+            write_pair(folders, number, *_stage().render(choreography, number))
+        return len(self.numbers)
+
+
+def _missing_frames(folders: Folders, numbers: Iterable[int]) -> list[int]:
+    """Those of the frames that are not there whole."""
+    places = [folders.frames, folders.poses, *([folders.given.parent] if folders.given else [])]
+    there = [{path.name for path in place.glob("*.png")} for place in places]
+    return [n for n in numbers if not all(f"{n}.png" in names for names in there[: 3 if n == 0 else 2])]
