@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from train.cli import require_outside, run_commands
-from train.simulate import simulate_dance, simulate_robot
+from train.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
@@ -105,6 +105,7 @@ def main(args: list[str] | None = None) -> None:
         {
             "simulate-robot": simulate_robot,
             "simulate-dance": simulate_dance,
+            "simulate-bounce": simulate_bounce,
             "import-bair": import_bair_command,
             "shard": shard,
             "bundle": bundle,

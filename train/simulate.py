@@ -4,7 +4,7 @@ import functools
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ from vidpred.data.layout import SPLITS
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.files import write_json
-from vidpred.simulate import dance
+from vidpred.simulate import bounce, dance
 from vidpred.simulate.robot_push.pusher import SIMULATOR_VERSION, simulate_clip
 from vidpred.simulate.robot_push.scene import SCENE_FILE
 from vidpred.simulate.robot_push.simulation import RobotSimulation, require_simulator
@@ -51,21 +51,38 @@ def simulate_robot(
         size: Width and height of the frames, pixels.
         workers: Processes, 0 for one per processor.
     """
-    counts = dict(zip(SPLITS, (train, validate, test), strict=True))
-    if min(counts.values()) < 0 or seed < 0 or workers < 0:
-        raise BadInput("numbers of clips, seed and workers cannot be negative")
-    if not 16 <= size <= 512:
-        raise BadInput(f"size {size}: from 16 to 512 pixels")
     require_simulator()
     common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
-    _write_manifest(out, "clips", common, counts)
-    _remove_unfinished(out, CLIP_GROUPS)
-    jobs = [ClipJob(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
-    todo = [job for job in jobs if not _is_whole(job.folder)]
-    try:
-        run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
-    finally:
-        _remove_unfinished(out, CLIP_GROUPS)
+    _simulate_clips(out, RobotClipJob, dict(zip(SPLITS, (train, validate, test))), common, workers, files=N_FRAMES + 3)
+
+
+def simulate_bounce(
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    train: int,
+    validate: int,
+    test: int,
+    seed: int,
+    size: int = 64,
+    shapes: int = 2,
+    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+) -> None:
+    """Action-free clips of shapes that leave every wall in a random new direction. Run again to go on.
+
+    Args:
+        out: Folder to write: OUT/{train,validate,test}/traj_<a>_to_<b>/<clip>.
+        train: Number of training clips (30 frames each). A larger number extends a folder made with the same seed.
+        validate: Number of validation clips.
+        test: Number of test clips.
+        seed: Clip i of a split depends on the seed, the split and i only.
+        size: Width and height of the frames, pixels.
+        shapes: Shapes in a clip, 1 to 3.
+        workers: Processes, 0 for one per processor.
+    """
+    if not 1 <= shapes <= 3:
+        raise BadInput(f"--shapes {shapes}: from 1 to 3")
+    common = {"simulator": bounce.SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES, "shapes": shapes}
+    job = functools.partial(BounceClipJob, shapes=shapes)
+    _simulate_clips(out, job, dict(zip(SPLITS, (train, validate, test))), common, workers, files=N_FRAMES + 1)
 
 
 def simulate_dance(
@@ -113,6 +130,25 @@ def simulate_dance(
         _remove_unfinished(out, PICTURE_FOLDERS)
 
 
+def _simulate_clips(
+    out: Path, job: Callable[..., "ClipJob"], counts: dict[str, int], common: dict, workers: int, files: int
+) -> None:
+    """The clips that are not there whole, each of so many files; common: what all clips of the folder share."""
+    size, seed = common["size"], common["seed"]
+    if min(counts.values()) < 0 or seed < 0 or workers < 0:
+        raise BadInput("numbers of clips, seed and workers cannot be negative")
+    if not 16 <= size <= 512:
+        raise BadInput(f"size {size}: from 16 to 512 pixels")
+    _write_manifest(out, "clips", common, counts)
+    _remove_unfinished(out, CLIP_GROUPS)
+    jobs = [job(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
+    todo = [job for job in jobs if not (job.folder.is_dir() and len(list(job.folder.iterdir())) == files)]
+    try:
+        run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
+    finally:
+        _remove_unfinished(out, CLIP_GROUPS)
+
+
 def clip_folder(out: Path, split: str, index: int) -> Path:
     """Clips lie in groups of 256 and are numbered from 1 in each, as in an imported BAIR set."""
     start = index // GROUP_SIZE * GROUP_SIZE
@@ -139,10 +175,6 @@ def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int
     write_json(path, {**common, counted: counts})
 
 
-def _is_whole(clip: Path) -> bool:
-    return clip.is_dir() and len(list(clip.iterdir())) == N_FRAMES + 3  # frames, two CSVs, the scene
-
-
 def _remove_unfinished(out: Path, folders: tuple[str, ...]) -> None:
     """What a killed process had begun: clips and pictures are built under hidden names."""
     for folder in folders:
@@ -157,7 +189,7 @@ def _robot() -> RobotSimulation:
 
 @dataclass(frozen=True)
 class ClipJob:
-    """Makes a robot clip."""
+    """Which clip a process makes."""
 
     out: Path
     seed: int
@@ -172,6 +204,11 @@ class ClipJob:
     def __str__(self) -> str:
         return str(self.folder)
 
+
+@dataclass(frozen=True)
+class RobotClipJob(ClipJob):
+    """Makes a robot clip: frames, two CSVs, the scene."""
+
     def __call__(self) -> int:
         clip = simulate_clip(_robot(), self.seed, self.split, self.index, N_FRAMES, self.size)
         record = {
@@ -181,6 +218,18 @@ class ClipJob:
             "scene": clip.scene.to_dict(),
         }
         write_clip(self.folder, clip.frames, clip.actions, clip.positions, {SCENE_FILE: record})
+        return 1
+
+
+@dataclass(frozen=True)
+class BounceClipJob(ClipJob):
+    """Makes a clip of bouncing shapes: frames, and which of them were not to be known."""
+
+    shapes: int = 2
+
+    def __call__(self) -> int:
+        clip = bounce.simulate_clip(self.seed, self.split, self.index, N_FRAMES, self.size, self.shapes)
+        write_clip(self.folder, clip.frames, extra_json={SCENE_FILE: {"bounces": clip.bounces}})
         return 1
 
 
