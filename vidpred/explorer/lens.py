@@ -60,7 +60,7 @@ def look(library: Library, run: Any, clip: Any, seed: Any) -> Lens:
     carried = latents.kld.mean(0)
     order = np.argsort(-carried, kind="stable").tolist()
     steps, frames = list(range(1, length)), list(range(n_past, length))
-    unit = "dimension" if hasattr(config.model, "z_dim") else "channel"
+    unit = "dimension" if getattr(config.model, "code", "map") == "vector" else "channel"
     curves = [Line(name, name, i, "solid", frames, values.tolist()) for i, (name, values) in enumerate(psnr.items())]
     sides = [("posterior", "solid"), ("prior", "dashed")]
     means = [
