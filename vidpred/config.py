@@ -202,8 +202,10 @@ class TrainConfig:
     """largest norm of the gradient (none: not clipped)"""
     beta_max: float = 1e-4
     """weight of the KL term at the top of the schedule"""
-    kl_anneal: Literal["cyclical", "monotonic", "none"] = "cyclical"
-    """schedule of beta: rises again in every cycle, rises once, or is constant"""
+    kl_anneal: Literal["cyclical", "monotonic", "none", "calibrated"] = "cyclical"
+    """schedule of beta: rises again in every cycle, rises once, or is constant; calibrated: 2 * MSE / D as the training
+    goes, the ELBO of a Gaussian decoder with the one variance that suits the pixels best (sigma-VAE, Rybkin et al.
+    2021; beta_max and the other kl_anneal settings mean nothing then)"""
     kl_anneal_per: Literal["iteration", "epoch"] = "iteration"
     """what the schedule counts"""
     kl_anneal_cycles: int = 4
