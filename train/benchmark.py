@@ -34,6 +34,7 @@ from vidpred.errors import BadInput
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
 from vidpred.models.batch_norm import merge_batch_norm, update_running_statistics
+from vidpred.randomness import generator
 from vidpred.rollout import predict, rollout_noise
 from vidpred.training import keep_freed_memory, resolved_precision
 
@@ -336,10 +337,10 @@ def _sizes(size: Size) -> SVGConfig:
 
 
 def _random_clip(config: SVGConfig, batch: int, frames: int, device: str) -> tuple[Clip, torch.Tensor]:
-    source = torch.Generator().manual_seed(1)
-    pixels = torch.rand(batch, frames, 3, 64, 64, generator=source)
-    conditions = torch.randn(batch, frames, 7, generator=source)
-    noise = torch.randn(batch, frames - 1, config.z_dim, generator=source)
+    source = generator("benchmark")
+    pixels = source.normal((batch, frames, 3, 64, 64)).sigmoid()
+    conditions = source.normal((batch, frames, 7))
+    noise = source.normal((batch, frames - 1, config.z_dim))
     return Clip(pixels.to(device), conditions.to(device), 2), noise.to(device)
 
 

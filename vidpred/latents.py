@@ -53,7 +53,7 @@ def psnr_by_source(model: Model, clip: Clip, clip_id: str, protocol: str, seed: 
     steps = clip.frames.shape[1] - 1
     with torch.no_grad():
         mu = model.gaussians(clip)[0].mu[0]  # steps, *z
-    order = torch.randperm(steps, generator=generator("shuffled z", seed, clip_id))
+    order = generator("shuffled z", seed, clip_id).permutation(steps)
     given = torch.stack([mu, torch.zeros_like(mu), mu[order]])
     eps = rollout_noise(model, seed, 0, clip_id, steps).to(mu)
     frames = torch.cat([_imagine(model, clip, eps[None]), _imagine(model, clip, torch.zeros_like(given), given)])

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vidpred.clip import Clip
 from vidpred.models import Model
-from vidpred.randomness import draw_steps, generator
+from vidpred.randomness import generator
 
 
 def internal_batch(model: Model) -> int:
@@ -18,7 +18,7 @@ def internal_batch(model: Model) -> int:
 
 def rollout_noise(model: Model, seed: int, sample: int, clip_id: str, steps: int) -> Tensor:
     """eps of one sample of one clip, (steps, *z_shape): the same alone, in a batch, in the app and in a table."""
-    return draw_steps(generator(seed, sample, clip_id), steps, model.z_shape)
+    return generator(seed, sample, clip_id).normals(steps, model.z_shape)
 
 
 def latent_of(model: Model, latent: str | None) -> str:

@@ -32,7 +32,7 @@ from vidpred.frames import to_uint8
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
 from vidpred.models.batch_norm import drop_pending_statistics, update_running_statistics
-from vidpred.randomness import draw_steps, generator
+from vidpred.randomness import generator
 from vidpred.rollout import predict
 
 STATE = "state.json"
@@ -180,7 +180,7 @@ def train(
             epoch = i // t.iterations_per_epoch
             beta, tfr = schedules.beta_at(t, i, progress.mse, pixels), schedules.tfr_at(t, epoch, progress.restarts)
             coin = ("coin", t.seed, i) if t.tfr_coin == "batch" else ("coin of an epoch", t.seed, epoch)
-            teacher_forced = torch.rand((), generator=generator(*coin)).item() < tfr
+            teacher_forced = generator(*coin).uniform() < tfr
             feedback = "prediction" if not teacher_forced else tfr if t.tfr_mix else "truth"
             for group in optimizer.param_groups:
                 group["lr"] = schedules.lr_at(t, i)
@@ -349,7 +349,7 @@ def _is_better(best_by: str, progress: Progress, row: dict[str, Any]) -> bool:
 
 def training_noise(model: nn.Module, clip: Clip, batch_size: int, rows: list[int], seed: int, iteration: int) -> Tensor:
     """eps (rows, T-1, *z_shape) of the given rows of an iteration's batch."""
-    noise = draw_steps(generator("noise", seed, iteration), clip.frames.shape[1] - 1, (batch_size, *model.z_shape))
+    noise = generator("noise", seed, iteration).normals(clip.frames.shape[1] - 1, (batch_size, *model.z_shape))
     return noise[:, rows].transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
 
 

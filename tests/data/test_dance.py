@@ -363,11 +363,8 @@ def test_robot_clips_are_drawn_as_ever(tiny_data, tmp_path, batch_size):
     clips, config = open_split(tiny_data, "train", tmp_path), DataConfig(n_past=2, n_future=4)
     for iteration in range(4):
         source = generator("batch", 7, iteration)
-        if batch_size <= 12:
-            chosen = torch.randperm(12, generator=source)[:batch_size].tolist()
-        else:
-            chosen = torch.randint(12, (batch_size,), generator=source).tolist()
-        first = [int(torch.randint(11, (), generator=source)) for _ in chosen]
+        chosen = source.permutation(12)[:batch_size] if batch_size <= 12 else source.below([12] * batch_size)
+        first = source.below([11] * batch_size)
         batch = training_batch(clips, config, batch_size, 7, iteration)
         assert batch.ids == [clips.ids[i] for i in chosen]
         expected = [clips.window(i, start, 6) for i, start in zip(chosen, first)]

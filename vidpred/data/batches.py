@@ -88,7 +88,7 @@ def training_batch(
         chosen = clips.draw(source, batch_size, seed, iteration, len(lengths))
         starts = [0] * batch_size
         if config.windows == "random":
-            starts = [int(torch.randint(int(lengths[i]) - length + 1, (), generator=source)) for i in chosen]
+            starts = source.below([int(lengths[i]) - length + 1 for i in chosen])
     rows = range(batch_size) if rows is None else rows
     return _stack(clips, [chosen[row] for row in rows], [starts[row] for row in rows], length)
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from vidpred.config import CHANNELS, CONDITION_DIM, DANCE_SIZE, IMAGE_SIZE
 from vidpred.data import dance, robot_push
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
+from vidpred.randomness import Generator
 
 CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
 VERSION = 1  # of the packed files
@@ -89,11 +89,11 @@ class PackedClips:
         frame, row = self.frame_offsets[clip] + start, self.offsets[clip] + start
         return self.frames[frame : frame + shown], self.conditions[row : row + length]
 
-    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int, among: int) -> list[int]:
+    def draw(self, source: Generator, batch_size: int, seed: int, iteration: int, among: int) -> list[int]:
         """The clips of a training batch: any of the first `among`, without replacement where there are enough."""
         if among >= batch_size:
-            return torch.randperm(among, generator=source)[:batch_size].tolist()
-        return torch.randint(among, (batch_size,), generator=source).tolist()
+            return source.permutation(among, batch_size)
+        return source.below([among] * batch_size)
 
     def condition_moments(self) -> Moments:
         """Of a robot's conditions over all frames."""

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 import webdataset
 from tqdm import tqdm
 
 from vidpred.data.packed import Moments, PackedClips, moments, too_short
 from vidpred.errors import BadInput
 from vidpred.files import replaced, write_json
-from vidpred.randomness import generator
+from vidpred.randomness import Generator, generator
 
 INDEX = "index.json"
 VERSION = 1  # of the index
@@ -49,6 +48,7 @@ class ShardedClips:
         self._firsts = np.cumsum([0, *self._sizes])  # number of each shard's first clip
         self._kept: OrderedDict[int, list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
         self._order: tuple[tuple[int, int, int], list[list[int]], np.ndarray] | None = None  # of a pass: its shards
+        self._mixed: tuple[tuple[int, int, int, int], np.ndarray] | None = None  # of a pass: clips of shards together
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,7 +79,7 @@ class ShardedClips:
         shown = length if shown is None else shown
         return frames[start : start + shown], conditions[start : start + length]
 
-    def draw(self, source: torch.Generator, batch_size: int, seed: int, iteration: int, among: int) -> list[int]:
+    def draw(self, source: Generator, batch_size: int, seed: int, iteration: int, among: int) -> list[int]:
         """The clips of a training batch: the next ones of the pass, or passes, over the first `among` clips that the
         iteration lies in."""
         first = iteration * batch_size
@@ -93,15 +93,18 @@ class ShardedClips:
         ends_at = np.minimum(self._firsts[1:], among)
         if self._order is None or self._order[0] != (seed, among, number):
             used = int(np.searchsorted(self._firsts, among))  # shards that hold any of these clips
-            shards = torch.randperm(used, generator=generator("shards", seed, number)).tolist()
+            shards = generator("shards", seed, number).permutation(used)
             together = [shards[i : i + SHARDS_TOGETHER] for i in range(0, len(shards), SHARDS_TOGETHER)]
             ends = np.cumsum([sum(int(ends_at[s] - self._firsts[s]) for s in group) for group in together])
             self._order = (seed, among, number), together, ends
         _, together, ends = self._order
         i = int(np.searchsorted(ends, position, "right"))
-        clips = np.concatenate([np.arange(self._firsts[s], ends_at[s]) for s in together[i]])
-        mixed = torch.randperm(len(clips), generator=generator("mix", seed, number, i))
-        return int(clips[mixed[position - (ends[i] - len(clips))]])
+        if self._mixed is None or self._mixed[0] != (seed, among, number, i):
+            clips = np.concatenate([np.arange(self._firsts[s], ends_at[s]) for s in together[i]])
+            order = generator("mix", seed, number, i).permutation(len(clips))
+            self._mixed = (seed, among, number, i), clips[order]
+        clips = self._mixed[1]
+        return int(clips[position - (ends[i] - len(clips))])
 
     def _shard(self, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
         if number not in self._kept:
