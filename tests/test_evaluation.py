@@ -108,7 +108,7 @@ def test_a_dance_is_scored_frame_by_frame_by_its_own_protocol(dance_run, tiny_da
     result = json.loads(succeeds(*command, "--json", "--cpu").splitlines()[-1])
     assert result == json.loads(target.read_text())
     assert (result["protocol"], result["n_past"], result["n_future"], result["clips"]) == ("joint", 1, 11, 1)
-    assert [len(curve) for curve in result["per_frame"].values()] == [11] * 4
+    assert [len(curve) for curve in result["per_frame"].values()] == [11] * 6
     assert [len(result["kld_map"]), len(result["kld_map"][0])] == [11, 4]  # steps, channels
     model, clips = checkpoint.load_model(dance_run), open_split(tiny_dance, "validate")
     batch = window_batch(clips, [0], 12)
