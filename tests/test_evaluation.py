@@ -42,13 +42,17 @@ def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
     copied = metrics.psnr(clip.frames[:, 1:2].expand_as(truth), truth)
     assert result["copy_last_psnr"] == pytest.approx(copied.mean().item(), abs=1e-9)
     assert len(result["per_frame"]["copy_last_psnr"]) == 4
+    for name in ("sharpness", "psnr_motion"):
+        expected = getattr(metrics, name)(futures, truth.expand_as(futures), clip.frames[:, 1:2])
+        assert result[name] == pytest.approx(expected.mean().item(), abs=1e-9)
+        assert result["per_frame"][name] == pytest.approx(expected.mean((0, 1)).tolist(), abs=1e-9)
 
 
 def test_numbers_do_not_depend_on_the_order_or_the_batch(model, clips):
     forward = score_futures(model, clips, [0, 1, 2, 3], samples=3, **FRAMES)
     backward = score_futures(model, clips, [3, 2, 1, 0], samples=3, **FRAMES)
     alone = score_futures(model, clips, [2], samples=3, **FRAMES)
-    for name in ("psnr", "ssim", "copy_last_psnr", "diversity"):
+    for name in ("psnr", "ssim", "sharpness", "psnr_motion", "copy_last_psnr", "diversity"):
         one, other, single = (getattr(s, name) for s in (forward, backward, alone))
         torch.testing.assert_close(one, other.flip(-2), rtol=0, atol=1e-4, msg=name)
         torch.testing.assert_close(one[..., 2:3, :], single, rtol=0, atol=1e-4, msg=name)
@@ -104,7 +108,7 @@ def test_a_dance_is_scored_frame_by_frame_by_its_own_protocol(dance_run, tiny_da
     result = json.loads(succeeds(*command, "--json", "--cpu").splitlines()[-1])
     assert result == json.loads(target.read_text())
     assert (result["protocol"], result["n_past"], result["n_future"], result["clips"]) == ("joint", 1, 11, 1)
-    assert [len(curve) for curve in result["per_frame"].values()] == [11] * 4
+    assert [len(curve) for curve in result["per_frame"].values()] == [11] * 6
     assert [len(result["kld_map"]), len(result["kld_map"][0])] == [11, 4]  # steps, channels
     model, clips = checkpoint.load_model(dance_run), open_split(tiny_dance, "validate")
     batch = window_batch(clips, [0], 12)

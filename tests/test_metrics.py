@@ -206,6 +206,76 @@ def test_unknown_names_say_what_there_is():
         metrics.psnr(*pair(1, 3, 4, 4), protocol="mean")
 
 
+# --- where the scene moves -------------------------------------------------------------------------------------------
+
+
+def bars(*places):
+    """Frames (1, T, 3, 32, 32) of a dark ground with bright bars from column `place` to `place` + 8, one each frame."""
+    x = torch.full((1, len(places), 3, 32, 32), 0.2)
+    for t, place in enumerate(places):
+        x[:, t, :, :, place : place + 8] = 0.8
+    return x
+
+
+def blurred(x):
+    """Mean of 5 columns."""
+    wide = torch.nn.functional.pad(x.flatten(0, 1), (2, 2, 0, 0), mode="replicate").unfold(-1, 5, 1).mean(-1)
+    return wide.reshape(x.shape)
+
+
+def test_what_moves_is_where_things_were_and_are_and_a_pixel_around():
+    before, x = bars(4), bars(6)  # columns 4 and 5 went dark, 12 and 13 bright
+    columns = metrics.moving(x, before)[0, 0].all(0).nonzero().flatten().tolist()
+    assert columns == [3, 4, 5, 6, 11, 12, 13, 14]
+    faint = before.clone()
+    faint[..., 20:] += 0.09  # noise of the ground moves nothing
+    assert not metrics.moving(faint, before).any()
+
+
+def test_sharpness_has_known_answers():
+    before, x = bars(4), bars(12)
+    assert metrics.sharpness(x, x, before).item() == 1
+    assert metrics.sharpness(1 - x, x, before).item() == pytest.approx(1)  # not where edges go up, but how steep
+    assert metrics.sharpness(0.5 * x, x, before).item() == pytest.approx(0.5)
+    assert metrics.sharpness(torch.full_like(x, 0.5), x, before).item() == 0
+    noise = 0.1 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    assert metrics.sharpness(x + noise, x, before).item() > 1.2
+    still = x.clone()
+    still[..., 26:] = 0.5  # nothing moves there: no matter what is drawn
+    assert metrics.sharpness(still, x, before).item() == 1
+    assert metrics.sharpness(before, before, before).isnan().all()  # nothing moves at all
+    soft_truth = blurred(x)
+    fog = (soft_truth + blurred(bars(16))) / 2  # the mean of two futures: less steep than either
+    assert metrics.sharpness(fog, soft_truth, before).item() < 0.85
+
+
+def test_sharpness_is_the_sum_of_forward_differences_where_it_moves():
+    """Beside plain NumPy, a pixel at a time."""
+    x_pred, x = pair(1, 2, 3, 9, 12, noise=0.05)
+    before = torch.rand(1, 1, 3, 9, 12, generator=torch.Generator().manual_seed(1))
+    ours = metrics.sharpness(x_pred, x, before)
+    where = metrics.moving(x, before.expand_as(x)).numpy()
+    for t in range(2):
+        sums = []
+        for frame in (x_pred[0, t], x[0, t]):
+            grey = frame.double().numpy().mean(0)
+            pixels = [(i, j) for i in range(8) for j in range(11) if where[0, t, i, j]]
+            steps = [math.hypot(grey[i, j + 1] - grey[i, j], grey[i + 1, j] - grey[i, j]) for i, j in pixels]
+            sums.append(sum(steps))
+        assert ours[0, t].item() == pytest.approx(sums[0] / sums[1], rel=1e-9)
+
+
+def test_psnr_in_motion_sees_the_moving_pixels_alone():
+    before, x = bars(4), bars(12)
+    x_pred = x.clone()
+    x_pred[..., 26:] = 0.9  # nothing moves there
+    assert metrics.psnr_motion(x_pred, x, before).item() == float("inf")
+    x_pred[..., 10:18] += 0.1  # 8 of the 18 columns from 3 to 20
+    expected = -10 * math.log10(0.01 * 8 / 18)
+    assert metrics.psnr_motion(x_pred, x, before).item() == pytest.approx(expected, abs=1e-5)
+    assert metrics.psnr_motion(x, x, x).isnan().all()
+
+
 # --- over samples -----------------------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,14 @@ def test_a_cycle_starts_at_its_start_even_where_the_period_cannot_be_written_dow
     assert cyclical(7, 14, 6) == 0.0
 
 
+def test_calibrated_beta_makes_the_equivalent_sigma_the_root_of_the_mse():
+    """The ELBO of a Gaussian decoder whose variance is the MSE: sigma-VAE at its optimum."""
+    config = TrainConfig(kl_anneal="calibrated", beta_max=3.0)
+    assert beta_at(config, 5, mse=0.005, pixels=12288) == pytest.approx(8.138e-7, rel=1e-3)
+    assert equivalent_sigma(beta_at(config, 5, 0.0025, 6144), 6144) == pytest.approx(0.05)
+    assert beta_at(config, 0, 0.01) == 2 * beta_at(config, 900, 0.005)  # of the error alone, not of where it stands
+
+
 def test_start_and_stop_bound_the_schedule():
     """One published version holds the plateau at 1 even when stop is smaller."""
     values = [cyclical(i, 100, 4, start=0.015, stop=1e-1) for i in range(100)]

@@ -41,7 +41,7 @@ def tensors(run):
 
 
 def without_time(rows):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if "seconds" not in k} for row in rows]
 
 
 @pytest.mark.parametrize("stops", [[1], [3], [2, 5, 1]], ids=str)
@@ -66,7 +66,7 @@ def test_what_a_run_holds(tiny_run, tiny_settings):
     assert [row["epoch"] for row in rows] == list(range(t.epochs))
     assert [row["step"] for row in rows] == [3, 6, 9, 12]
     assert set(rows[0]) == {
-        *("epoch", "step", "seconds", "loss", "mse", "kld", "beta", "tfr", "teacher_forced", "lr"),
+        *("epoch", "step", "seconds", "processor_seconds", "loss", "mse", "kld", "beta", "tfr", "teacher_forced", "lr"),
         *("train_psnr", "val_loss", "val_psnr", "val_ssim", "skipped_steps", "active_units"),
     }
     for row in rows:  # beta and tfr by the clock that the loss was made with
@@ -84,6 +84,23 @@ def test_the_best_weights_are_those_of_the_best_validation(tiny_run, tiny_data):
     clips = open_split(tiny_data, "validate")
     again = validate(model, clips, list(range(len(clips))), config)
     assert again["val_psnr"] == pytest.approx(max(row["val_psnr"] for row in rows), abs=1e-5)
+
+
+def test_calibrated_beta_follows_the_error_and_survives_a_stop(tiny_settings, splits, tmp_path):
+    """beta of every step from the MSE of those before it, as logged, bit for bit also where training went on."""
+    settings = replace(
+        tiny_settings, train=replace(tiny_settings.train, kl_anneal="calibrated", iterations_per_epoch=1, epochs=5)
+    )
+    assert not run_training(tmp_path / "a", settings, splits, stop=after(3))
+    for name in ("a", "b"):
+        assert run_training(tmp_path / name, settings, splits)
+    rows = runs.read_metrics(tmp_path / "a")
+    assert without_time(rows) == without_time(runs.read_metrics(tmp_path / "b"))
+    mse = schedules.FIRST_MSE
+    for row in rows:
+        assert row["beta"] == pytest.approx(2 * mse / 12288, rel=1e-12)
+        assert row["loss"] == pytest.approx(row["mse"] + row["beta"] * row["kld"], rel=1e-5)
+        mse += schedules.MSE_MOMENTUM * (row["mse"] / (settings.data.length - 1) - mse)
 
 
 @pytest.mark.parametrize("rule", ["loss", "last"])
@@ -187,6 +204,7 @@ def test_frames_that_never_change_are_no_crash(tiny_settings, tmp_path):
     assert result["copy_last_psnr"] == float("inf")
     write_json(tmp_path / "eval.json", without_infinity(result))
     assert json.loads((tmp_path / "eval.json").read_text())["copy_last_psnr"] is None
+    assert json.loads((tmp_path / "eval.json").read_text())["sharpness"] is None  # nothing moves
 
 
 def test_a_damaged_state_is_named(tiny_settings, splits, tmp_path):

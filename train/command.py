@@ -146,9 +146,12 @@ def describe(config: RunConfig) -> str:
         what = f"SVG, {'learned' if m.learned_prior else 'fixed'} prior, condition {m.condition}"
     else:
         what = f"pose CVAE, windows of {config.data.length} frames"
+    weight = f"beta {t.kl_anneal} to {t.beta_max:g} (a Gaussian decoder with sigma {sigma:.2g})"
+    if t.kl_anneal == "calibrated":
+        weight = "beta calibrated: 2 MSE / D as the training goes"
     return (
         f"{what}; {t.epochs} epochs x {t.iterations_per_epoch or 'as many as a pass takes'} batches of {t.batch_size}; "
-        f"beta {t.kl_anneal} to {t.beta_max:g} (a Gaussian decoder with sigma {sigma:.2g})"
+        f"{weight}"
     )
 
 

@@ -114,6 +114,9 @@ def report(result: dict) -> str:
             f"± {result['psnr_best_ci95']:.2f} dB, last frame copied: {result['copy_last_psnr']:.2f} dB",
             f"SSIM  {result['ssim']:.4f}, best of {result['samples']}: {result['ssim_best']:.4f} "
             f"± {result['ssim_best_ci95']:.4f}",
+            f"where it moves: PSNR {result['psnr_motion']:.2f} dB; sharpness {result['sharpness']:.2f} of the truth's, "
+            f"first predicted frame {result['per_frame']['sharpness'][0]:.2f}, "
+            f"last {result['per_frame']['sharpness'][-1]:.2f}",
             f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
             f"samples differ by {result['diversity']:.4f} (RMSE)",
             *(

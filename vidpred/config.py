@@ -91,11 +91,19 @@ class SVGConfig:
     width: int = 64
     """channels of the first VGG layer; the others follow (64: the published network)"""
     g_dim: int = 128
-    """size of a frame's code h"""
+    """size of a frame's code h, or its channels where it is a map"""
     z_dim: int = 64
-    """size of the latent z"""
+    """size of the latent z, or its channels where it is a map"""
     rnn_size: int = 256
-    """size of every LSTM"""
+    """size of every LSTM, or its channels where it works on maps"""
+    stem: Literal["conv", "unshuffle"] = "conv"
+    """conv: layers at 64 x 64 as published; unshuffle: 2 x 2 pixels become channels before the encoder and pixels
+    again after the decoder, and no layer works at 64 x 64"""
+    code: Literal["vector", "map"] = "vector"
+    """vector: h, z and LSTM states are vectors, as published; map: they are maps of 8 x 8 and the LSTMs convolve
+    (Villegas et al. 2019, SVG')"""
+    composite: Literal["none", "mask"] = "none"
+    """mask: the decoder also gives a mask, and a frame is mask * generated + (1 - mask) * the frame of the skips"""
     predictor_layers: int = 2
     """LSTM layers of the frame predictor"""
     condition: Literal["actions", "none"] = "actions"
@@ -114,8 +122,9 @@ class SVGConfig:
     """free running feeds predictions back after the context, or already from frame 1 on (published quirk)"""
     detach_feedback: bool = False
     """cut the gradient where a prediction alone is fed back"""
-    norm_stats: Literal["per_step", "pooled"] = "per_step"
-    """batch statistics in training: of each time step, as published, or of all the steps of a call together"""
+    norm_stats: Literal["per_step", "pooled", "group"] = "per_step"
+    """what is normalised by: in training the batch's statistics of each time step, as published, or of all the steps
+    of a call together; group: those of 8 channels of one frame, always (GroupNorm)"""
     prior_at_test: Literal["learned", "standard"] = "learned"
     """where z comes from at prediction: the model's own prior, or N(0, I) as the report did even for a learned prior"""
 
@@ -193,8 +202,10 @@ class TrainConfig:
     """largest norm of the gradient (none: not clipped)"""
     beta_max: float = 1e-4
     """weight of the KL term at the top of the schedule"""
-    kl_anneal: Literal["cyclical", "monotonic", "none"] = "cyclical"
-    """schedule of beta: rises again in every cycle, rises once, or is constant"""
+    kl_anneal: Literal["cyclical", "monotonic", "none", "calibrated"] = "cyclical"
+    """schedule of beta: rises again in every cycle, rises once, or is constant; calibrated: 2 * MSE / D as the training
+    goes, the ELBO of a Gaussian decoder with the one variance that suits the pixels best (sigma-VAE, Rybkin et al.
+    2021; beta_max and the other kl_anneal settings mean nothing then)"""
     kl_anneal_per: Literal["iteration", "epoch"] = "iteration"
     """what the schedule counts"""
     kl_anneal_cycles: int = 4

@@ -20,7 +20,8 @@ CLIPS_AT_ONCE = 8  # whose latents are looked at
 
 
 class Scores(NamedTuple):
-    """Per sample, clip and predicted frame, float64 on the CPU: psnr, ssim and mse (N, clips, n_future).
+    """Per sample, clip and predicted frame, float64 on the CPU: psnr, ssim, mse, and, where the scene has moved since
+    the context, sharpness and psnr_motion (NaN in a frame where nothing has): (N, clips, n_future).
 
     copy_last_psnr, of the last context frame repeated, and diversity, the RMSE between two samples (0 for one sample):
     (clips, n_future). also: further metrics by name, (N, clips, n_future).
@@ -29,6 +30,8 @@ class Scores(NamedTuple):
     psnr: Tensor
     ssim: Tensor
     mse: Tensor
+    sharpness: Tensor
+    psnr_motion: Tensor
     copy_last_psnr: Tensor
     diversity: Tensor
     also: dict[str, Tensor]
@@ -60,13 +63,16 @@ def score(futures: Tensor, clip: Clip, protocol: str, also: tuple[str, ...] = ()
     """Score predicted frames (N, B, n_future, C, H, W) against those that follow a clip's context."""
     n_past = clip.n_past
     truth = clip.frames[:, n_past : n_past + futures.shape[2]]
-    copied = clip.frames[:, n_past - 1 : n_past].expand_as(truth)
+    last = clip.frames[:, n_past - 1 : n_past]
+    copied = last.expand_as(truth)
     every = truth.expand_as(futures)
     several = len(futures) > 1
     return Scores(
         metrics.psnr(futures, every, protocol).cpu(),
         metrics.ssim_finn(futures, every).cpu(),
         (futures - every).square().mean((3, 4, 5)).cpu().double(),
+        metrics.sharpness(futures, every, last).cpu(),
+        metrics.psnr_motion(futures, every, last).cpu(),
         metrics.psnr(copied, truth, protocol).cpu(),
         (metrics.sample_diversity(futures) if several else torch.zeros(truth.shape[:2])).cpu().double(),
         {name: metrics.metric(name)(futures, every).cpu() for name in also},
@@ -169,11 +175,15 @@ def evaluate(
         "ssim_best": best_ssim.mean,
         "ssim_best_ci95": best_ssim.ci95,
         "copy_last_psnr": scores.copy_last_psnr.mean().item(),
+        "sharpness": scores.sharpness.nanmean().item(),
+        "psnr_motion": scores.psnr_motion.nanmean().item(),
         "per_frame": {
             "psnr": scores.psnr.mean((0, 1)).tolist(),
             "ssim": scores.ssim.mean((0, 1)).tolist(),
             "psnr_best": best_curves.mean(0).tolist(),
             "copy_last_psnr": scores.copy_last_psnr.mean(0).tolist(),
+            "sharpness": scores.sharpness.nanmean((0, 1)).tolist(),
+            "psnr_motion": scores.psnr_motion.nanmean((0, 1)).tolist(),
         },
         "also": {
             name: {"mean": values.mean().item(), "best": metrics.best_of_n(values).mean}

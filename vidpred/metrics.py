@@ -14,11 +14,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from vidpred.errors import BadInput
 
 # Numbers per float64 work array (8 MB): about a dozen of these arrays live at once, whatever the size of the input.
 CHUNK = 2**20
+MOVED = 0.1  # change of a pixel, in any channel, from which on the scene moves there
 RANGE_TOLERANCE = 1e-4  # what arithmetic and resampling may add to [0, 1]; a picture in 0 … 255 misses by far
 
 
@@ -59,6 +61,37 @@ def ssim_skimage014(x_pred: Tensor, x: Tensor) -> Tensor:
     return _per_frame(x_pred, x, partial(_ssim, window=window, c1=0.02**2, c2=0.06**2, cov_scale=49 / 48))
 
 
+def moving(x: Tensor, x_before: Tensor) -> Tensor:
+    """Where the scene moves: frames (…, C, H, W) and what was there before -> bool (…, H, W).
+
+    True at the pixels that differ by more than MOVED in a channel, and at their eight neighbours: where things were
+    and where they are. Computed from true frames alone, so that all predictions are scored at the same pixels.
+    """
+    moved = ((x - x_before).abs() > MOVED).any(dim=-3)
+    wide = F.max_pool2d(moved.flatten(0, -3)[:, None].to(x.dtype), 3, stride=1, padding=1)
+    return wide[:, 0].reshape(moved.shape) > 0
+
+
+def sharpness(x_pred: Tensor, x: Tensor, x_before: Tensor) -> Tensor:
+    """Gradient magnitude of the prediction over that of the truth, where the scene moves -> float64 (…, T).
+
+    x_pred, x: (…, T, C, H, W) in [0, 1]; x_before: the last context frame, (…, 1, C, H, W) or of the shape of x. Each
+    frame's channels are averaged; the gradient is the pair of forward differences to the right and down (the last row
+    and column have none), its magnitude their Euclidean norm; both sums run over the pixels of `moving(x, x_before)`.
+    1 for the truth itself, below 1 for blur, above 1 for noise; it says nothing about whether the edges are in the
+    right place. NaN where nothing moves, or what moves has no edge.
+    """
+    return _per_frame(x_pred, x, _sharpness, x_before)
+
+
+def psnr_motion(x_pred: Tensor, x: Tensor, x_before: Tensor) -> Tensor:
+    """PSNR in dB of the pixels of `moving(x, x_before)` -> float64 (…, T); shapes as for `sharpness`.
+
+    One MSE over these pixels and all channels. NaN where nothing moves.
+    """
+    return _per_frame(x_pred, x, _psnr_motion, x_before)
+
+
 METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "psnr_finn": partial(psnr, protocol="finn"),
     "psnr_joint": partial(psnr, protocol="joint"),
@@ -75,8 +108,8 @@ def metric(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 @torch.no_grad()
-def _per_frame(x_pred: Tensor, x: Tensor, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Apply score: two float64 (n, C, H, W) -> (n,) over all frames in chunks; the shape (…, T) comes back.
+def _per_frame(x_pred: Tensor, x: Tensor, score: Callable[..., Tensor], x_before: Tensor | None = None) -> Tensor:
+    """Apply score: two or three float64 (n, C, H, W) -> (n,) over all frames in chunks; the shape (…, T) comes back.
 
     Expanded tensors (one clip against N samples: `x.expand_as(samples)`) are read as they are, never copied whole.
     """
@@ -99,7 +132,8 @@ def _per_frame(x_pred: Tensor, x: Tensor, score: Callable[[Tensor, Tensor], Tens
         low, high = truth.aminmax()
         if not (low >= -RANGE_TOLERANCE and high <= 1 + RANGE_TOLERANCE):  # written so that NaN fails too
             raise ValueError(f"true frames must lie in [0, 1], got values from {low.item():g} to {high.item():g}")
-        scores[rows] = score(x_pred[index].to(device).double(), truth)
+        before = [] if x_before is None else [x_before.expand_as(x)[index].to(device).double()]
+        scores[rows] = score(x_pred[index].to(device).double(), truth, *before)
     return scores.reshape(batch_shape)
 
 
@@ -110,6 +144,25 @@ def _psnr_finn(x_pred: Tensor, x: Tensor) -> Tensor:
 
 def _psnr_joint(x_pred: Tensor, x: Tensor) -> Tensor:
     return -10 * torch.log10((x_pred - x).square().mean(dim=(-3, -2, -1)))
+
+
+def _sharpness(x_pred: Tensor, x: Tensor, x_before: Tensor) -> Tensor:
+    where = moving(x, x_before)[:, :-1, :-1]  # n, H - 1, W - 1
+    of_pred, of_truth = ((_gradient(frames) * where).sum(dim=(-2, -1)) for frames in (x_pred, x))
+    return torch.where(of_truth > 0, of_pred / of_truth, torch.nan)
+
+
+def _gradient(x: Tensor) -> Tensor:
+    """Magnitude of the forward differences of the mean of the channels: (n, C, H, W) -> (n, H - 1, W - 1)."""
+    grey = x.mean(dim=-3)
+    here = grey[:, :-1, :-1]
+    return torch.hypot(grey[:, :-1, 1:] - here, grey[:, 1:, :-1] - here)
+
+
+def _psnr_motion(x_pred: Tensor, x: Tensor, x_before: Tensor) -> Tensor:
+    where = moving(x, x_before)
+    mse = ((x_pred - x).square().mean(dim=-3) * where).sum(dim=(-2, -1)) / where.sum(dim=(-2, -1))
+    return -10 * torch.log10(mse)  # 0 / 0 where nothing moves
 
 
 def _ssim(x_pred: Tensor, x: Tensor, window: Tensor, c1: float, c2: float, cov_scale: float) -> Tensor:

@@ -3,8 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from vidpred.config import TrainConfig
+from vidpred.config import CHANNELS, IMAGE_SIZE, TrainConfig
 from vidpred.errors import BadInput
+
+FIRST_MSE = 1 / 12
+"""MSE of grey against pixels that may be anything: what calibrated beta takes before anything is known."""
+MSE_MOMENTUM = 0.01
+"""Weight of the last batch in the running MSE of calibrated beta."""
 
 
 def ramp(u: float, shape: str) -> float:
@@ -29,13 +34,21 @@ def cyclical(
     return start + (stop - start) * ramp(min(phase / ratio, 1.0), shape)
 
 
-def beta_at(config: TrainConfig, iteration: int) -> float:
-    """beta at an iteration counted from 0 over the whole training."""
+def beta_at(
+    config: TrainConfig, iteration: int, mse: float = FIRST_MSE, pixels: int = CHANNELS * IMAGE_SIZE**2
+) -> float:
+    """beta at an iteration counted from 0 over the whole training.
+
+    mse: running mean of the squared error per step and pixel, pixels: numbers in a frame; both for calibrated beta
+    alone, where equivalent_sigma(beta, pixels) is the root of the mse.
+    """
+    if config.kl_anneal == "calibrated":
+        return 2 * mse / pixels
     return config.beta_max * kl_anneal_at(config, iteration)
 
 
 def kl_anneal_at(config: TrainConfig, iteration: int) -> float:
-    """The schedule, without beta_max, at an iteration counted from 0 over the whole training."""
+    """The schedule, without beta_max, at an iteration counted from 0 over the whole training; calibrated has none."""
     if config.kl_anneal == "none":
         return config.kl_anneal_value
     i = iteration // config.iterations_per_epoch if config.kl_anneal_per == "epoch" else iteration

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from vidpred import checkpoint, metrics, processes, render, runs, schedules
 from vidpred.clip import Clip
-from vidpred.config import RunConfig, SpeedConfig, SVGConfig, TrainConfig
+from vidpred.config import CHANNELS, RunConfig, SpeedConfig, SVGConfig, TrainConfig
 from vidpred.data.batches import Batch, Clips, passes, read_ahead, require_suitable, training_batch, window_batch
 from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead, look_at_latents, protocol_of, score_futures
@@ -53,10 +53,12 @@ class Progress:
 
     iteration: int = 0
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     best_psnr: float | None = None
     best_loss: float | None = None
     restarts: list[int] = field(default_factory=list)  # epochs at which a plateau put tfr back to 1
     skipped_steps: int = 0
+    mse: float = schedules.FIRST_MSE  # running mean per step and pixel
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
 
 
@@ -122,6 +124,7 @@ def train(
     accelerator.wait_for_everyone()
     progress, tensors = _read_state(last)
     total = t.epochs * t.iterations_per_epoch
+    pixels = CHANNELS * math.prod(config.model.frame_size)
     rows = [row for row in runs.read_metrics(run) if row["epoch"] < progress.iteration // t.iterations_per_epoch]
 
     # --- model and optimizer
@@ -151,6 +154,7 @@ def train(
     if tensorboard:
         accelerator.init_trackers("tensorboard")
     began = time.monotonic() - progress.seconds
+    began_cpu = time.process_time() - progress.processor_seconds
 
     def read(iteration: int) -> Batch:
         fraction = schedules.fraction_at(t, iteration // t.iterations_per_epoch)
@@ -167,13 +171,14 @@ def train(
         while progress.iteration < total:
             if processes.averaged({"stop": float(stop())}, device)["stop"] > 0:  # one is asked: all save and stop
                 progress.seconds = time.monotonic() - began
+                progress.processor_seconds = time.process_time() - began_cpu
                 if writes:
                     _save_state(last, model, optimizer, t.optimizer, progress)
                 accelerator.wait_for_everyone()
                 return False
             i = progress.iteration
             epoch = i // t.iterations_per_epoch
-            beta, tfr = schedules.beta_at(t, i), schedules.tfr_at(t, epoch, progress.restarts)
+            beta, tfr = schedules.beta_at(t, i, progress.mse, pixels), schedules.tfr_at(t, epoch, progress.restarts)
             coin = ("coin", t.seed, i) if t.tfr_coin == "batch" else ("coin of an epoch", t.seed, epoch)
             teacher_forced = generator(*coin).uniform() < tfr
             feedback = "prediction" if not teacher_forced else tfr if t.tfr_mix else "truth"
@@ -203,6 +208,7 @@ def train(
             if math.isfinite(step["loss"]) and math.isfinite(norm.item()):
                 optimizer.step()
                 update_running_statistics(model)
+                progress.mse += schedules.MSE_MOMENTUM * (step["mse"] / (config.data.length - 1) - progress.mse)
                 for name, value in {**step, "teacher_forced": float(teacher_forced), "steps": 1.0}.items():
                     progress.sums[name] = progress.sums.get(name, 0.0) + value
                 bar.set_postfix(
@@ -226,6 +232,7 @@ def train(
                     "epoch": epoch,
                     "step": progress.iteration,
                     "seconds": round(time.monotonic() - began, 1),
+                    "processor_seconds": round(time.process_time() - began_cpu, 1),
                     **_epoch_means(progress.sums),
                     "beta": beta,
                     "tfr": tfr,
@@ -236,6 +243,7 @@ def train(
                 rows.append(without_infinity(row))
                 progress.sums = {}
                 progress.seconds = time.monotonic() - began
+                progress.processor_seconds = time.process_time() - began_cpu
                 bar_validation = {"val": f"{row['val_psnr']:.2f}dB"}
                 better = _is_better(t.best_by, progress, row)
                 if writes:

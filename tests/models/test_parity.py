@@ -95,6 +95,7 @@ def test_no_switch_changes_a_result(switches, n_past, feedback, monkeypatch):
     Five frames: each frame that is fed back multiplies the rounding of the gradients by about ten.
     """
     monkeypatch.setattr(winograd, "LEAST_CHANNELS", 1)  # this network has few
+    monkeypatch.setattr(winograd, "LEAST_TILES", 1)
     config = replace(SIZES, learned_prior=True)
     statistics = []
     for speed in (SpeedConfig(), SpeedConfig(**switches)):

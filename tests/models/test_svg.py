@@ -13,6 +13,13 @@ from vidpred.models.batch_norm import drop_pending_statistics, merge_batch_norm,
 from vidpred.models.gaussian import Gaussian
 
 SIZES = SVGConfig(width=4, g_dim=16, z_dim=6, rnn_size=24, condition_at="everywhere", learned_prior=True)
+MAPS = replace(SIZES, code="map", stem="unshuffle", composite="mask", norm_stats="group", g_dim=8, z_dim=2, rnn_size=8)
+KINDS = {
+    "published": SIZES,
+    "unshuffle": replace(SIZES, stem="unshuffle", composite="mask"),
+    "map": MAPS,
+}
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 B, T, N_PAST = 3, 7, 3
 
 
@@ -24,7 +31,7 @@ def make(config=SIZES, seed=0, batch=B, train=False):
     clip = Clip(
         torch.rand(batch, T, 3, 64, 64, dtype=torch.float64), torch.randn(batch, T, 7, dtype=torch.float64), N_PAST
     )
-    noise = torch.randn(batch, T - 1, config.z_dim, dtype=torch.float64)
+    noise = torch.randn(batch, T - 1, *model.z_shape, dtype=torch.float64)
     if not train:  # running statistics of these very frames: activations as in a trained network
         model.unroll(clip, noise, "posterior", "truth")
         update_running_statistics(model, 1.0)
@@ -55,9 +62,10 @@ def test_parameters_of_the_published_network(learned_prior, expected):
     assert count_parameters(model) == expected
 
 
-def test_action_free_has_no_trace_of_a_condition():
-    model, clip, noise = make(replace(SIZES, condition="none"))
-    assert not [name for name, _ in model.named_parameters() if "condition" in name]
+@each_kind
+def test_action_free_has_no_trace_of_a_condition(kind):
+    model, clip, noise = make(replace(kind, condition="none"))
+    assert not [name for name, _ in model.named_parameters() if "condition" in name or "known" in name]
     without = Clip(clip.frames, None, N_PAST)
     assert torch.equal(generated(model, without, noise), generated(model, clip, noise))
 
@@ -65,9 +73,10 @@ def test_action_free_has_no_trace_of_a_condition():
 # --- what a prediction depends on ------------------------------------------------------------------------------------
 
 
+@each_kind
 @pytest.mark.parametrize("t", range(T))
-def test_depends_on_every_context_frame_and_on_no_frame_after(t):
-    model, clip, noise = make()
+def test_depends_on_every_context_frame_and_on_no_frame_after(t, kind):
+    model, clip, noise = make(kind)
     difference = (generated(model, changed(clip, t, "frames"), noise) - generated(model, clip, noise)).abs().max()
     assert (difference > 1e-6) if t < N_PAST else (difference == 0)
 
@@ -78,11 +87,12 @@ def test_generation_needs_only_the_context():
     assert torch.equal(generated(model, given, noise), generated(model, clip, noise))
 
 
+@each_kind
 @pytest.mark.parametrize("condition_at", ["decoder", "everywhere"])
 @pytest.mark.parametrize("row", range(T))
-def test_row_t_of_the_conditions_reaches_frame_t_plus_1_first(row, condition_at):
+def test_row_t_of_the_conditions_reaches_frame_t_plus_1_first(row, condition_at, kind):
     """Row t holds the gripper's position in frame t: used for frame t, it would give the target away."""
-    model, clip, noise = make(replace(SIZES, condition_at=condition_at))
+    model, clip, noise = make(replace(kind, condition_at=condition_at))
     with torch.no_grad():
         before = model.unroll(clip, noise, "posterior", "truth")
         after = model.unroll(changed(clip, row, "conditions"), noise, "posterior", "truth")
@@ -94,12 +104,13 @@ def test_row_t_of_the_conditions_reaches_frame_t_plus_1_first(row, condition_at)
         assert (moved.index(True) + 1 if True in moved else None) == (row + 1 if row < T - 1 else None)
 
 
+@each_kind
 @pytest.mark.parametrize(
     ("options", "frame"), [({}, N_PAST - 1), ({"skip_frame": "published"}, N_PAST - 2)], ids=["default", "published"]
 )
-def test_skips_come_from_the_last_context_frame(options, frame):
+def test_skips_come_from_the_last_context_frame(options, frame, kind):
     """Cut every other way from the context to the last frame: only the skips are left."""
-    model, clip, noise = make(replace(SIZES, last_frame_skip=False, **options))
+    model, clip, noise = make(replace(kind, last_frame_skip=False, **options))
     with torch.no_grad():
         model.decoder.head.weight.zero_()
     for t in range(N_PAST):
@@ -108,8 +119,9 @@ def test_skips_come_from_the_last_context_frame(options, frame):
         assert moved == (t == frame)
 
 
-def test_last_frame_skip_takes_the_frame_before():
-    model, clip, noise = make(replace(SIZES, last_frame_skip=True))
+@each_kind
+def test_last_frame_skip_takes_the_frame_before(kind):
+    model, clip, noise = make(replace(kind, last_frame_skip=True))
     with torch.no_grad():
         model.decoder.head.weight.zero_()
         for t in range(T - 1):
@@ -118,8 +130,23 @@ def test_last_frame_skip_takes_the_frame_before():
             assert moved.tolist() == [step == t + 1 for step in range(1, T)]
 
 
-def test_z_changes_the_prediction_and_the_prior_foretells_it():
-    model, clip, noise = make()
+def test_a_mask_leaves_what_stands_still():
+    """A mask of 0 gives the frame of the skips, a mask of 1 what the decoder makes: nothing of that frame."""
+    model, clip, noise = make(KINDS["unshuffle"])
+    for open_, expected in ((-100.0, clip.frames[:, N_PAST - 1, None]), (100.0, None)):
+        with torch.no_grad():
+            model.decoder.to_rgb.weight[:, 12:] = 0
+            model.decoder.to_rgb.bias[12:] = open_
+        frames = generated(model, clip, noise)
+        if expected is not None:
+            torch.testing.assert_close(frames, expected.expand_as(frames))
+        else:
+            assert not torch.allclose(frames, clip.frames[:, N_PAST - 1, None].expand_as(frames), atol=0.1)
+
+
+@each_kind
+def test_z_changes_the_prediction_and_the_prior_foretells_it(kind):
+    model, clip, noise = make(kind)
     other = noise.clone()
     other[:, N_PAST:] += 1.0
     assert (generated(model, clip, other) - generated(model, clip, noise)).abs().max() > 1e-6
@@ -152,23 +179,26 @@ def test_free_running_never_replaces_a_given_frame():
 # --- batches and state -----------------------------------------------------------------------------------------------
 
 
-def test_a_sample_does_not_depend_on_its_batch_mates():
-    model, clip, noise = make()
+@each_kind
+def test_a_sample_does_not_depend_on_its_batch_mates(kind):
+    model, clip, noise = make(kind)
     together = generated(model, clip, noise)
     for b in range(B):
         alone = Clip(clip.frames[b : b + 1], clip.conditions[b : b + 1], N_PAST)
         torch.testing.assert_close(generated(model, alone, noise[b : b + 1])[0], together[b], rtol=0, atol=1e-12)
 
 
-def test_nothing_of_a_call_stays_on_the_model():
-    model, clip, noise = make()
+@each_kind
+def test_nothing_of_a_call_stays_on_the_model(kind):
+    model, clip, noise = make(kind)
     first = generated(model, clip, noise)
     generated(model, Clip(clip.frames[:1] * 0.5, clip.conditions[:1], 2), noise[:1])  # another batch size and context
     assert torch.equal(generated(model, clip, noise), first)
 
 
-def test_more_steps_keep_the_earlier_frames():
-    model, clip, noise = make()
+@each_kind
+def test_more_steps_keep_the_earlier_frames(kind):
+    model, clip, noise = make(kind)
     torch.testing.assert_close(
         generated(model, clip, noise[:, :-2]), generated(model, clip, noise)[:, :-2], rtol=0, atol=1e-12
     )
@@ -190,8 +220,9 @@ def test_too_few_frames_or_conditions_are_refused():
 @pytest.mark.parametrize("feedback", ["truth", "prediction"])
 @pytest.mark.parametrize("learned_prior", [False, True])
 @pytest.mark.parametrize("condition", ["actions", "none"])
-def test_every_parameter_gets_a_gradient(feedback, learned_prior, condition):
-    model, clip, noise = make(replace(SIZES, learned_prior=learned_prior, condition=condition), train=True)
+@each_kind
+def test_every_parameter_gets_a_gradient(feedback, learned_prior, condition, kind):
+    model, clip, noise = make(replace(kind, learned_prior=learned_prior, condition=condition), train=True)
     unroll = model.unroll(clip, noise, "posterior", feedback)
     total_loss(reduce_terms(loss_terms(unroll, clip)), 0.1).backward()
     without = [name for name, p in model.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
@@ -221,19 +252,20 @@ def test_conditions_are_normalised_inside_the_model():
     )
 
 
-def test_overfits_a_batch():
+@pytest.mark.parametrize(("kind", "lr", "steps"), [(SIZES, 0.01, 120), (MAPS, 0.003, 160)], ids=["published", "map"])
+def test_overfits_a_batch(kind, lr, steps):
     """Seconds of training on four clips of a moving bar: the loss must fall to a tenth of what it was."""
     torch.manual_seed(0)
-    model = build_model(replace(SIZES, width=8))
+    model = build_model(replace(kind, width=8))
     frames = torch.full((4, 4, 3, 64, 64), 0.1)
     for b in range(4):
         for t in range(4):
             frames[b, t, b % 3, :, 8 * b + 6 * t : 8 * b + 6 * t + 12] = 0.9
     clip = Clip(frames, torch.zeros(4, 4, 7), 1)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     losses = []
-    for _ in range(120):
-        noise = torch.randn(4, 3, 6)
+    for _ in range(steps):
+        noise = torch.randn(4, 3, *model.z_shape)
         loss = reduce_terms(loss_terms(model.unroll(clip, noise, "posterior", "truth"), clip))["mse"]
         optimizer.zero_grad()
         loss.backward()
@@ -269,8 +301,9 @@ def test_kl_equals_torch_distributions_and_survives_extreme_variances():
     assert torch.isfinite(kl_divergence(narrow, Gaussian(torch.zeros(1), torch.zeros(1)))).all()
 
 
-def test_latents_alone_are_those_of_the_unroll():
-    model, clip, noise = make()
+@each_kind
+def test_latents_alone_are_those_of_the_unroll(kind):
+    model, clip, noise = make(kind)
     with torch.no_grad():
         unrolled = model.unroll(clip, noise, "posterior", "truth")
         posterior, prior = model.gaussians(clip)
@@ -279,13 +312,21 @@ def test_latents_alone_are_those_of_the_unroll():
         torch.testing.assert_close(one.logvar, other.logvar)
 
 
-def test_merged_batch_norm_predicts_the_same_and_cannot_be_trained():
-    model, clip, noise = make()
+@pytest.mark.parametrize("kind", [SIZES, KINDS["unshuffle"], replace(MAPS, norm_stats="per_step", stem="conv")])
+def test_merged_batch_norm_predicts_the_same_and_cannot_be_trained(kind):
+    model, clip, noise = make(kind)
     expected = generated(model, clip, noise)
     merge_batch_norm(model)
     torch.testing.assert_close(generated(model, clip, noise), expected)
     with pytest.raises(RuntimeError, match="cannot be trained"):
         generated(model.train(), clip, noise)
+
+
+def test_group_norm_has_no_statistics_and_is_the_same_in_training():
+    model, clip, noise = make(MAPS)
+    assert not [name for name in model.state_dict() if "running" in name]
+    before = generated(model, clip, noise)
+    assert torch.equal(generated(model.train(), clip, noise), before)
 
 
 def test_pooled_statistics_are_those_of_all_steps_together():

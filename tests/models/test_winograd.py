@@ -62,8 +62,9 @@ def test_part_of_the_gradients():
 
 
 def test_pays(monkeypatch):
-    x, weight = torch.zeros(1, 128, 8, 8), torch.zeros(256, 128, 3, 3)
+    x, weight = torch.zeros(12, 128, 8, 8), torch.zeros(256, 128, 3, 3)
     assert winograd.pays(x, weight) and winograd.pays(x.double(), weight.double())
+    assert not winograd.pays(x[:11], weight)
     assert not winograd.pays(x, weight[:64]) and not winograd.pays(x[:, :64], weight[:, :64])
     assert not winograd.pays(x[:, :, :6], weight) and not winograd.pays(x[:, :, :, :7], weight)
     assert not winograd.pays(x.bfloat16(), weight.bfloat16())
@@ -83,7 +84,7 @@ def test_switch(switch, monkeypatch):
     assert len(layers) == 19 and all(layer.winograd == switch for layer in layers)
     calls = []
     monkeypatch.setattr(winograd, "convolve", lambda *inputs: calls.append(inputs) or direct(*inputs))
-    x = torch.zeros(1, 128, 8, 8)
+    x = torch.zeros(12, 128, 8, 8)
     layer = VGGLayer(128, 128)
     layer.winograd = switch
     for size in (8, 6):  # six pixels are no whole number of tiles

@@ -43,6 +43,19 @@ def test_startup():
     assert 0 < measured("startup", "--port", 7993)["first_page_s"] < 60
 
 
+def test_quality(tiny_data, tmp_path):
+    """A candidate is scored at both points of its way; a second call trains nothing and says the same."""
+    options = ("--data", tiny_data, "--out", tmp_path, "--minutes", 0.02, "--points", 2, "--samples", 3, "--clips", 4)
+    said = [succeeds("train.benchmark_quality", *options, "--candidates", "debug", "--json") for _ in range(2)]
+    first, again = (json.loads(text.splitlines()[-1]) for text in said)
+    assert first == again
+    rows = first["rows"]
+    assert [row["candidate"] for row in rows] == ["debug", "debug"]
+    assert rows[0]["step"] * 2 == rows[1]["step"] and rows[0]["processor_seconds"] < rows[1]["processor_seconds"]
+    assert all(row["psnr_best"] > row["psnr"] > 5 and 0 < row["sharpness_first"] < 2 for row in rows)
+    assert "| debug |" in said[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -55,3 +68,16 @@ def test_startup():
 )
 def test_bad_input_is_one_line(arguments, said):
     assert said in fails("train.benchmark", *arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--minutes", 0), "--minutes must be positive, got 0"),
+        (("--candidates", "first", "huge"), "unknown preset 'huge'"),
+        (("--candidates", "pose"), "pose is no preset of SVG"),
+        (("--points", 0), "--points must be at least 1, got 0"),
+    ],
+)
+def test_bad_input_of_quality(arguments, said, tmp_path):
+    assert said in fails("train.benchmark_quality", "--data", "nowhere", "--out", tmp_path, *arguments)

@@ -65,6 +65,17 @@ class StepBatchNorm(nn.Module):
         self.pending.clear()
 
 
+class GroupNorm(nn.GroupNorm):
+    """Normalisation by the statistics of 8 channels of one frame: the same in training and at prediction."""
+
+    def __init__(self, num_features: int):
+        super().__init__(num_features // 8 if num_features % 8 == 0 else 1, num_features)
+
+    def forward(self, x: Tensor, steps: int = 1, slope: float = 1.0) -> Tensor:
+        """Called as StepBatchNorm is; each row of x is normalised alone."""
+        return leaky(super().forward(x), slope)
+
+
 def leaky(x: Tensor, slope: float) -> Tensor:
     """LeakyReLU in place: x must be a result that nothing else needs."""
     return F.leaky_relu(x, slope, inplace=True) if slope != 1 else x

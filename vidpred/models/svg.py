@@ -10,11 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from vidpred.clip import Clip
 from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, SpeedConfig, SVGConfig
-from vidpred.models.batch_norm import StepBatchNorm, statistics_kept
+from vidpred.models.batch_norm import GroupNorm, StepBatchNorm, statistics_kept
 from vidpred.models.gaussian import Gaussian, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
 from vidpred.models.unroll import Feedback, Latent, Unroll, true_share
-from vidpred.models.vgg import Decoder, Encoder, VGGLayer
+from vidpred.models.vgg import MAP_SIZE, ConditionMap, Decoder, Encoder, VGGLayer
 
 CPU_CACHE = 16 * 2**20
 """Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
@@ -25,8 +25,8 @@ CPU_STEPS = 3
 class State(NamedTuple):
     """What one step hands to the next. It is never changed: a step from a kept state can be taken again."""
 
-    h: Tensor  # (1, B, g_dim), code of the last frame
-    laterals: list[Tensor]  # what the decoder adds at 64, 32, 16 and 8 pixels, each (1, B, …)
+    h: Tensor  # (1, B, *code), code of the last frame: (g_dim,) or (g_dim, 8, 8)
+    laterals: list[Tensor]  # what the decoder adds at each scale, and the frame for the composite, each (1, B, …)
     weights: list[Tensor]  # the decoder's up_weights
     predictor: LSTMState | None = None
     prior: LSTMState | None = None
@@ -35,7 +35,7 @@ class State(NamedTuple):
 class Context(NamedTuple):
     """What the model knows when a future begins."""
 
-    h: Tensor  # (n_past, B, g_dim)
+    h: Tensor  # (n_past, B, *code)
     laterals: list[Tensor]  # of the frame whose skips the next step takes, each (1, B, …)
     known: Tensor | None  # normalised conditions (n_past - 1, B, 7)
     weights: list[Tensor]  # the decoder's up_weights
@@ -47,7 +47,7 @@ class Context(NamedTuple):
 
 
 class Look(NamedTuple):
-    """Frames as the encoder sees them: codes h (S, B, g_dim), and of the first frames what the decoder adds."""
+    """Frames as the encoder sees them: codes h (S, B, *code), and of the first frames what the decoder adds."""
 
     h: Tensor
     laterals: list[Tensor]
@@ -67,11 +67,17 @@ class SVG(nn.Module):
         self.speed = speed or SpeedConfig()
         condition_dim = CONDITION_DIM if c.condition == "actions" else 0
         known_dim = condition_dim if c.condition_at == "everywhere" else 0
-        self.encoder = Encoder(CHANNELS, c.width, c.g_dim)
-        self.decoder = Decoder(CHANNELS, c.width, c.g_dim, condition_dim)
-        self.frame_predictor = FramePredictor(c.g_dim + c.z_dim + known_dim, c.rnn_size, c.g_dim, c.predictor_layers)
-        self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim)
-        self.prior = GaussianLSTM(c.g_dim + known_dim, c.rnn_size, c.z_dim) if c.learned_prior else None
+        norm = GroupNorm if c.norm_stats == "group" else StepBatchNorm
+        self.encoder = Encoder(CHANNELS, c.width, c.g_dim, c.stem, c.code, norm)
+        self.decoder = Decoder(CHANNELS, c.width, c.g_dim, condition_dim, c.stem, c.code, c.composite, norm)
+        self.known_map = None
+        if known_dim and c.code == "map":
+            self.known_map, known_dim = ConditionMap(known_dim, c.g_dim), c.g_dim
+        self.frame_predictor = FramePredictor(
+            c.g_dim + c.z_dim + known_dim, c.rnn_size, c.g_dim, c.predictor_layers, c.code, norm
+        )
+        self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim, c.code)
+        self.prior = GaussianLSTM(c.g_dim + known_dim, c.rnn_size, c.z_dim, c.code) if c.learned_prior else None
         # buffers that follow .to() and .double(); their values live in the config, not in the weights
         self.register_buffer("condition_mean", torch.tensor(c.condition_mean or 0.0), persistent=False)
         self.register_buffer("condition_scale", torch.tensor(c.condition_scale or 1.0), persistent=False)
@@ -96,7 +102,7 @@ class SVG(nn.Module):
     @property
     def z_shape(self) -> tuple[int, ...]:
         """Shape of one step's z for one clip."""
-        return (self.config.z_dim,)
+        return (self.config.z_dim, MAP_SIZE, MAP_SIZE) if self.config.code == "map" else (self.config.z_dim,)
 
     def forward(self, clip: Clip, noise: Tensor, latent: Latent, feedback: Feedback) -> Unroll:
         """`unroll`, by the name that wrappers for precision and many devices know."""
@@ -231,9 +237,10 @@ class SVG(nn.Module):
         for piece in frames.split(self._steps_per_call(frames)):
             steps = len(piece)
             h, skips = self._call(self.encoder, piece.flatten(0, 1).contiguous(memory_format=self.memory_format), steps)
-            codes.append(h.view(steps, batch, -1))
+            codes.append(h.unflatten(0, (steps, batch)))
             if (keep := min(wanted, steps)) > 0:
-                kept = [s[: keep * batch] for s in skips]
+                still = [piece.flatten(0, 1)] if self.config.composite == "mask" else []
+                kept = [s[: keep * batch] for s in skips + still]
                 kept = self.decoder.skip_halves(kept) if self.speed.hoist_skips else kept
                 laterals.append([s.unflatten(0, (keep, batch)) for s in kept])
             wanted -= keep
@@ -242,7 +249,7 @@ class SVG(nn.Module):
     def _decode(
         self, g: Tensor, known: Tensor | None, laterals: list[Tensor], frozen: int | None, weights: list[Tensor]
     ) -> Tensor:
-        """Frames (S, B, C, H, W) from codes g (S, B, g_dim); laterals: of the S frames before, up to the frozen one."""
+        """Frames (S, B, C, H, W) from codes g (S, B, *code); laterals: of the S frames before, up to the frozen one."""
         batch, frames, first = g.shape[1], [], 0
         for piece in g.split(self._steps_per_call(g)):
             steps = len(piece)
@@ -264,6 +271,8 @@ class SVG(nn.Module):
         if self.speed.steps_per_call is not None:
             return self.speed.steps_per_call
         largest = x.shape[1] * self.config.width * IMAGE_SIZE**2 * x.element_size()
+        if self.config.stem == "unshuffle":
+            largest //= 2
         return every if x.device.type != "cpu" else max(CPU_STEPS, CPU_CACHE // largest)
 
     def _call(self, module: Callable, *args: Any) -> Any:
@@ -283,29 +292,30 @@ class SVG(nn.Module):
         return self.normalised(clip.conditions[:, :last]).transpose(0, 1)
 
     def _posterior(self, h_target: Tensor) -> Gaussian:
-        """q(z) of the steps whose true frames have the codes h_target (S, B, g_dim); S may be 0 (one context frame)."""
+        """q(z) of the steps whose true frames have the codes h_target (S, B, *code); S may be 0 (one context frame)."""
         if h_target.shape[0] == 0:
             empty = self._zeros(h_target)
             return Gaussian(empty, empty)
         return self.posterior(h_target, None)[0]
 
     def _zeros(self, h: Tensor) -> Tensor:
-        return h.new_zeros(*h.shape[:2], self.config.z_dim, dtype=self.condition_mean.dtype)
+        return h.new_zeros(*h.shape[:2], *self.z_shape, dtype=self.condition_mean.dtype)
 
     def _prior(self, h: Tensor, known: Tensor | None, state: LSTMState | None) -> tuple[Gaussian, LSTMState | None]:
-        """p(z) of the steps after codes h (S, B, g_dim): learned from the past, or N(0, I)."""
+        """p(z) of the steps after codes h (S, B, *code): learned from the past, or N(0, I)."""
         if self.prior is None:
             zeros = self._zeros(h)
             return Gaussian(zeros, zeros), None
         return self.prior(self._with_known(h, known), state)
 
     def _with_known(self, x: Tensor, known: Tensor | None) -> Tensor:
-        everywhere = known is not None and self.config.condition_at == "everywhere"
-        return torch.cat([x, known], -1) if everywhere else x
+        if known is None or self.config.condition_at != "everywhere":
+            return x
+        return torch.cat([x, known if self.known_map is None else self.known_map(known)], 2)
 
     def _predict(self, h: Tensor, z: Tensor, known: Tensor | None, state: LSTMState | None) -> tuple[Tensor, LSTMState]:
-        """Codes g (S, B, g_dim) of the next frames from the codes h of the frames before them."""
-        return self.frame_predictor(self._with_known(torch.cat([h, z.to(h.dtype)], -1), known), state)
+        """Codes g (S, B, *code) of the next frames from the codes h of the frames before them."""
+        return self.frame_predictor(self._with_known(torch.cat([h, z.to(h.dtype)], 2), known), state)
 
 
 def _rows(known: Tensor | None, first: int, end: int) -> Tensor | None:
@@ -329,10 +339,11 @@ def _of_step(laterals: list[Tensor], t: int, frozen: int | None) -> list[Tensor]
 
 
 def initialise(module: nn.Module) -> None:
-    """Convolutions and linear layers N(0, 0.02), BatchNorm weights N(1, 0.02), biases 0 (LSTMs keep torch's own)."""
+    """Convolutions and linear layers N(0, 0.02), norms' weights N(1, 0.02), biases 0 (nn.LSTM keeps its own)."""
     if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
         nn.init.normal_(module.weight, 0.0, 0.02)
-        nn.init.zeros_(module.bias)
-    elif isinstance(module, StepBatchNorm):
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, (StepBatchNorm, GroupNorm)):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)

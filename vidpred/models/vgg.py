@@ -8,15 +8,16 @@ from vidpred.models import winograd
 from vidpred.models.batch_norm import StepBatchNorm
 
 LEAK = 0.2  # slope of LeakyReLU
+MAP_SIZE = 8  # height and width of a code that is a map
 
 
 class VGGLayer(nn.Module):
     """Conv 3x3 -> BatchNorm -> LeakyReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int):
+    def __init__(self, in_channels: int, out_channels: int, norm: type = StepBatchNorm):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm = StepBatchNorm(out_channels)
+        self.norm = norm(out_channels)
         self.winograd = False  # convolve with fewer multiplications where that is faster
 
     def forward(self, x: Tensor, steps: int) -> Tensor:
@@ -32,8 +33,8 @@ class VGGLayer(nn.Module):
 class VGGBlock(nn.ModuleList):
     """VGG layers one after the other, through the given numbers of channels."""
 
-    def __init__(self, *channels: int):
-        super().__init__(VGGLayer(i, o) for i, o in zip(channels, channels[1:]))
+    def __init__(self, *channels: int, norm: type = StepBatchNorm):
+        super().__init__(VGGLayer(i, o, norm) for i, o in zip(channels, channels[1:]))
 
     def forward(self, x: Tensor, steps: int) -> Tensor:
         for layer in self:
@@ -46,12 +47,14 @@ class MergeLayer(VGGLayer):
 
     conv(concat(up(x), skip)) = conv_x(up(x)) + conv_skip(skip): the skip's half, with the bias, serves every step and
     sample that keeps the skip. And a 3x3 convolution over nearest-neighbour upsampling sees 2x2 different pixels only:
-    it is a transposed 4x4 convolution with stride 2 over x itself, with 4/9 of the multiplications.
+    it is a transposed 4x4 convolution with stride 2 over x itself, with 4/9 of the multiplications. Without
+    upsampling x already has the skip's size.
     """
 
-    def __init__(self, features: int, skip: int, out_channels: int):
-        super().__init__(features + skip, out_channels)
+    def __init__(self, features: int, skip: int, out_channels: int, upsample: bool = True, norm: type = StepBatchNorm):
+        super().__init__(features + skip, out_channels, norm)
         self.features = features
+        self.upsample = upsample
 
     def skip_half(self, skip: Tensor) -> Tensor:
         """(N, skip, 2s, 2s) -> (N, out, 2s, 2s), bias included."""
@@ -60,7 +63,7 @@ class MergeLayer(VGGLayer):
     def up_weight(self, fold: bool) -> Tensor:
         """Weights of conv_x: (out, features, 3, 3), or as a transposed convolution's, (features, out, 4, 4)."""
         w = self.conv.weight[:, : self.features]
-        if fold:
+        if fold and self.upsample:
             w = w.flip(2, 3).transpose(0, 1)
             w = F.pad(w, (0, 0, 0, 1)) + F.pad(w, (0, 0, 1, 0))  # a source pixel stands in two rows …
             w = F.pad(w, (0, 1)) + F.pad(w, (1, 0))  # … and two columns
@@ -72,36 +75,44 @@ class MergeLayer(VGGLayer):
         if weight.shape[-1] == 4:
             y = F.conv_transpose2d(x, weight, stride=2, padding=1)
         else:
-            y = self.convolve(F.interpolate(x, scale_factor=2, mode="nearest"), weight)
+            y = self.convolve(F.interpolate(x, scale_factor=2, mode="nearest") if self.upsample else x, weight)
         y = y.add_(half[0]) if steps == 1 else (y.unflatten(0, half.shape[:2]) + half).flatten(0, 1)
         return self.norm(y, steps, LEAK)
 
 
 class Encoder(nn.Module):
-    """Frame -> code h and four skips."""
+    """Frame -> code h, a vector or a map, and skips."""
 
-    def __init__(self, channels: int, width: int, g_dim: int):
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        g_dim: int,
+        stem: str = "conv",
+        code: str = "vector",
+        norm: type = StepBatchNorm,
+    ):
         super().__init__()
         w = width
-        self.blocks = nn.ModuleList(
-            [
-                VGGBlock(channels, w, w),
-                VGGBlock(w, 2 * w, 2 * w),
-                VGGBlock(2 * w, 4 * w, 4 * w, 4 * w),
-                VGGBlock(4 * w, 8 * w, 8 * w, 8 * w),
-            ]
-        )
-        self.head = nn.Conv2d(8 * w, g_dim, 4)
-        self.norm = StepBatchNorm(g_dim)
+        self.stem, self.code = stem, code
+        first = [(4 * channels, 2 * w, 2 * w)] if stem == "unshuffle" else [(channels, w, w), (w, 2 * w, 2 * w)]
+        rest = [(2 * w, 4 * w, 4 * w, 4 * w), (4 * w, 8 * w, 8 * w, 8 * w)]
+        self.blocks = nn.ModuleList(VGGBlock(*sizes, norm=norm) for sizes in first + rest)
+        self.head = nn.Conv2d(8 * w, g_dim, 3, padding=1) if code == "map" else nn.Conv2d(8 * w, g_dim, 4)
+        self.norm = norm(g_dim)
 
     def forward(self, x: Tensor, steps: int) -> tuple[Tensor, list[Tensor]]:
-        """x: (steps * B, C, 64, 64) -> h (steps * B, g_dim) in (-1, 1), skips at 64, 32, 16 and 8 pixels."""
+        """x: (steps * B, C, 64, 64) -> h in (-1, 1), (steps * B, g_dim) or (steps * B, g_dim, 8, 8), and skips at 64
+        (stem conv), 32, 16 and 8 pixels."""
+        if self.stem == "unshuffle":
+            x = F.pixel_unshuffle(x, 2)
         skips = []
         for block in self.blocks:
-            x = block(x, steps)
+            x = block(F.max_pool2d(x, 2) if skips else x, steps)
             skips.append(x)
-            x = F.max_pool2d(x, 2)
-        return torch.tanh(self.norm(self.head(x), steps)).flatten(1), skips
+        h = self.head(x if self.code == "map" else F.max_pool2d(x, 2))
+        h = torch.tanh(self.norm(h, steps))
+        return h if self.code == "map" else h.flatten(1), skips
 
 
 class ConditionalScaleShift(nn.Module):
@@ -117,12 +128,26 @@ class ConditionalScaleShift(nn.Module):
         return torch.cat([g, g * F.softplus(self.scale(condition)) + self.shift(condition)], 1)
 
 
+class ConditionMap(nn.Module):
+    """What is known about a step, drawn as a map: a place in the scene is a place in the map."""
+
+    def __init__(self, condition_dim: int, channels: int):
+        super().__init__()
+        self.hidden = nn.Linear(condition_dim, 4 * channels)
+        self.out = nn.Linear(4 * channels, channels * MAP_SIZE**2)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(…, condition_dim) -> (…, channels, 8, 8)."""
+        x = self.out(F.leaky_relu(self.hidden(condition), LEAK))
+        return x.unflatten(-1, (-1, MAP_SIZE, MAP_SIZE))
+
+
 class DecoderBlock(nn.ModuleList):
     """A layer that merges a skip, and VGG layers after it."""
 
-    def __init__(self, features: int, *channels: int):
-        layers = [VGGLayer(i, o) for i, o in zip(channels, channels[1:])]
-        super().__init__([MergeLayer(features, features, channels[0]), *layers])
+    def __init__(self, features: int, *channels: int, upsample: bool = True, norm: type = StepBatchNorm):
+        layers = [VGGLayer(i, o, norm) for i, o in zip(channels, channels[1:])]
+        super().__init__([MergeLayer(features, features, channels[0], upsample, norm), *layers])
 
     def forward(self, x: Tensor, half: Tensor, steps: int, weight: Tensor) -> Tensor:
         merge, *layers = self
@@ -135,25 +160,41 @@ class DecoderBlock(nn.ModuleList):
 class Decoder(nn.Module):
     """Code g (and condition) with the encoder's skips -> frame in (0, 1)."""
 
-    def __init__(self, channels: int, width: int, g_dim: int, condition_dim: int):
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        g_dim: int,
+        condition_dim: int,
+        stem: str = "conv",
+        code: str = "vector",
+        composite: str = "none",
+        norm: type = StepBatchNorm,
+    ):
         super().__init__()
         w = width
-        self.condition = ConditionalScaleShift(condition_dim, g_dim) if condition_dim else None
-        self.head = nn.ConvTranspose2d(g_dim * (2 if condition_dim else 1), 8 * w, 4)
-        self.norm = StepBatchNorm(8 * w)
+        self.channels, self.stem, self.code, self.composite = channels, stem, code, composite
+        self.condition = None
+        if code == "map":
+            self.condition = ConditionMap(condition_dim, g_dim) if condition_dim else None
+            self.head = nn.Conv2d(g_dim * (2 if condition_dim else 1), 8 * w, 3, padding=1)
+        else:
+            self.condition = ConditionalScaleShift(condition_dim, g_dim) if condition_dim else None
+            self.head = nn.ConvTranspose2d(g_dim * (2 if condition_dim else 1), 8 * w, 4)
+        self.norm = norm(8 * w)
+        last = [(2 * w, 2 * w, 2 * w)] if stem == "unshuffle" else [(2 * w, 2 * w, w), (w, w)]
+        sizes = [(8 * w, 8 * w, 8 * w, 4 * w), (4 * w, 4 * w, 4 * w, 2 * w), *last]
         self.blocks = nn.ModuleList(
-            [
-                DecoderBlock(8 * w, 8 * w, 8 * w, 4 * w),
-                DecoderBlock(4 * w, 4 * w, 4 * w, 2 * w),
-                DecoderBlock(2 * w, 2 * w, w),
-                DecoderBlock(w, w),
-            ]
+            DecoderBlock(*own, upsample=i > 0 or code == "vector", norm=norm) for i, own in enumerate(sizes)
         )
-        self.to_rgb = nn.ConvTranspose2d(w, channels, 3, padding=1)
+        maps = channels + (composite == "mask")
+        self.to_rgb = nn.ConvTranspose2d(sizes[-1][-1], 4 * maps if stem == "unshuffle" else maps, 3, padding=1)
 
     def skip_halves(self, skips: list[Tensor]) -> list[Tensor]:
-        """What each block adds of a frame's skips, at 64, 32, 16 and 8 pixels as the encoder gives them."""
-        return [block[0].skip_half(skip) for block, skip in zip(reversed(self.blocks), skips)]
+        """What each block adds of a frame's skips, from the largest to 8 pixels as the encoder gives them; what stands
+        after them, the frame itself for the composite, stays as it is."""
+        halves = [block[0].skip_half(skip) for block, skip in zip(reversed(self.blocks), skips)]
+        return halves + skips[len(halves) :]
 
     def up_weights(self, fold: bool) -> list[Tensor]:
         """Each block's, once per pass. From 4 to 8 pixels folding gains nothing (measured on a CPU)."""
@@ -162,11 +203,21 @@ class Decoder(nn.Module):
     def forward(
         self, g: Tensor, halves: list[Tensor], condition: Tensor | None, steps: int, weights: list[Tensor]
     ) -> Tensor:
-        """g: (steps * B, g_dim), halves: (steps, B, …) at each scale, condition: (steps * B, condition_dim)."""
-        if self.condition is not None:
-            g = self.condition(g, condition)
-        x = self.norm(self.head(g[:, :, None, None]), steps, LEAK)
-        for block, half, weight in zip(self.blocks, reversed(halves), weights):
+        """g: (steps * B, g_dim) or (steps * B, g_dim, 8, 8), condition: (steps * B, condition_dim).
+
+        halves: (steps, B, …) at each scale, and for the composite the frames (steps, B, C, 64, 64) that stand still.
+        """
+        if self.code == "map":
+            if self.condition is not None:
+                g = torch.cat([g, self.condition(condition).to(g.dtype)], 1)
+        else:
+            g = (g if self.condition is None else self.condition(g, condition))[:, :, None, None]
+        x = self.norm(self.head(g), steps, LEAK)
+        for block, half, weight in zip(self.blocks, reversed(halves[: len(self.blocks)]), weights):
             x = block(x, half, steps, weight)
         x = self.to_rgb(x).to(self.to_rgb.weight.dtype)  # bf16 would leave 8 bits of a pixel
-        return torch.sigmoid(x)
+        x = torch.sigmoid(F.pixel_shuffle(x, 2) if self.stem == "unshuffle" else x)
+        if self.composite == "none":
+            return x
+        still = halves[-1].flatten(0, 1)
+        return torch.lerp(still, x[:, : self.channels], x[:, self.channels :])

@@ -19,6 +19,7 @@ CHANGES = {
     "short": {"epochs": 7, "iterations_per_epoch": 3, "kl_anneal_cycles": 2},
     "monotonic": {"kl_anneal": "monotonic", "kl_anneal_ratio": 0.25, "kl_anneal_shape": "sigmoid"},
     "none": {"kl_anneal": "none", "kl_anneal_value": 0, "beta_max": 1},
+    "calibrated": {"kl_anneal": "calibrated"},
     "saw-tooth": {"kl_anneal_ratio": 1, "kl_anneal_start": 0.015, "kl_anneal_stop": 0.9, "kl_anneal_shape": "cosine"},
     "cycle length": {"kl_anneal_cycle_epochs": 3, "kl_anneal_per": "iteration"},
     "epochs": {"kl_anneal_per": "epoch", "epochs": 40, "kl_anneal_cycles": 3, "kl_anneal_cycle_epochs": 0},
@@ -143,3 +144,12 @@ def test_sigma_in_words(design):
     assert "pixels hardly matter" in design("report-robot-fixed-cyclical").summary
     assert "no gradient" in design("report-robot-learned-cyclical").summary
     assert "one pass over the data" in design("pose").summary
+
+
+def test_calibrated_beta_is_drawn_for_a_good_prediction_and_said_to_be(design):
+    """sigma is then the root of the error: 10 ** (-25 / 20) at 25 dB, for either family's frames."""
+    for start in ("small", "pose-small"):
+        made = design(start, kl_anneal="calibrated")
+        assert all(sigma == pytest.approx(0.0562, abs=1e-4) for sigma in made.panels[2].lines[0].y)
+        assert "prediction of 25 dB" in made.summary and "While beta is 0" not in made.summary
+        assert "--train.kl-anneal calibrated" in made.command

@@ -59,7 +59,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     carried = latents.kld.mean(0)
     order = np.argsort(-carried, kind="stable").tolist()
     steps, frames = list(range(1, length)), list(range(n_past, length))
-    unit = "channel" if run.takes_poses else "dimension"
+    unit = "channel" if run.z_is_map else "dimension"
     curves = [Line(name, name, i, "solid", frames, values.tolist()) for i, (name, values) in enumerate(psnr.items())]
     sides = [("posterior", "solid"), ("prior", "dashed")]
     means = [

@@ -111,6 +111,11 @@ class Run:
         return getattr(self.config.model, "learned_prior", False)
 
     @property
+    def z_is_map(self) -> bool:
+        """Whether z has channels of pixels, not dimensions."""
+        return self.takes_poses or self.config.model.code == "map"
+
+    @property
     def is_collapsed(self) -> bool:
         """Whether z carries (almost) nothing, as far as anyone has looked."""
         kld = self.evaluation and self.evaluation.kld_per_step

@@ -27,7 +27,9 @@ def _settings(run: Run) -> str:
         known = f"actions and gripper position known ({at})" if run.takes_actions else "action-free"
         what = f"**{prior}** · {known}"
     beta = f"{train.beta_max * train.kl_anneal_value:g}, constant"
-    if train.kl_anneal != "none":
+    if train.kl_anneal == "calibrated":
+        beta = "calibrated (2 MSE / D)"
+    elif train.kl_anneal != "none":
         beta = f"{train.kl_anneal}, up to {train.beta_max * train.kl_anneal_stop:g}"
     return f"{what} · beta {beta}"
 

@@ -18,6 +18,7 @@ MOST_EPOCHS, MOST_ITERATIONS = 100_000, 1_000_000
 ONE_PASS = 100  # iterations that stand for "one pass over the data", whose length is not known here
 POSITIONS = 400  # of a curve, apart from the edges of its cycles
 MOST_EDGES = 200
+CALIBRATED_MSE = 10**-2.5  # at which calibrated beta is drawn: 25 dB
 PREFIX = "run: "
 LEARNED = ("condition_mean", "condition_scale")  # from the training split: no option of the command
 COMMANDS = {True: ("train.svg", "data/robot"), False: ("train.pose_cvae", "data/dance")}  # by being SVG
@@ -154,7 +155,7 @@ def _curves(train: TrainConfig, pixels: int) -> list[Panel]:
     per_epoch = train.iterations_per_epoch
     iterations = _positions(train)
     epochs = [i / per_epoch for i in iterations]
-    betas = [schedules.beta_at(train, i) for i in iterations]
+    betas = [schedules.beta_at(train, i, CALIBRATED_MSE, pixels) for i in iterations]
     sigmas = [schedules.equivalent_sigma(beta, pixels) for beta in betas]
     every = math.ceil(train.epochs / POSITIONS)
     forced = sorted({*range(0, train.epochs, every), train.epochs - 1})
@@ -181,7 +182,7 @@ def _positions(train: TrainConfig) -> list[int]:
     """Iterations at which the curves are computed: evenly spaced, and on both sides of every drop of beta."""
     total, per_epoch = train.epochs * train.iterations_per_epoch, train.iterations_per_epoch
     found = {*range(0, total, math.ceil(total / POSITIONS)), total - 1}
-    if train.kl_anneal != "none":
+    if train.kl_anneal in ("cyclical", "monotonic"):
         unit = per_epoch if train.kl_anneal_per == "epoch" else 1
         n, cycles = schedules.anneal_cycles(train)
         edges = [(math.ceil(c * n / cycles) * unit, math.ceil((c + train.kl_anneal_ratio) * n / cycles) * unit)
@@ -212,7 +213,13 @@ def _summary(config: RunConfig, drawn: TrainConfig, curves: list[Panel]) -> str:
             "> A sigma this large says that pixels hardly matter: z will very probably carry nothing "
             "(the posterior collapses)."
         )
-    if train.kl_anneal_start == 0 and train.kl_anneal != "none" and getattr(config.model, "learned_prior", False):
+    if train.kl_anneal == "calibrated":
+        lines.append(
+            "> Calibrated: beta follows the error, 2 × MSE / D, and falls as the training gets better; drawn for a "
+            f"prediction of {-10 * math.log10(CALIBRATED_MSE):.0f} dB. The curves of a run show what it was."
+        )
+    rises = train.kl_anneal in ("cyclical", "monotonic")
+    if rises and train.kl_anneal_start == 0 and getattr(config.model, "learned_prior", False):
         lines.append(
             "> While beta is 0, a learned prior gets no gradient: a small start lets it learn from the first step."
         )

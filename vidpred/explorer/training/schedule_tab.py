@@ -21,6 +21,7 @@ AFTERWARDS = (
 )
 # Settings that mean something only beside another one: name -> (setting, its values).
 ONLY_WITH = {
+    "beta_max": ("kl_anneal", ("cyclical", "monotonic", "none")),
     "kl_anneal_cycles": ("kl_anneal", ("cyclical",)),
     "kl_anneal_cycle_epochs": ("kl_anneal", ("cyclical", "monotonic")),
     "kl_anneal_ratio": ("kl_anneal", ("cyclical", "monotonic")),

@@ -1,0 +1,214 @@
+"""What a processor's time buys: `python -m train.benchmark quality --data DIR --out DIR --minutes M`.
+
+Candidates are trained one thread each, a few at a time, on the same clips and for the same processor time, each with a
+schedule that spans it, and scored on the same validation clips at equal parts of the way. Run it again to go on.
+"""
+
+import math
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from train.cli import print_json, run_command
+from vidpred import checkpoint, metrics, runs
+from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred.data.batches import Clips, open_split
+from vidpred.errors import BadInput
+from vidpred.evaluation import frames_ahead, look_at_latents, score_futures
+from vidpred.models import build_model
+from vidpred.presets import preset
+from vidpred.training import train
+
+ITERATIONS = 25  # in an epoch
+PACE = 3  # steps that are timed beforehand, of each kind
+
+
+def _changed(start: RunConfig, model: dict | None = None, **train: object) -> RunConfig:
+    return replace(start, model=replace(start.model, **model or {}), train=replace(start.train, **train))
+
+
+_FIRST = RunConfig(
+    SVGConfig(learned_prior=True, width=16, g_dim=64, z_dim=16, rnn_size=128, condition_at="everywhere"),
+    DataConfig(),
+    TrainConfig(),
+)
+
+_STEM = _changed(_FIRST, {"stem": "unshuffle"})
+_MASK = _changed(_STEM, {"composite": "mask"})
+_POOLED = _changed(_MASK, {"norm_stats": "pooled"}, batch_size=4, lr=0.001)
+_MAP = _changed(_POOLED, {"norm_stats": "group", "code": "map", "g_dim": 32, "z_dim": 4, "rnn_size": 48})
+_FREE = {"condition": "none"}
+CANDIDATES: dict[str, RunConfig] = {
+    "first": _FIRST,  # the published layers at a quarter of their width
+    "unshuffle": _STEM,
+    "mask": _MASK,
+    "batch-4": _POOLED,
+    "map": _MAP,
+    "free-first": _changed(_FIRST, _FREE, beta_max=1e-5),
+    "free-batch-4": _changed(_POOLED, _FREE, beta_max=1e-5),
+    "free-map": _changed(_MAP, _FREE, beta_max=1e-5),
+    "free-map-6": _changed(_MAP, _FREE, beta_max=1e-6),
+    "free-map-calibrated": _changed(_MAP, _FREE, kl_anneal="calibrated"),
+}
+
+
+def candidate(name: str) -> RunConfig:
+    """One of CANDIDATES, or an SVG preset, in the frame that all share but for the length."""
+    config = CANDIDATES[name] if name in CANDIDATES else preset(name)
+    if not isinstance(config.model, SVGConfig):
+        raise BadInput(f"{name} is no preset of SVG")
+    shared = {"lr_decay": "cosine", "tfr": 1.0, "tfr_decay": "linear", "best_by": "last", "gif_every": 0}
+    return _changed(config, iterations_per_epoch=ITERATIONS, validation_clips=8, **shared)
+
+
+def quality(
+    data: Path,
+    out: Path,
+    minutes: float = 10,
+    candidates: tuple[str, ...] = ("first", "unshuffle", "mask", "batch-4", "map"),
+    points: int = 4,
+    samples: int = 20,
+    clips: int = 32,
+    at_once: int = 2,
+    cache: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Quality per minute of processor time.
+
+    Args:
+        data: folder with train/ and validate/
+        out: folder for the runs of the candidates; what is there goes on
+        minutes: processor time of each candidate's training
+        candidates: which of first, unshuffle, mask, batch-4, map, free-first, free-batch-4, free-map, free-map-6,
+            free-map-calibrated, and of the presets of SVG
+        points: times at which each is scored, evenly spaced; the last is the end
+        samples: futures of each clip
+        clips: validation clips that are scored
+        at_once: candidates that train side by side, a thread each
+        cache: folder for the packed clips (none: .packed beside the splits)
+        json: print one JSON object as the last line
+    """
+    for name in candidates:
+        candidate(name)
+    if not (math.isfinite(minutes) and minutes > 0):
+        raise BadInput(f"--minutes must be positive, got {minutes}")
+    for option, value in (("points", points), ("samples", samples), ("clips", clips), ("at-once", at_once)):
+        if value < 1:
+            raise BadInput(f"--{option} must be at least 1, got {value}")
+    for split in ("train", "validate"):
+        open_split(data, split, cache, progress=True)  # packed once, before several read it
+    spawn = multiprocessing.get_context("spawn")
+    rows = []
+    with ProcessPoolExecutor(at_once, mp_context=spawn, max_tasks_per_child=1) as pool:
+        jobs = [
+            pool.submit(work, name, data, out / name, minutes, points, samples, clips, cache) for name in candidates
+        ]
+        for job in as_completed(jobs):
+            rows += job.result()
+    rows.sort(key=lambda row: (candidates.index(row["candidate"]), row["step"]))
+    print(table(rows, samples))
+    if json:
+        print_json({"minutes": minutes, "samples": samples, "clips": clips, "torch": torch.__version__, "rows": rows})
+
+
+def work(
+    name: str, data: Path, run: Path, minutes: float, points: int, samples: int, clips: int, cache: Path | None
+) -> list[dict]:
+    """Train one candidate in a process of its own and score it at each point."""
+    torch.set_num_threads(1)
+    training, validation = (open_split(data, split, cache) for split in ("train", "validate"))
+    if (run / runs.CONFIG).exists():
+        config = replace(candidate(name), train=runs.read_config(run).train)
+    else:
+        config = fitted(candidate(name), minutes * 60, points, run.with_name(f"{run.name}-pace"), training, validation)
+    train(run, config, training, validation, cpu=True, show_progress=False)
+    config = runs.read_config(run)
+    rows = []
+    for weights in sorted((run / runs.KEPT).glob("*.safetensors")):
+        logged = runs.read_metrics(run)[int(weights.stem.split("_")[1]) - 1]
+        model = build_model(config.model).eval()
+        checkpoint.load_weights(weights, model)
+        rows.append(
+            {"candidate": name, "step": logged["step"], "processor_seconds": logged["processor_seconds"]}
+            | scores(model, validation, list(range(min(clips, len(validation)))), config, samples)
+        )
+    return rows
+
+
+def fitted(
+    config: RunConfig, seconds: float, points: int, scratch: Path, training: Clips, validation: Clips
+) -> RunConfig:
+    """The candidate with as many epochs as the processor time holds, timed on its own steps.
+
+    Teacher forced for the first third, then less and less; the learning rate falls to 0 at the end.
+    """
+    paces = []
+    for tfr in (1.0, 0.0):
+        ticks = []
+
+        def stop(ticks: list[float] = ticks) -> bool:
+            ticks.append(time.process_time())
+            return len(ticks) > PACE + 1  # the first step also warms up
+
+        train(
+            scratch,
+            _changed(config, tfr=tfr),
+            training,
+            validation,
+            fresh=True,
+            cpu=True,
+            show_progress=False,
+            stop=stop,
+        )
+        paces.append(min(b - a for a, b in zip(ticks[1:], ticks[2:])))
+    runs.remove(scratch)
+    scratch.rmdir()
+    forced = 2 / 3  # share of teacher forcing with a fall that begins after a third
+    epochs = max(points, round(seconds / ITERATIONS / (forced * paces[0] + (1 - forced) * paces[1])))
+    epochs = math.ceil(epochs / points) * points
+    return _changed(config, epochs=epochs, tfr_decay_start=max(1, epochs // 3), save_every=epochs // points)
+
+
+def scores(model: torch.nn.Module, clips: Clips, chosen: list[int], config: RunConfig, samples: int) -> dict:
+    """Numbers of a model on the chosen clips; sharpness at the first and the last predicted frame."""
+    frames = {"n_past": config.data.n_past, "n_future": frames_ahead(config.data, clips, chosen)}
+    found = score_futures(model, clips, chosen, samples=samples, **frames)
+    sharp = found.sharpness.nanmean((0, 1))
+    return {
+        "psnr": found.psnr.mean().item(),
+        "psnr_best": metrics.best_of_n(found.psnr).mean,
+        "first_frame": found.psnr[..., 0].mean().item(),
+        "psnr_motion": found.psnr_motion.nanmean().item(),
+        "sharpness_first": sharp[0].item(),
+        "sharpness_last": sharp[-1].item(),
+        "kld_per_step": look_at_latents(model, clips, chosen, **frames).kld.sum(2).mean().item(),
+        "diversity": found.diversity.mean().item(),
+    }
+
+
+def table(rows: list[dict], samples: int) -> str:
+    """As Markdown."""
+    lines = [
+        f"| candidate | processor s | steps | PSNR | best of {samples} | first frame | where it moves "
+        "| sharpness first / last | KL |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join(lines + [_line(**row) for row in rows])
+
+
+def _line(*, candidate: str, processor_seconds: float, step: int, sharpness_first: float, **numbers: float) -> str:
+    psnr, best, first, motion, sharpness_last, kld = (
+        f"{numbers[name]:.2f}"
+        for name in ("psnr", "psnr_best", "first_frame", "psnr_motion", "sharpness_last", "kld_per_step")
+    )
+    sharpness = f"{sharpness_first:.2f} / {sharpness_last}"
+    cells = (candidate, f"{processor_seconds:.0f}", str(step), psnr, best, first, motion, sharpness, kld)
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    run_command(quality, "python -m train.benchmark_quality")
