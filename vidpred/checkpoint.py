@@ -57,16 +57,18 @@ def load_weights(path: Path, model: nn.Module) -> None:
     model.load_state_dict(tensors)
 
 
-def load_trained(run: Path) -> nn.Module:
-    """The best model of a run with its weights as they were trained, in eval mode and float32."""
-    model = build_model(runs.read_config(run).model).eval()
+def load_trained(run: Path, config: RunConfig | None = None) -> nn.Module:
+    """The best model of a run with its weights as they were trained, in eval mode and float32. config: the run's, where
+    it has been read already."""
+    model = build_model((config or runs.read_config(run)).model).eval()
     load_weights(Path(run) / runs.WEIGHTS, model)
     return model
 
 
-def load_model(run: Path, device: torch.device | str = "cpu") -> nn.Module:
-    """The best model of a run, for prediction alone: batch normalisation is merged into the weights."""
-    model = load_trained(run)
+def load_model(run: Path, device: torch.device | str = "cpu", config: RunConfig | None = None) -> nn.Module:
+    """The best model of a run, for prediction alone: batch normalisation is merged into the weights. config: as in
+    load_trained."""
+    model = load_trained(run, config)
     merge_batch_norm(model)
     model.to(device)
     return model.to(memory_format=model.memory_format)

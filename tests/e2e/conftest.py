@@ -2,19 +2,24 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from tests.e2e.page import SHOWN
+from tests.e2e.page import HANG, SHOWN, note_events
+from tests.explorer.serving import served
+from vidpred import checkpoint, runs
 from vidpred.data.dance import video_folders, write_pair
 
+TWIN = "push-free-learned-cyclical"  # a run of the Learn pages' doors
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -52,15 +57,17 @@ def open_page(browser, request):
         url = request.getfixturevalue(app)
         addresses.add(url.split("/")[2])
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
+        contexts[-1].set_default_timeout(HANG)
         page = contexts[-1].new_page()
+        note_events(page)
         page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
         page.goto(url + query)
         if tab:
-            page.get_by_role("tab", name=tab, exact=True).click(timeout=60_000)
+            page.get_by_role("tab", name=tab, exact=True).click()
         else:
-            page.wait_for_function(until, timeout=60_000)
+            page.wait_for_function(until)
         return page
 
     yield open_
@@ -93,6 +100,35 @@ def serve(*options):
     finally:
         app.terminate()
         app.wait(20)
+
+
+@pytest.fixture(scope="session")
+def linked_library(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
+    """The tiny run, another one that sees other futures, and a dancer; what is predicted is noted in `asked`."""
+    from vidpred.explorer.runs.library import Library
+    from vidpred.explorer.runs.prediction import Settings
+
+    class NotingLibrary(Library):
+        asked: ClassVar = []
+
+        def cached(self, key, make, size):
+            self.asked.extend([key] if isinstance(key, Settings) else [])
+            return super().cached(key, make, size)
+
+    twin = shutil.copytree(tiny_run, tmp_path_factory.mktemp("twins") / TWIN)
+    weights = checkpoint.load_tensors(twin / runs.WEIGHTS)
+    changed = {name: 1.1 * value if value.is_floating_point() else value for name, value in weights.items()}
+    checkpoint.save_tensors(twin / runs.WEIGHTS, changed)
+    return NotingLibrary([tiny_run, twin, dance_run], [tiny_data, tiny_dance])
+
+
+@pytest.fixture(scope="session")
+def linked_url(linked_library):
+    """An app in this process, whose predictions are noted."""
+    from vidpred.explorer.page import build_demo
+
+    with served(build_demo(linked_library)) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

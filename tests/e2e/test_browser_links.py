@@ -1,69 +1,43 @@
 """The address in a real browser: it opens the view that it names, once, and follows what a visitor looks at."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 
-from tests.e2e.page import SHOWN, answered, drawn
-from vidpred import checkpoint, runs
-from vidpred.explorer.drive import session
-from vidpred.explorer.learn.tab import FREE, PAGES
-from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import Asked, ask, first_view, predict_clip
+from tests.e2e.conftest import TWIN
+from tests.e2e.page import SHOWN, answered, drawn, settled
+from vidpred.explorer.drive.session import Drives
+from vidpred.explorer.learn.tab import PAGES
+from vidpred.explorer.runs.prediction import checked, first_view, predict
 
-TWIN = FREE[0]  # where a door of the Learn pages leads
 CLIPS = [f"traj_0_to_255/{i}" for i in (1, 2, 3, 4)]
 DEEP = f"?tab=predict&run={TWIN}&clip={CLIPS[2]}&seed=7&temperature=1.5"
 ADDRESS = "navigator.clipboard.readText()"
-QUIET = 1000  # milliseconds in which a second answer would have been asked for
-
-
-class NotingLibrary(Library):
-    """A library that notes every prediction that it is asked for, also those that it remembers."""
-
-    def __init__(self, *folders):
-        super().__init__(*folders)
-        self.asked, self.driven = [], []
-
-    def remembered(self, key, make, size):
-        self.asked += [part for part in key if isinstance(part, Asked)]
-        return super().remembered(key, make, size)
-
-
-@pytest.fixture(scope="module")
-def library(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
-    """The tiny run, another one that sees other futures, and a dancer."""
-    twin = shutil.copytree(tiny_run, tmp_path_factory.mktemp("twins") / TWIN)
-    weights = checkpoint.load_tensors(twin / runs.WEIGHTS)
-    changed = {name: 1.1 * value if value.is_floating_point() else value for name, value in weights.items()}
-    checkpoint.save_tensors(twin / runs.WEIGHTS, changed)
-    return NotingLibrary([tiny_run, twin, dance_run], [tiny_data, tiny_dance])
-
-
-@pytest.fixture(scope="module")
-def linked_url(library):
-    """An app whose predictions are noted."""
-    from vidpred.explorer.page import build_demo, launch_options
-
-    with pytest.MonkeyPatch.context() as patch:
-        begin = session.Drives.begin
-        patch.setattr(session.Drives, "begin", lambda self, *a, **k: library.driven.append(a) or begin(self, *a, **k))
-        demo = build_demo(library)
-        _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
-        yield address
-        demo.close()
 
 
 @pytest.fixture
-def open_link(open_page, library, linked_url):
-    """Open an address in a window of its own. What is predicted from then on is noted."""
+def library(linked_library):
+    return linked_library
+
+
+@pytest.fixture
+def driven(monkeypatch):
+    """What is driven from then on."""
+    begun, begin = [], Drives.begin
+    monkeypatch.setattr(Drives, "begin", lambda self, *args: begun.append(args) or begin(self, *args))
+    return begun
+
+
+@pytest.fixture
+def open_link(open_page, library):
+    """Open an address in a window of its own, until it has been answered. What is predicted from then on is noted."""
 
     def open_(query="", until=SHOWN, **window):
         library.asked.clear()
-        library.driven.clear()
-        return open_page(query, app="linked_url", until=until, **window)
+        page = open_page(query, app="linked_url", until=until, **window)
+        settled(page)
+        return page
 
     return open_
 
@@ -77,11 +51,17 @@ def selected(page):
     return page.locator("#tabs [role=tab][aria-selected=true]").first.inner_text()
 
 
-def sees(page, library, **asked):
+def settings(library, run="tiny", **fields):
+    """Of a prediction that the page draws where no other fields are set."""
+    run = library.run(run)
+    fields = {**first_view(library, run), "n_future": None, **fields}
+    return checked(run, library.clip(fields.pop("clip")), **{k: v for k, v in fields.items() if k != "run"})
+
+
+def sees(page, library, **fields):
     """Whether the first predicted frame on screen is that of a prediction."""
-    asked = {**first_view(library, asked.get("run")), "n_future": None, **asked}
-    prediction = predict_clip(library, **asked)
-    return np.array_equal(drawn(page, "Prediction"), prediction.futures[0].samples[0, prediction.asked.n_past])
+    asked = settings(library, **fields)
+    return np.array_equal(drawn(page, "Prediction"), predict(library, asked).futures[0].samples[0, asked.n_past])
 
 
 def field(page, label):
@@ -99,17 +79,14 @@ def pick(page, label, name):
 
 def test_the_first_view_is_predicted_once_and_its_address_is_bare(open_link, library, linked_url):
     page = open_link()
-    page.wait_for_timeout(QUIET)
-    assert library.asked == [ask(library, **first_view(library) | {"n_future": 4})]
+    assert library.asked == [settings(library)]
     assert page.url == linked_url
 
 
 def test_a_link_draws_what_it_names_and_nothing_else(open_link, library, linked_url):
     page = open_link(DEEP)
-    page.wait_for_timeout(QUIET)
-    (asked,) = library.asked
-    assert (asked.run, asked.clip, asked.seed, asked.temperatures) == (TWIN, CLIPS[2], 7, (1.5,))
     view = {"run": TWIN, "clip": CLIPS[2], "seed": 7, "temperature": 1.5}
+    assert library.asked == [settings(library, **view)]
     assert sees(page, library, **view)
     assert not sees(page, library, **{**view, "run": "tiny"})
     assert [field(page, name).input_value() for name in ("Run", "Clip", "Seed")] == [TWIN, CLIPS[2], "7"]
@@ -119,17 +96,16 @@ def test_a_link_draws_what_it_names_and_nothing_else(open_link, library, linked_
 def test_every_field_of_a_prediction(open_link, library):
     text = f"tab=predict&clip={CLIPS[1]}&samples=3&frames=6&context=3&prior=standard"
     page = open_link(f"?{text}")
-    page.wait_for_timeout(QUIET)
-    assert library.asked == [Asked("tiny", CLIPS[1], 0, (1.0,), 3, 6, 3, "standard")]
+    view = {"clip": CLIPS[1], "samples": 3, "n_future": 6, "n_past": 3, "prior": "standard"}
+    assert library.asked == [settings(library, **view)]
     assert query(page) == text
     assert page.locator("#player [data-part=counter]").inner_text() == "frame 3 of 8"
 
 
 def test_a_dance_and_temperatures_side_by_side(open_link, library):
     page = open_link("?run=dance&clip=test/1&sweep=1")
-    page.wait_for_timeout(QUIET)
     (asked,) = library.asked
-    assert (asked.run, asked.clip, len(asked.temperatures), asked.n_future) == ("dance", "test/1", 5, 8)
+    assert (asked.run.name, asked.clip.name, len(asked.temperatures), asked.n_future) == ("dance", "test/1", 5, 8)
     assert page.locator("#player figcaption").count() == 7
     assert query(page) == "tab=predict&run=dance&clip=test/1&sweep=1"
 
@@ -168,17 +144,17 @@ def test_a_dance_and_temperatures_side_by_side(open_link, library):
         ("Learn", "tab=learn", "document.querySelector('.lesson')", {}, []),
     ],
 )
-def test_a_link_to_every_tab(open_link, library, tab, held, ready, values, predictions):
+def test_a_link_to_every_tab(open_link, library, driven, tab, held, ready, values, predictions):
     """Its values come first, not the tab's own; another tab is drawn when it is looked at."""
     page = open_link(f"?{held}", until=ready)
-    page.wait_for_timeout(QUIET)
     assert selected(page) == tab
     assert {label: field(page, label).input_value() for label in values} == values
-    assert [(asked.run, asked.seed) for asked in library.asked] == predictions
-    assert library.driven == ([(TWIN, CLIPS[1], 5, 0.5)] if tab == "Drive" else [])
+    assert [(asked.run.name, asked.seed) for asked in library.asked] == predictions
+    drives = [(run.name, clip.name, *fields) for run, clip, *fields in driven]
+    assert drives == ([(TWIN, CLIPS[1], 5, 0.5)] if tab == "Drive" else [])
     assert query(page) == held
     page.get_by_role("tab", name="Predict", exact=True).click()
-    page.wait_for_function(SHOWN, timeout=60_000)
+    page.wait_for_function(SHOWN)
     assert sees(page, library)
     assert query(page) == ""
 
@@ -195,10 +171,9 @@ def test_a_link_that_cannot_be_opened_is_one_line_over_the_first_view(open_link,
     page = open_link(f"?{held}")
     toast = page.get_by_test_id("toast-text")
     assert toast.count() == 1
-    assert toast.inner_text().startswith(said)
+    assert toast.inner_text().startswith(f"This link cannot be opened. {said}")
     assert "\n" not in toast.inner_text()
-    page.wait_for_timeout(QUIET)
-    assert library.asked == [ask(library, **first_view(library) | {"n_future": 4})]
+    assert library.asked == [settings(library)]
     assert sees(page, library)
     assert (selected(page), page.url) == ("Predict", linked_url)
 
@@ -220,8 +195,8 @@ def test_the_address_follows_and_opens_again(open_link, library):
     before = drawn(page, "Prediction")
     library.asked.clear()
     page.reload()
-    page.wait_for_function(SHOWN, timeout=60_000)
-    page.wait_for_timeout(QUIET)
+    page.wait_for_function(SHOWN)
+    settled(page)
     assert np.array_equal(drawn(page, "Prediction"), before)
     assert sees(page, library, run=TWIN, clip=CLIPS[3], seed=12, temperature=0.5, n_future=3)
     assert (len(set(library.asked)), query(page)) == (1, held)
@@ -252,13 +227,13 @@ def test_a_tab_is_filled_again_only_if_something_has_changed(open_link, library)
     page = open_link("?tab=compare", until="document.querySelector('#compare-player [data-request]')")
     for tab in ("Predict", "Compare", "Predict", "Compare"):
         page.get_by_role("tab", name=tab, exact=True).click()
-        page.wait_for_timeout(QUIET)
+        settled(page)
     assert len(library.asked) == 3  # of two runs, and of Predict
     field(page, "Seed").fill("9")
-    page.wait_for_timeout(QUIET)
+    settled(page)
     assert len(library.asked) == 3  # until the button is pressed
     page.get_by_role("button", name="Compare", exact=True).click()
-    page.wait_for_timeout(QUIET)
+    settled(page)
     assert [asked.seed for asked in library.asked[3:]] == [9, 9]
 
 
@@ -266,9 +241,9 @@ def test_a_door_of_the_pages_opens_a_view_too(open_link, library):
     page = open_link("?tab=learn", until="document.querySelector('.lesson')")
     page.get_by_role("tab", name=PAGES["noise"].title).click()
     page.get_by_role("button", name=PAGES["noise"].button).click()
-    page.wait_for_function(SHOWN, timeout=60_000)
-    page.wait_for_timeout(QUIET)
-    assert [asked.run for asked in library.asked] == [TWIN]
+    page.wait_for_function(SHOWN)
+    settled(page)
+    assert [asked.run.name for asked in library.asked] == [TWIN]
     assert sees(page, library, run=TWIN)
     assert query(page) == f"tab=predict&run={TWIN}"
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from tests.commands import ROOT
+from tests.explorer.serving import served
 from vidpred import runs
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -59,8 +60,5 @@ def demo(library):
 @pytest.fixture(scope="session")
 def url(demo):
     """Address of the running app."""
-    from vidpred.explorer.page import launch_options
-
-    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
-    yield address
-    demo.close()
+    with served(demo) as address:
+        yield address

@@ -132,7 +132,7 @@ class Library:
                 from vidpred.checkpoint import load_model
 
                 with _without_path(run.folder, run.name):
-                    model = load_model(run.folder, gpu_lease.device())
+                    model = load_model(run.folder, gpu_lease.device(), run.config)
                 for old in [k for k in self._models if k[0] == run.folder]:  # an earlier epoch's
                     del self._models[old]
                 self._models[key] = model
