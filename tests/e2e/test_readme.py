@@ -35,6 +35,7 @@ COMMANDS = [
 SMALLER = {
     "--train 1600 --validate 64 --test 256": "--train 6 --validate 4 --test 2",
     "--train 8000 --val 630 --test 5": "--train 24 --val 12 --test 1 --test-frames 9",
+    "--train 1600 --validate 64 --test 64": "--train 4 --validate 2 --test 2",
     "--preset pose-small": "--preset pose-debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
     "--preset small": "--preset debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
 }
@@ -66,14 +67,8 @@ def test_every_command_is_run_here():
     """A new command in the README needs a place in one of the tests below."""
     known = ["pip install", "python app.py", "python -m pytest", "simulate-robot", "import-bair", "train.evaluate"]
     known += ["train.svg --data data/robot", "train.svg --data data/bair", "train.generate", "train.plot"]
-    known += [
-        "torchrun",
-        "train.prepare shard",
-        "train.benchmark",
-        "simulate-dance",
-        "train.pose_cvae",
-        "explorer.export",
-    ]
+    known += ["torchrun", "train.prepare shard", "train.benchmark", "simulate-dance", "train.pose_cvae"]
+    known += ["explorer.export", "simulate-bounce", "train.svg --data data/bounce"]
     assert [c for c in COMMANDS if not any(k in c for k in known)] == []
 
 
@@ -100,6 +95,14 @@ def test_train_a_dancer(simulator, tmp_path):
         succeeds(module, *rest)
     assert (tmp_path / "run" / "model.safetensors").exists()
     assert (tmp_path / "dances" / "test_0.gif").exists()
+
+
+def test_train_on_bouncing_shapes(tmp_path):
+    places = {"data/bounce": tmp_path / "clips", "runs/bounce": tmp_path / "run"}
+    for words in (["simulate-bounce"], ["train.svg", "data/bounce"]):
+        module, rest = arguments(command(*words), places)
+        succeeds(module, *rest)
+    assert (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_the_report_s_settings_resolve():

@@ -63,7 +63,7 @@ def test_widgets_follow_the_start(handlers):
     assert updates["kl_anneal_cycles"]["visible"]
     assert not updates["kl_anneal_value"]["visible"]
     updates = zip(ONLY_WITH, handlers.apply("none", "linear"))
-    assert [name for name, update in updates if update["visible"]] == ["kl_anneal_value"]
+    assert [name for name, update in updates if update["visible"]] == ["beta_max", "kl_anneal_value"]
 
 
 def test_widgets_feed_the_settings_of_their_name(library):
