@@ -141,13 +141,13 @@ def _predict(library: Library, asked: Asked) -> Prediction:
 
 def _imagine(model: "Model", batch: "Batch", asked: Asked) -> tuple[list[Future], dict[str, np.ndarray], str]:
     """Futures, and the scores of the last given frame repeated (none where the truth is unknown), as in Prediction."""
-    from vidpred.evaluation import protocol_of, score
+    from vidpred.evaluation import score
     from vidpred.frames import to_float, to_uint8
     from vidpred.metrics import best_of_n
     from vidpred.render import mean_clip, spread_clip
     from vidpred.rollout import predict
 
-    n_past, frames, psnr = asked.n_past, batch.frames[0].numpy(), protocol_of(model)
+    n_past, frames, psnr = asked.n_past, batch.frames[0].numpy(), model.config.psnr_protocol
     known = len(frames) == n_past + asked.n_future
     given = batch.to_clip(n_past, next(model.parameters()).device)
 
