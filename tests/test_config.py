@@ -6,7 +6,7 @@ import json
 import pytest
 
 from vidpred import schedules
-from vidpred.config import DATA_CONFIGS, DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
+from vidpred.config import DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS, preset
 
@@ -16,7 +16,7 @@ def test_every_preset_survives_json(name):
     config = preset(name)
     values = json.loads(json.dumps(config.to_dict()))
     assert model_from_dict(values["model"]) == config.model
-    assert from_dict(DATA_CONFIGS[type(config.model)], values["data"]) == config.data
+    assert from_dict(config.model.data_config, values["data"]) == config.data
     assert from_dict(TrainConfig, values["train"]) == config.train
 
 

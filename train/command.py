@@ -15,7 +15,7 @@ import tyro
 
 from train.cli import box_as_line, one_line_errors, print_json, require_outside
 from vidpred import schedules
-from vidpred.config import CHANNELS, DATA_CONFIGS, RunConfig, SpeedConfig, SVGConfig, TrainConfig
+from vidpred.config import CHANNELS, RunConfig, SpeedConfig, TrainConfig
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS, preset
 
@@ -69,8 +69,8 @@ def train_family(prog: str, model: type, default_preset: str, description: str, 
         named.add_argument("--preset", default=default_preset)
         name = named.parse_known_args(args)[0].preset
         start = preset(name)
-        if not isinstance(start.model, model):
-            own = [other for other, config in PRESETS.items() if isinstance(config.model, model)]
+        if start.model.kind != model.kind:
+            own = [other for other, config in PRESETS.items() if config.model.kind == model.kind]
             raise BadInput(f"preset {name!r} is of another family; here: {', '.join(own)}")
         default = Command(
             data=tyro.MISSING,
@@ -83,7 +83,7 @@ def train_family(prog: str, model: type, default_preset: str, description: str, 
         )
         with box_as_line(prog):
             command = tyro.cli(
-                Command[model, DATA_CONFIGS[model]], prog=prog, description=description, args=args, default=default
+                Command[model, model.data_config], prog=prog, description=description, args=args, default=default
             )
         run_training(command)
 
@@ -93,7 +93,7 @@ def run_training(command: Command) -> None:
     config = RunConfig(command.model, command.window, command.train)
     if config.train.iterations_per_epoch:
         schedules.beta_at(config.train, 0)  # a schedule that makes no sense is refused
-    if getattr(command.model, "condition_mean", ()):
+    if command.model.condition_mean:
         raise BadInput("--model.condition-mean and --model.condition-scale are learned from the training split")
     if command.dry_run:
         print(json.dumps(config.to_dict(), indent=None if command.json else 1))
@@ -129,8 +129,7 @@ def run_training(command: Command) -> None:
     best = max((row["val_psnr"] for row in rows if row["val_psnr"] is not None), default=None)
     if finished:
         said = "not finite" if best is None else f"{best:.2f} dB"
-        protocol = "finn" if isinstance(config.model, SVGConfig) else "joint"
-        print(f"finished: {command.out}, best validation PSNR {said} ({protocol}, one sample)")
+        print(f"finished: {command.out}, best validation PSNR {said} ({config.model.psnr_protocol}, one sample)")
     else:
         print(f"stopped and saved: the same command resumes {command.out}")
     if command.json:
@@ -142,16 +141,13 @@ def describe(config: RunConfig) -> str:
     m, t = config.model, config.train
     height, width = m.frame_size
     sigma = schedules.equivalent_sigma(t.beta_max, CHANNELS * height * width)
-    if isinstance(m, SVGConfig):
-        what = f"SVG, {'learned' if m.learned_prior else 'fixed'} prior, condition {m.condition}"
-    else:
-        what = f"pose CVAE, windows of {config.data.length} frames"
     weight = f"beta {t.kl_anneal} to {t.beta_max:g} (a Gaussian decoder with sigma {sigma:.2g})"
     if t.kl_anneal == "calibrated":
         weight = "beta calibrated: 2 MSE / D as the training goes"
+    iterations = t.iterations_per_epoch or "as many as a pass takes"
     return (
-        f"{what}; {t.epochs} epochs x {t.iterations_per_epoch or 'as many as a pass takes'} batches of {t.batch_size}; "
-        f"{weight}"
+        f"{m.summary}, windows of {config.data.length} frames; {t.epochs} epochs x {iterations} batches of "
+        f"{t.batch_size}; {weight}"
     )
 
 

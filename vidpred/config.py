@@ -44,9 +44,8 @@ class DataConfig:
         """Frames in a window."""
         return self.n_past + self.n_future
 
-    @property
-    def scored_length(self) -> int:
-        """Frames of a clip that validation and test look at, the context included."""
+    def scored_length(self, shortest: int) -> int:
+        """Frames of each clip that validation and test look at, the context included; a shorter clip is refused."""
         return self.length
 
 
@@ -75,17 +74,23 @@ class DanceDataConfig:
         """Frames in a training window."""
         return self.clip_length
 
-    @property
-    def scored_length(self) -> int:
-        """Frames of a video that validation and test look at, the given one included."""
-        return self.val_length
+    def scored_length(self, shortest: int) -> int:
+        """Frames of each video that validation and test look at, the given one included: at most the shortest's."""
+        return max(2, min(self.val_length, shortest))
 
 
 @dataclass(frozen=True)
 class SVGConfig:
     """Stochastic video generation (Denton & Fergus 2018) with conditions and teacher forcing, 64 x 64 pixels."""
 
+    kind: ClassVar[str] = "svg"
+    family: ClassVar[str] = "SVG"
+    data_config: ClassVar[type] = DataConfig
     frame_size: ClassVar[tuple[int, int]] = (IMAGE_SIZE, IMAGE_SIZE)
+    psnr_protocol: ClassVar[str] = "finn"
+    """the definition of PSNR by which the family's numbers are published"""
+    needs_two_clips: ClassVar[bool] = True
+    """in a batch: codes are vectors, and one of them has no variance to normalise by"""
     learned_prior: bool = False
     """prior from an LSTM over the past frames instead of N(0, I)"""
     width: int = 64
@@ -142,12 +147,32 @@ class SVGConfig:
             "model.condition_mean and model.condition_scale go together, and scales are positive",
         )
 
+    @property
+    def summary(self) -> str:
+        """The model in a few words."""
+        return f"SVG, {'learned' if self.learned_prior else 'fixed'} prior, condition {self.condition}"
+
 
 @dataclass(frozen=True)
 class PoseCVAEConfig:
     """Pose-conditioned CVAE, 32 x 64 pixels: the next frame from the last one and the next pose picture."""
 
+    kind: ClassVar[str] = "pose_cvae"
+    family: ClassVar[str] = "pose CVAE"
+    data_config: ClassVar[type] = DanceDataConfig
     frame_size: ClassVar[tuple[int, int]] = DANCE_SIZE
+    psnr_protocol: ClassVar[str] = "joint"
+    """the definition of PSNR by which the family's numbers are published"""
+    needs_two_clips: ClassVar[bool] = False
+    """in a batch: codes are maps, whose pixels have a variance"""
+    condition: ClassVar[str] = "poses"
+    """what is known about each frame: its pose picture"""
+    condition_mean: ClassVar[tuple[float, ...]] = ()
+    """no normalisation is learned: poses are taken as they are"""
+    learned_prior: ClassVar[bool] = False
+    """the prior is N(0, I)"""
+    prior_at_test: ClassVar[str] = "standard"
+    """where z comes from at prediction"""
     frame_dim: int = 128
     """channels of a frame's code; the layers before it follow"""
     pose_dim: int = 32
@@ -168,6 +193,11 @@ class PoseCVAEConfig:
     def __post_init__(self):
         for name, least in (("frame_dim", 8), ("pose_dim", 2), ("z_channels", 4), ("fusion_dim", 8)):
             _require(getattr(self, name) >= least, f"model.{name} must be at least {least}, got {getattr(self, name)}")
+
+    @property
+    def summary(self) -> str:
+        """The model in a few words."""
+        return self.family
 
 
 @dataclass(frozen=True)
@@ -341,8 +371,7 @@ class SpeedConfig:
 
 
 ModelConfig = SVGConfig | PoseCVAEConfig
-MODEL_KINDS: dict[str, type] = {"svg": SVGConfig, "pose_cvae": PoseCVAEConfig}
-DATA_CONFIGS: dict[type, type] = {SVGConfig: DataConfig, PoseCVAEConfig: DanceDataConfig}
+MODEL_KINDS: dict[str, type] = {config.kind: config for config in (SVGConfig, PoseCVAEConfig)}
 
 
 @dataclass(frozen=True)
@@ -354,8 +383,8 @@ class RunConfig:
     train: TrainConfig
 
     def __post_init__(self):
-        if isinstance(self.model, SVGConfig):  # its codes are vectors: one clip has no variance
-            t = self.train
+        t = self.train
+        if self.model.needs_two_clips:
             _require(t.batch_size >= 2, "train.batch_size must be at least 2: batch normalisation needs two clips")
             _require(
                 t.batch_size // t.accumulation >= 2,
@@ -370,8 +399,7 @@ class RunConfig:
 def to_dict(config: Any) -> dict:
     """A config as plain JSON values; a model's config carries its `kind`."""
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(config).items()}
-    kinds = [kind for kind, cls in MODEL_KINDS.items() if type(config) is cls]
-    return {"kind": kinds[0], **values} if kinds else values
+    return {"kind": config.kind, **values} if type(config) in MODEL_KINDS.values() else values
 
 
 def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:

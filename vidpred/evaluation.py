@@ -12,7 +12,7 @@ from vidpred.clip import Clip
 from vidpred.config import DanceDataConfig, DataConfig
 from vidpred.data.batches import Clips, window_batch
 from vidpred.losses import kl_divergence
-from vidpred.models import Model, PoseCVAE
+from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
 from vidpred.rollout import internal_batch, predict
 
@@ -46,17 +46,9 @@ class Latents(NamedTuple):
     mu_difference: Tensor
 
 
-def protocol_of(model: Model) -> str:
-    """The definition of PSNR by which a family's numbers are published."""
-    return "joint" if isinstance(model, PoseCVAE) else "finn"
-
-
 def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[int]) -> int:
     """Frames after the context that validation and test look at; dance videos may be shorter than was asked for."""
-    length = data.scored_length
-    if isinstance(data, DanceDataConfig):
-        length = max(2, min(length, int(clips.lengths()[chosen].min())))
-    return length - data.n_past
+    return data.scored_length(int(clips.lengths()[chosen].min())) - data.n_past
 
 
 def score(futures: Tensor, clip: Clip, protocol: str, also: tuple[str, ...] = ()) -> Scores:
@@ -111,7 +103,7 @@ def score_futures(
             latent=latent,
             precision=precision,
         )
-        parts.append(score(futures, clip, protocol_of(model), also))
+        parts.append(score(futures, clip, model.config.psnr_protocol, also))
         progress(len(group))
     *tensors, further = zip(*processes.gathered(parts))
     return Scores(
@@ -201,7 +193,7 @@ def evaluate(
         "n_past": n_past,
         "n_future": n_future,
         "precision": precision,
-        "protocol": protocol_of(model),
+        "protocol": model.config.psnr_protocol,
     }
 
 

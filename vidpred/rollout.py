@@ -24,7 +24,7 @@ def rollout_noise(model: Model, seed: int, sample: int, clip_id: str, steps: int
 def latent_of(model: Model, latent: str | None) -> str:
     """Where z comes from at prediction, by default as the model's settings say: "prior" or "standard"."""
     if latent is None:
-        latent = "prior" if getattr(model.config, "prior_at_test", "standard") == "learned" else "standard"
+        latent = "prior" if model.config.prior_at_test == "learned" else "standard"
     return latent
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from vidpred.config import DATA_CONFIGS, RunConfig, TrainConfig, from_dict, model_from_dict
+from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict
 from vidpred.errors import BadInput
 from vidpred.files import replaced, write_json
 
@@ -35,7 +35,7 @@ def read_config(run: Path) -> RunConfig:
     model = model_from_dict(values["model"], f"{path}: model")
     return RunConfig(
         model,
-        from_dict(DATA_CONFIGS[type(model)], values["data"], f"{path}: data"),
+        from_dict(model.data_config, values["data"], f"{path}: data"),
         from_dict(TrainConfig, values["train"], f"{path}: train"),
     )
 

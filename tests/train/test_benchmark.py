@@ -46,7 +46,7 @@ def test_startup():
 def test_quality(tiny_data, tmp_path):
     """A candidate is scored at both points of its way; a second call trains nothing and says the same."""
     options = ("--data", tiny_data, "--out", tmp_path, "--minutes", 0.02, "--points", 2, "--samples", 3, "--clips", 4)
-    said = [succeeds("train.benchmark_quality", *options, "--candidates", "debug", "--json") for _ in range(2)]
+    said = [succeeds("train.benchmark", "quality", *options, "--candidates", "debug", "--json") for _ in range(2)]
     first, again = (json.loads(text.splitlines()[-1]) for text in said)
     assert first == again
     rows = first["rows"]
@@ -80,4 +80,4 @@ def test_bad_input_is_one_line(arguments, said):
     ],
 )
 def test_bad_input_of_quality(arguments, said, tmp_path):
-    assert said in fails("train.benchmark_quality", "--data", "nowhere", "--out", tmp_path, *arguments)
+    assert said in fails("train.benchmark", "quality", "--data", "nowhere", "--out", tmp_path, *arguments)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vidpred.clip import Clip
-from vidpred.config import DanceDataConfig, DataConfig, ModelConfig, SVGConfig
+from vidpred.config import DanceDataConfig, DataConfig, ModelConfig
 from vidpred.data.layout import split_name
 from vidpred.data.packed import PackedClips, pack_split
 from vidpred.data.shards import INDEX, ShardedClips
@@ -147,7 +147,7 @@ def require_suitable(clips: Clips, model: ModelConfig) -> None:
             f"{clips.ids[0]}: frames of {width} x {height} pixels, this model takes {own_width} x {own_height}: "
             "robot clips are for SVG, dance videos for the pose CVAE"
         )
-    if not clips.has_actions and isinstance(model, SVGConfig) and model.condition == "actions":
+    if not clips.has_actions and model.condition == "actions":
         raise BadInput(
             f"{clips.ids[0]}: no actions.csv and endeffector_positions.csv, which this model is told; clips without "
             "actions are for --model.condition none"

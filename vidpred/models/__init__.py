@@ -2,16 +2,17 @@
 
 from torch import nn
 
-from vidpred.config import ModelConfig, PoseCVAEConfig, SpeedConfig
+from vidpred.config import ModelConfig, PoseCVAEConfig, SpeedConfig, SVGConfig
 from vidpred.models.pose_cvae import PoseCVAE
 from vidpred.models.svg import SVG
 
 Model = SVG | PoseCVAE
+MODELS: dict[type, type] = {SVGConfig: SVG, PoseCVAEConfig: PoseCVAE}
 
 
 def build_model(config: ModelConfig, speed: SpeedConfig | None = None) -> Model:
     """The model that a config describes, freshly initialised; `speed` says how it computes, not what."""
-    return PoseCVAE(config, speed) if isinstance(config, PoseCVAEConfig) else SVG(config, speed)
+    return MODELS[type(config)](config, speed)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -227,12 +227,12 @@ def _futures(
 ) -> tuple[np.ndarray, list[dict[str, list[float]]], dict[str, list[float]], str]:
     """Of a batch whose rows share their true frames: futures (B, n_future, H, W, 3) uint8, the scores of each, those of
     the last given frame repeated, and the PSNR's protocol."""
-    from vidpred.evaluation import protocol_of, score
+    from vidpred.evaluation import score
     from vidpred.frames import to_uint8
     from vidpred.metrics import ssim_finn
     from vidpred.rollout import predict
 
-    weight, protocol = next(model.parameters()), protocol_of(model)
+    weight, protocol = next(model.parameters()), model.config.psnr_protocol
     clip = batch.to_clip(n_past, weight.device, weight.dtype)
     given, later = clip._replace(frames=clip.frames[:, :n_past]), clip.frames[0, n_past:]
     futures = predict(model, given, batch.ids, n_future=len(later), seed=seed, temperature=temperature)

@@ -138,11 +138,10 @@ def traversal(library: Library, run: Run, clip: Clip, dimension: Any) -> Display
 
 def _measure(model: "Model", batch: "Batch", n_past: int, seed: int) -> "tuple[ClipLatents, dict[str, np.ndarray]]":
     """The latents of a clip, and PSNR (n_future,) by where z comes from, as NumPy arrays."""
-    from vidpred.evaluation import protocol_of
     from vidpred.latents import ClipLatents, clip_latents, psnr_by_source
 
     given = batch.to_clip(n_past, next(model.parameters()).device)
-    psnr = psnr_by_source(model, given, batch.ids[0], protocol_of(model), seed)
+    psnr = psnr_by_source(model, given, batch.ids[0], model.config.psnr_protocol, seed)
     latents = ClipLatents(*(values.numpy() for values in clip_latents(model, given)))
     return latents, {source: values.numpy() for source, values in psnr.items()}
 

@@ -142,12 +142,12 @@ def _predict(library: Library, settings: Settings) -> Prediction:
 def _futures(model: "Model", batch: "Batch", settings: Settings) -> tuple[list[Future], dict[str, np.ndarray], str]:
     """Futures, and the scores of the last given frame repeated (none where the truth is unknown), as in Prediction."""
     from vidpred import rollout
-    from vidpred.evaluation import protocol_of, score
+    from vidpred.evaluation import score
     from vidpred.frames import to_float, to_uint8
     from vidpred.metrics import best_of_n
     from vidpred.render import mean_clip, spread_clip
 
-    n_past, frames, psnr = settings.n_past, batch.frames[0].numpy(), protocol_of(model)
+    n_past, frames, psnr = settings.n_past, batch.frames[0].numpy(), model.config.psnr_protocol
     known = len(frames) == n_past + settings.n_future
     given = batch.to_clip(n_past, next(model.parameters()).device)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vidpred import runs
-from vidpred.config import PoseCVAEConfig, RunConfig
+from vidpred.config import RunConfig
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.validate import finite
 
@@ -98,17 +98,17 @@ class Run:
     @property
     def takes_poses(self) -> bool:
         """Whether it continues dance videos, not robot clips."""
-        return isinstance(self.config.model, PoseCVAEConfig)
+        return self.config.model.condition == "poses"
 
     @property
     def takes_actions(self) -> bool:
         """Whether it is told what a robot does."""
-        return not self.takes_poses and self.config.model.condition == "actions"
+        return self.config.model.condition == "actions"
 
     @property
     def has_learned_prior(self) -> bool:
         """Whether its prior is a network."""
-        return getattr(self.config.model, "learned_prior", False)
+        return self.config.model.learned_prior
 
     @property
     def z_is_map(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from vidpred import schedules
-from vidpred.config import CHANNELS, RunConfig, SVGConfig, TrainConfig, from_dict, to_dict
+from vidpred.config import CHANNELS, RunConfig, TrainConfig, from_dict, to_dict
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import Line, Panel
@@ -21,7 +21,7 @@ MOST_EDGES = 200
 CALIBRATED_MSE = 10**-2.5  # at which calibrated beta is drawn: 25 dB
 PREFIX = "run: "
 LEARNED = ("condition_mean", "condition_scale")  # from the training split: no option of the command
-COMMANDS = {True: ("train.svg", "data/robot"), False: ("train.pose_cvae", "data/dance")}  # by being SVG
+COMMANDS = {"svg": ("train.svg", "data/robot"), "pose_cvae": ("train.pose_cvae", "data/dance")}
 
 
 def _whole(low: int, high: int) -> Callable[[Any, str], int]:
@@ -83,7 +83,7 @@ class Design(NamedTuple):
 
 def starts(library: Library) -> dict[str, str]:
     """Name -> what it is called: every preset and every run."""
-    kinds = {name: "SVG" if isinstance(config.model, SVGConfig) else "pose CVAE" for name, config in PRESETS.items()}
+    kinds = {name: config.model.family for name, config in PRESETS.items()}
     return {
         **{f"{name}  ·  {kind} preset": name for name, kind in sorted(kinds.items(), key=lambda item: item[1])},
         **{f"{name}  ·  run": PREFIX + name for name in library.runs},
@@ -118,7 +118,7 @@ def design(library: Library, start: Any, values: dict[str, Any]) -> Design:
 
 def command(config: RunConfig, preset: str) -> str:
     """The command line that trains these settings, with the options that differ from the preset."""
-    module, data = COMMANDS[isinstance(config.model, SVGConfig)]
+    module, data = COMMANDS[config.model.kind]
     words = ["python", "-m", module, "--data", data, "--out", "runs/mine", "--preset", preset]
     return shlex.join([*words, *options(config, PRESETS[preset])])
 
@@ -219,7 +219,7 @@ def _summary(config: RunConfig, drawn: TrainConfig, curves: list[Panel]) -> str:
             f"prediction of {-10 * math.log10(CALIBRATED_MSE):.0f} dB. The curves of a run show what it was."
         )
     rises = train.kl_anneal in ("cyclical", "monotonic")
-    if rises and train.kl_anneal_start == 0 and getattr(config.model, "learned_prior", False):
+    if rises and train.kl_anneal_start == 0 and config.model.learned_prior:
         lines.append(
             "> While beta is 0, a learned prior gets no gradient: a small start lets it learn from the first step."
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from train.cli import print_json, run_command
+from train.cli import print_json
 from vidpred import checkpoint, metrics, runs
 from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
 from vidpred.data.batches import Clips, open_split
@@ -59,7 +59,7 @@ CANDIDATES: dict[str, RunConfig] = {
 def candidate(name: str) -> RunConfig:
     """One of CANDIDATES, or an SVG preset, in the frame that all share but for the length."""
     config = CANDIDATES[name] if name in CANDIDATES else preset(name)
-    if not isinstance(config.model, SVGConfig):
+    if config.model.kind != "svg":
         raise BadInput(f"{name} is no preset of SVG")
     shared = {"lr_decay": "cosine", "tfr": 1.0, "tfr_decay": "linear", "best_by": "last", "gif_every": 0}
     return _changed(config, iterations_per_epoch=ITERATIONS, validation_clips=8, **shared)
@@ -208,7 +208,3 @@ def _line(*, candidate: str, processor_seconds: float, step: int, sharpness_firs
     sharpness = f"{sharpness_first:.2f} / {sharpness_last}"
     cells = (candidate, f"{processor_seconds:.0f}", str(step), psnr, best, first, motion, sharpness, kld)
     return f"| {' | '.join(cells)} |"
-
-
-if __name__ == "__main__":
-    run_command(quality, "python -m train.benchmark_quality")

@@ -1,0 +1,76 @@
+"""What cannot work is refused before anything is written or deleted."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from tests.training.trainings import run_training
+from vidpred import runs
+from vidpred.errors import BadInput
+
+
+def test_other_settings_do_not_go_on_with_a_run(tiny_run, tiny_settings, robot):
+    with pytest.raises(BadInput, match=r"train.lr is 0.002, asked for 0.5"):
+        run_training(tiny_run, tiny_settings, robot, lr=0.5)
+
+
+def test_a_refused_fresh_start_deletes_nothing(tiny_run, tiny_settings, robot):
+    before = {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
+    for bad in (
+        replace(tiny_settings, data=replace(tiny_settings.data, n_future=40)),
+        replace(tiny_settings, train=replace(tiny_settings.train, kl_anneal_cycles=50)),
+    ):
+        with pytest.raises(BadInput):
+            run_training(tiny_run, bad, robot, fresh=True)
+    assert before == {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
+
+
+def test_a_file_is_no_run_folder(tiny_settings, robot, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInput, match="file: not a folder"):
+        run_training(tmp_path / "file", tiny_settings, robot, fresh=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_that_is_no_run_is_left_alone(tiny_settings, robot, tmp_path, fresh):
+    (tmp_path / runs.SAMPLES).mkdir()
+    (tmp_path / runs.SAMPLES / "mine.txt").write_text("notes")
+    with pytest.raises(BadInput, match="not empty and no run"):
+        run_training(tmp_path, tiny_settings, robot, fresh=fresh)
+    assert [p.name for p in tmp_path.rglob("*")] == [runs.SAMPLES, "mine.txt"]
+
+
+def test_a_bundled_run_is_not_trained_over(tiny_run, tiny_settings, robot, tmp_path):
+    bundled = tmp_path / "bundled"
+    shutil.copytree(tiny_run, bundled, ignore=shutil.ignore_patterns(runs.LAST))
+    before = (bundled / runs.WEIGHTS).read_bytes()
+    with pytest.raises(BadInput, match="nothing to resume"):
+        run_training(bundled, tiny_settings, robot)
+    assert (bundled / runs.WEIGHTS).read_bytes() == before
+
+
+def test_a_senseless_schedule_is_refused_before_anything_is_written(tiny_settings, robot, tmp_path):
+    with pytest.raises(BadInput, match="rise of beta"):
+        run_training(tmp_path, tiny_settings, robot, kl_anneal_cycles=50)
+    assert not list(tmp_path.iterdir())
+
+
+def test_clips_of_the_other_family_are_refused(tiny_settings, dance_settings, robot, dance, tmp_path):
+    with pytest.raises(BadInput, match="frames of 64 x 64 pixels, this model takes 64 x 32"):
+        run_training(tmp_path / "a", dance_settings, robot)
+    with pytest.raises(BadInput, match="frames of 64 x 32 pixels, this model takes 64 x 64"):
+        run_training(tmp_path / "a", replace(tiny_settings, data=replace(tiny_settings.data, n_future=3)), dance)
+    assert not (tmp_path / "a").exists()
+
+
+def test_fine_tuning_refuses_what_does_not_fit(dance_run, tiny_run, dance_settings, dance, tmp_path):
+    with pytest.raises(BadInput, match="another family"):
+        run_training(tmp_path / "a", dance_settings, dance, init=str(tiny_run))
+    with pytest.raises(BadInput, match="is the run folder itself"):
+        run_training(tmp_path / "a", dance_settings, dance, init=str(tmp_path / "a"))
+    wider = replace(dance_settings, model=replace(dance_settings.model, pose_dim=6))
+    with pytest.raises(BadInput, match="the config asks for"):
+        run_training(tmp_path / "a", wider, dance, init=str(dance_run))
+    assert not (tmp_path / "a").exists()

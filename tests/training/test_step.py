@@ -1,0 +1,108 @@
+"""The training step: what the optimizer is given, and what a step that is not finite leaves alone."""
+
+import math
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from vidpred.clip import Clip
+from vidpred.config import PoseCVAEConfig, SpeedConfig, SVGConfig, TrainConfig
+from vidpred.losses import loss_terms, reduce_terms, total_loss
+from vidpred.models import build_model
+from vidpred.models.batch_norm import update_running_statistics
+from vidpred.training import build_learner, train_step
+
+SVG = SVGConfig(width=3, g_dim=8, z_dim=5, rnn_size=12, learned_prior=True)
+POSE = PoseCVAEConfig(frame_dim=8, pose_dim=4, z_channels=4, fusion_dim=8)
+BETA = 0.3
+
+
+def learner(config, t, speed=None, precision="float64"):
+    torch.manual_seed(0)
+    speed = speed or SpeedConfig()
+    return build_learner(build_model(config, speed), t, speed, Accelerator(cpu=True), precision)
+
+
+def batch(config, clips=2, frames=3, seed=1):
+    """A clip and its noise, of float64 numbers."""
+    source = torch.Generator().manual_seed(seed)
+    height, width = config.frame_size
+    known = (7,) if config.condition == "actions" else (3, height, width)
+    z_shape = build_model(config).z_shape
+    shapes = (clips, frames, 3, height, width), (clips, frames, *known), (clips, frames - 1, *z_shape)
+    pixels, conditions, noise = (torch.randn(shape, generator=source, dtype=torch.float64) for shape in shapes)
+    return Clip(pixels.sigmoid(), conditions, 1), noise
+
+
+def state(one):
+    """All that a step may move."""
+    moments = [v.clone() for p in one.model.parameters() for v in one.optimizer.state.get(p, {}).values()]
+    return [v.clone() for v in one.model.state_dict().values()] + moments
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_equals_the_mean_gradient_of_the_parts_clipped_and_stepped(parts):
+    """By hand: autograd, the norm of it all, one Adam."""
+    t = TrainConfig(batch_size=2 * parts, accumulation=parts, grad_clip=0.01)
+    given = [batch(SVG, seed=seed) for seed in range(parts)]
+    one = learner(SVG, t)
+    by_hand = learner(SVG, t).model
+    result = train_step(one, t, iter(given), beta=BETA, feedback="prediction")
+
+    losses = []
+    for clip, noise in given:
+        terms = reduce_terms(loss_terms(by_hand.unroll(clip, noise, "posterior", "prediction"), clip))
+        losses.append(total_loss(terms, BETA))
+    loss = sum(losses) / parts
+    loss.backward()
+    norm = math.sqrt(sum(p.grad.square().sum().item() for p in by_hand.parameters()))
+    assert norm > t.grad_clip
+    for p in by_hand.parameters():
+        p.grad *= t.grad_clip / norm
+    torch.optim.Adam(by_hand.parameters(), t.lr).step()
+    update_running_statistics(by_hand)
+    assert result.moved and result.means["loss"] == pytest.approx(loss.item(), abs=1e-10)
+    assert result.means["mse"] + BETA * result.means["kld"] == pytest.approx(loss.item(), abs=1e-10)
+    for (name, ours), expected in zip(one.model.state_dict().items(), by_hand.state_dict().values()):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6, msg=name)  # Adam divides by gradients near 0
+
+
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+@pytest.mark.parametrize("config", [SVG, POSE], ids=["svg", "pose"])
+def test_what_is_not_finite_moves_nothing(config, what):
+    """Weights, moments and running statistics stay, and the step after it is taken as if it had not been."""
+    t = TrainConfig(batch_size=2)
+    one, other = learner(config, t), learner(config, t)
+    clip, noise = batch(config)
+    for each in (one, other):
+        assert train_step(each, t, [(clip, noise)], beta=BETA, feedback="prediction").moved
+    before = state(one)
+    bad, beta = (noise * float("nan"), BETA) if what == "loss" else (noise, 1e300)
+    result = train_step(one, t, [(clip, bad)], beta=beta, feedback="prediction")
+    assert not result.moved and math.isfinite(result.means["loss"]) == (what == "gradient")
+    assert all(torch.equal(a, b) for a, b in zip(state(one), before))
+    for each in (one, other):
+        assert train_step(each, t, [(clip, noise)], beta=BETA, feedback="truth").moved
+    assert all(torch.equal(a, b) for a, b in zip(state(one), state(other)))
+
+
+def test_the_compiled_pass_changes_no_result(monkeypatch):
+    """The whole pass as the compiler traces it; that what it makes of the trace computes the same is torch's affair."""
+    compiled, original = [], torch.compile
+
+    def trace(module, mode):
+        compiled.append(mode)
+        return original(module, backend="eager")
+
+    monkeypatch.setattr(torch, "compile", trace)
+    t = TrainConfig(batch_size=2)
+    clip, noise = batch(SVG)
+    learners = [learner(SVG, t, SpeedConfig(compile=way)) for way in ("no", "graphs")]
+    plain, traced = (train_step(each, t, [(clip, noise)], beta=BETA, feedback="truth") for each in learners)
+    assert compiled == ["reduce-overhead"]
+    assert traced.means == pytest.approx(plain.means, abs=1e-10)
+    for (name, p), q in zip(learners[0].model.named_parameters(), learners[1].model.parameters()):
+        torch.testing.assert_close(q.grad, p.grad, rtol=0, atol=1e-10, msg=name)
+    for (name, b), c in zip(learners[0].model.named_buffers(), learners[1].model.buffers()):
+        torch.testing.assert_close(c, b, rtol=0, atol=1e-10, msg=name)

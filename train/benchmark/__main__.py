@@ -1,0 +1,15 @@
+"""`python -m train.benchmark {step,rollout,loader,startup,app,quality} [--json]`: the wall-clock figures of the
+project, and what a processor's time buys."""
+
+from train.benchmark.app import app
+from train.benchmark.loader import loader
+from train.benchmark.quality import quality
+from train.benchmark.rollout import rollout
+from train.benchmark.startup import startup
+from train.benchmark.step import step
+from train.cli import run_commands
+
+COMMANDS = (step, rollout, loader, startup, app, quality)  # each a function in a file of its name
+
+if __name__ == "__main__":
+    run_commands({command.__name__: command for command in COMMANDS}, prog="python -m train.benchmark")

@@ -1,0 +1,211 @@
+"""How long a person waits, and what the app weighs: a real server, a real browser, the bundled runs."""
+
+import contextlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+from urllib.parse import quote
+
+from tqdm import tqdm
+
+from train.benchmark import harness
+from train.cli import print_json
+from vidpred.errors import BadInput
+
+BROWSER_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+DRAWN = "document.querySelector('{} [data-request]')?.dataset.request"
+# Does something on the page; milliseconds until a player has drawn another answer.
+UNTIL_DRAWN = """([act, player]) => new Promise(resolve => {
+  const request = () => document.querySelector(`${player} [data-request]`)?.dataset.request, before = request();
+  const start = performance.now();
+  const look = () => request() !== before ? resolve(performance.now() - start) : requestAnimationFrame(look);
+  Function(act)();
+  look();
+})"""
+CLICK = (
+    "[...document.querySelectorAll('button:not([role=tab])')]"
+    ".find(button => button.offsetParent && button.textContent.trim() === '{}').click()"
+)
+PRESS = """
+  const drive = document.querySelector('.drive');
+  for (const kind of ['keydown', 'keyup'])
+    drive.dispatchEvent(new KeyboardEvent(kind, {key: 'ArrowRight', code: 'ArrowRight', bubbles: true}));
+"""
+WEIGHT = """['navigation', 'resource'].flatMap(kind => performance.getEntriesByType(kind))
+  .reduce((sum, entry) => sum + entry.transferSize, 0)"""
+# Milliseconds for a frame, everything that follows it drawn.
+SCRUB = """() => {
+  const scrub = document.querySelector('#player [data-part=scrub]'), times = [];
+  for (let i = 0; i < 200; i++) {
+    const start = performance.now();
+    scrub.value = (7 * i) % (Number(scrub.max) + 1);
+    scrub.dispatchEvent(new Event('input', {bubbles: true}));
+    times.push(performance.now() - start);
+  }
+  return times.sort((a, b) => a - b)[100];
+}"""
+FOUR_RUNS = ["push-free-fixed-cyclical", *(f"push-free-learned-{name}" for name in ("cyclical", "monotonic", "none"))]
+
+
+class Figure(NamedTuple):
+    """What is measured, its unit, and the limit on two idle cores."""
+
+    title: str
+    unit: str
+    limit: float
+
+
+FIGURES = {
+    "first_view": Figure("command to first view, browser start included", "s", 20),
+    "page_load": Figure("page load", "s", 2),
+    "weight": Figure("weight of page and first picture", "MB", 1.5),
+    "one_run": Figure("click to drawn: 1 run, 10 samples of 10 frames", "ms", 1000),
+    "four_runs": Figure("click to drawn: 4 runs, 3 samples of 10 frames", "ms", 2500),
+    "drive": Figure("a step of Drive, true physics beside it, key to drawn", "ms", 150),
+    "scrub": Figure("scrubbing, a frame", "ms", 5),
+    "memory": Figure("memory with every run opened", "GB", 1.5),
+}
+
+
+def app(rounds: int = 3, json: bool = False) -> None:
+    """How long a person waits at the explorer, and what it weighs: real server, real browser, the bundled runs.
+
+    Args:
+        rounds: starts and page loads; what is quick is repeated more often, and medians count
+        json: print one JSON object as the last line
+    """
+    harness.require_at_least(rounds=(rounds, 1))
+    with tqdm(desc="app", bar_format="{desc}") as bar:
+        values = measure(rounds, lambda name: bar.set_description_str(f"app: {FIGURES[name].title}"))
+    medians = {name: median(found) for name, found in values.items()}
+    if json:
+        figures = {
+            name: {"median": medians[name], "unit": figure.unit, "limit": figure.limit, "values": values[name]}
+            for name, figure in FIGURES.items()
+        }
+        print_json({"device": harness.device_name("cpu"), "rounds": rounds, **figures})
+        return
+    rows = [
+        [figure.title, f"{medians[name]:.3g} {figure.unit}", f"{figure.limit:g} {figure.unit}", len(values[name]),
+         "" if medians[name] < figure.limit else "falls short"]
+        for name, figure in FIGURES.items()
+    ]  # fmt: skip
+    print(f"{harness.device_name('cpu')}\n\n{harness.table(['what', 'median', 'limit', 'of', ''], rows)}")
+
+
+@contextlib.contextmanager
+def browser() -> Iterator:
+    """Headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        raise BadInput("a browser is driven by playwright: pip install -r requirements-dev.txt") from None
+    if chromium is None:
+        raise BadInput("no Chromium here: apt-get install -y --no-install-recommends chromium")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_OPTIONS)
+        yield found
+        found.close()
+
+
+@contextlib.contextmanager
+def serve(*options: object) -> Iterator[tuple[str, int]]:
+    """The address of `python app.py options`, on a port that is free, and its process id."""
+    app = subprocess.Popen(
+        [sys.executable, "-u", "app.py", *map(str, options)], cwd=harness.ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        for line in app.stdout:
+            if found := re.search(r"http://[\w.]+:\d+", line):
+                break
+        else:
+            raise BadInput("the app has stopped")
+        yield f"{found[0]}/", app.pid
+    finally:
+        app.terminate()
+        app.wait()
+
+
+def measure(rounds: int, progress: Callable[[str], None] = lambda name: None) -> dict[str, list[float]]:
+    """The values of each of FIGURES, `rounds` of those that start or load something, more of quick ones."""
+    values: dict[str, list[float]] = {name: [] for name in FIGURES}
+    with browser() as chromium:
+        for _ in range(rounds):
+            progress("first_view")
+            start = time.perf_counter()
+            with serve() as (url, _pid), _page(chromium, url):
+                values["first_view"].append(time.perf_counter() - start)
+        with serve() as (url, pid):
+            with _page(chromium, url):
+                pass  # torch and the first model are loaded
+            for _ in range(rounds):
+                progress("page_load")
+                start = time.perf_counter()
+                with _page(chromium, url, until="document.querySelector('#player')"):
+                    values["page_load"].append(time.perf_counter() - start)
+                with _page(chromium, url) as page:
+                    values["weight"].append(page.evaluate(WEIGHT) / 1e6)
+            progress("one_run")
+            with _page(chromium, url) as page:
+                values["one_run"] = _until_drawn(page, CLICK.format("Another seed"), "#player", 2 * rounds)
+                values["scrub"] = [page.evaluate(SCRUB) for _ in range(rounds)]
+            progress("four_runs")
+            runs = quote(",".join(FOUR_RUNS))
+            with _page(chromium, f"{url}?tab=compare&runs={runs}", "#compare-player") as page:
+                seed = page.get_by_label("Seed", exact=True).locator("visible=true")
+                compare = CLICK.format("Compare")
+                for number in range(rounds):
+                    seed.fill(str(number + 1))
+                    values["four_runs"] += _until_drawn(page, compare, "#compare-player", 1)
+            progress("drive")
+            with _page(chromium, f"{url}?tab=drive", "#drive") as page:
+                page.get_by_text("The true physics takes the same actions").wait_for(timeout=60_000)
+                values["drive"] = _until_drawn(page, PRESS, "#drive", 3 * rounds)
+        progress("memory")
+        with serve() as (url, pid):
+            for run in sorted(path.parent.name for path in (harness.ROOT / "assets" / "runs").glob("*/config.json")):
+                with _page(chromium, f"{url}?run={run}"):
+                    pass
+            values["memory"].append(_peak_memory(pid) / 1e9)
+    return values
+
+
+@contextlib.contextmanager
+def _page(chromium, url: str, player: str = "#player", until: str | None = None) -> Iterator:
+    """A view in a window of its own, once its player has drawn."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_function(until or DRAWN.format(player), timeout=60_000)
+    yield page
+    context.close()
+
+
+def _until_drawn(page, act: str, player: str, times: int) -> list[float]:
+    """Milliseconds from an act to the picture."""
+    waited = []
+    for _ in range(times):
+        page.wait_for_timeout(300)  # nothing of the act before is still to come
+        waited.append(page.evaluate(UNTIL_DRAWN, [act, player]))
+    return waited
+
+
+def _peak_memory(pid: int) -> int:
+    """Most memory that a process has ever held, bytes (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024

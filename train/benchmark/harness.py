@@ -1,0 +1,132 @@
+"""What the benchmarks share: turns, medians, growth, what a piece of work takes, and how results are told."""
+
+import contextlib
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from train.cli import print_json
+from vidpred import presets, processes
+from vidpred.config import SVGConfig
+from vidpred.errors import BadInput
+from vidpred.training import resolved_precision
+
+ROOT = Path(__file__).parents[2]
+RUN = ROOT / "assets/runs/push-free-learned-cyclical"
+CLIPS = ROOT / "assets/data/robot_push"
+Size = Literal["svg", "small"]
+
+
+class Profile(NamedTuple):
+    """What a piece of work gave, and what it took: multiplications and additions, and GB at the peak."""
+
+    result: Any
+    gflop: float
+    memory: float | None
+
+
+def take_turns(
+    works: dict[str, Callable], rounds: int, what: str, device: str = "cpu", warm_up: bool = True
+) -> dict[str, float]:
+    """Median seconds of each piece of work, in turn, `rounds` times; with warm_up a first turn is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for turn in tqdm(range(-warm_up, rounds), desc=what, unit="round", leave=False):
+        for name, work in works.items():
+            _wait(device)
+            began = time.perf_counter()
+            work()
+            _wait(device)
+            if turn >= 0:
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def exponent(works: dict[int, Callable], rounds: int, device: str) -> float:
+    """p of seconds ~ size^p, by least squares over the medians (in logarithms)."""
+    times = take_turns({str(size): work for size, work in works.items()}, rounds, "growth", device)
+    points = [(math.log(int(size)), math.log(seconds)) for size, seconds in times.items()]
+    return statistics.linear_regression(*zip(*points)).slope
+
+
+def profile(work: Callable, device: str) -> Profile:
+    """Do the work once, slowly. Memory: what the process or the GPU holds at most; None where it cannot be told."""
+    high_water, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif high_water.exists():
+        with contextlib.suppress(OSError):
+            high_water.write_text("5")  # sets the mark back
+    with FlopCounterMode(display=False) as counter:
+        result = work()
+    memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
+    if device == "cpu" and status.exists():
+        memory = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1e6
+    return Profile(result, counter.get_total_flops() / 1e9, memory)
+
+
+def report_model(size: Size) -> SVGConfig:
+    """The report's learned-prior model, at the size of a preset."""
+    published, sizes = presets.preset("report-robot-learned-cyclical").model, presets.preset(size).model
+    return replace(published, **{name: getattr(sizes, name) for name in ("width", "g_dim", "z_dim", "rnn_size")})
+
+
+def chosen_device(cpu: bool) -> str:
+    """cuda where there is a GPU, unless the CPU is asked for."""
+    if processes.count() > 1:
+        raise BadInput("the benchmark measures one process")
+    return "cuda" if torch.cuda.is_available() and not cpu else "cpu"
+
+
+def device_name(device: str) -> str:
+    """What the figures were measured on."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    features = "with bf16" if resolved_precision("auto", "cpu") == "bf16" else "without bf16"
+    return f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()} {features}"
+
+
+def require_at_least(**values: tuple[int, int]) -> None:
+    """BadInput for an option (value, least) that is too small."""
+    for name, (value, least) in values.items():
+        if value < least:
+            raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+
+
+def report(result: dict, json: bool) -> None:
+    """The figures as one JSON object, or for a person: values by line, groups of the same figures side by side."""
+    if json:
+        print_json(result)
+        return
+    groups: dict[tuple, list[str]] = {}
+    for name, value in result.items():
+        if isinstance(value, dict):
+            groups.setdefault(tuple(value), []).append(name)
+        else:
+            print(f"{name:30} {_text(value)}")
+    for keys, names in groups.items():
+        print("\n" + table(["", *names], [[key, *(result[name][key] for name in names)] for key in keys]))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence]) -> str:
+    """A table in Markdown, its columns aligned."""
+    cells = [[_text(value) for value in row] for row in [head, *rows]]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    cells.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in cells)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _wait(device: str) -> None:
+    if str(device).startswith("cuda"):
+        torch.cuda.synchronize()

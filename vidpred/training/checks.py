@@ -1,0 +1,68 @@
+"""What is refused before anything is written or deleted."""
+
+import importlib.util
+from pathlib import Path
+
+from vidpred import checkpoint, runs, schedules
+from vidpred.config import RunConfig
+from vidpred.data.batches import Clips, require_suitable, training_batch, window_batch
+from vidpred.errors import BadInput
+from vidpred.evaluation import frames_ahead
+from vidpred.models import build_model
+from vidpred.training.state import STATE
+
+
+def require_trainable(
+    run: Path, config: RunConfig, training: Clips, validation: Clips, chosen: list[int], *, fresh: bool
+) -> None:
+    """BadInput for what would end a training once it has begun: schedule, clips, place, start of fine-tuning."""
+    t = config.train
+    schedules.beta_at(t, 0)
+    training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
+    for clips in (training, validation):
+        require_suitable(clips, config.model)
+    window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
+    _require_place(run, fresh)
+    _require_start(config, run)
+
+
+def require_tensorboard() -> None:
+    """BadInput where the package is missing."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
+
+
+def require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
+    """BadInput that names the first setting in which a run differs from what is asked for."""
+    old, new = saved.to_dict(), asked.to_dict()
+    for part in new:
+        for key in new[part]:
+            if old[part][key] != new[part][key]:
+                what = "was trained on other data" if key.startswith("condition_") else "has other settings"
+                raise BadInput(
+                    f"{run} {what}: {part}.{key} is {old[part][key]}, asked for {new[part][key]}; "
+                    "use another --out, or --fresh to start over"
+                )
+
+
+def _require_place(run: Path, fresh: bool) -> None:
+    """A run folder is new, empty, or a run that can be resumed; with `fresh` any run."""
+    if run.exists() and not run.is_dir():
+        raise BadInput(f"{run}: not a folder")
+    if not (run / runs.CONFIG).exists():
+        if run.exists() and any(run.iterdir()):
+            raise BadInput(f"{run} is not empty and no run; give another folder")
+    elif not fresh and (run / runs.WEIGHTS).exists() and not (run / runs.LAST / STATE).exists():
+        raise BadInput(f"{run} is a bundled run: nothing to resume; use another --out, or --fresh to start over")
+
+
+def _require_start(config: RunConfig, run: Path) -> None:
+    """The run that fine-tuning starts from has weights that fit, and is another one."""
+    init = config.train.init
+    if init is None:
+        return
+    if Path(init).resolve() == run.resolve():
+        raise BadInput(f"train.init {init} is the run folder itself; give another --out")
+    if runs.read_config(Path(init)).model.kind != config.model.kind:
+        raise BadInput(f"train.init {init} is a model of another family")
+    checkpoint.load_weights(Path(init) / runs.WEIGHTS, build_model(config.model))

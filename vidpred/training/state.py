@@ -1,0 +1,90 @@
+"""Where a training stands, and RUN/last, from which it goes on."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from vidpred import checkpoint, schedules
+from vidpred.errors import BadInput
+from vidpred.files import write_json
+from vidpred.training.optimizer import MOMENTS
+
+STATE = "state.json"
+INITIAL = "initial.safetensors"  # weights at the start, where they are interpolated with
+
+
+@dataclass
+class Progress:
+    """Where a training stands; all of it goes to RUN/last/state.json."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+    processor_seconds: float = 0.0
+    best_psnr: float | None = None
+    best_loss: float | None = None
+    restarts: list[int] = field(default_factory=list)  # epochs at which a plateau put tfr back to 1
+    skipped_steps: int = 0
+    mse: float = schedules.FIRST_MSE  # running mean per step and pixel
+    sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
+
+    def add(self, values: dict[str, float], steps: int) -> None:
+        """Count an iteration that was not skipped, over so many time steps."""
+        self.mse += schedules.MSE_MOMENTUM * (values["mse"] / steps - self.mse)
+        for name, value in {**values, "steps": 1.0}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def epoch_means(self) -> dict[str, float | None]:
+        """Means over the epoch's steps that were not skipped; None when all were."""
+        names = ("loss", "mse", "kld", "train_psnr", "teacher_forced")
+        return {name: self.sums[name] / self.sums["steps"] if self.sums else None for name in names}
+
+
+def read_progress(last: Path) -> tuple[Progress, Path | None]:
+    """Where the training in a run folder stands, and the file of its tensors."""
+    path = last / STATE
+    if not path.exists():
+        return Progress(), None
+    try:
+        state = json.loads(path.read_text())
+        return Progress(**state["progress"]), last / state["tensors"]
+    except (OSError, ValueError, TypeError, KeyError):
+        raise BadInput(f"{path}: not readable; use --fresh to start over") from None
+
+
+def save_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer, kind: str, progress: Progress) -> None:
+    """Tensors first, then the JSON that names their file: whenever this is cut off, one of the two states is whole."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        kept = optimizer.state.get(parameter) or {}  # empty before the first step
+        for key in MOMENTS[kind]:
+            start = torch.zeros(()) if key == "step" else torch.zeros_like(parameter)
+            tensors[f"optimizer.{key}.{name}"] = kept.get(key, start)
+    file = f"step-{progress.iteration:08d}.safetensors"
+    checkpoint.save_tensors(last / file, tensors)
+    write_json(last / STATE, {"tensors": file, "progress": dataclasses.asdict(progress)})
+    for old in last.glob("step-*.safetensors"):
+        if old.name != file:
+            old.unlink()
+
+
+def load_tensors(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, kind: str) -> None:
+    """Weights, running statistics and the optimizer's moments of a saved state; all of them, or BadInput."""
+    tensors, weights = checkpoint.load_tensors(path), model.state_dict()
+    expected = {f"model.{name}": value.shape for name, value in weights.items()}
+    for name, parameter in model.named_parameters():
+        for key in MOMENTS[kind]:
+            expected[f"optimizer.{key}.{name}"] = torch.Size() if key == "step" else parameter.shape
+    if {name: value.shape for name, value in tensors.items()} != expected:
+        raise BadInput(f"{path}: not the state of this model; use --fresh to start over")
+    model.load_state_dict({name: tensors[f"model.{name}"] for name in weights})
+    for name, parameter in model.named_parameters():
+        for key in MOMENTS[kind]:
+            value = tensors[f"optimizer.{key}.{name}"]
+            if key == "step":
+                optimizer.state[parameter][key] = value.to(parameter.device)
+            else:  # in the parameter's memory layout, as the optimizer itself makes them
+                optimizer.state[parameter][key] = torch.empty_like(parameter, requires_grad=False).copy_(value)

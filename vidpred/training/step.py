@@ -1,0 +1,108 @@
+"""A training step: the gradients of a batch, part by part, and what the optimizer makes of them."""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from vidpred import metrics, processes
+from vidpred.clip import Clip
+from vidpred.config import SpeedConfig, TrainConfig
+from vidpred.errors import BadInput
+from vidpred.losses import loss_terms, reduce_terms, total_loss
+from vidpred.models import Model
+from vidpred.models.batch_norm import drop_pending_statistics, update_running_statistics
+from vidpred.models.unroll import Feedback
+from vidpred.randomness import generator
+from vidpred.training.optimizer import build_optimizer
+
+
+class Learner(NamedTuple):
+    """A model and what moves its weights."""
+
+    model: Model
+    unroll: Callable  # the model's own, for all processes, compiled where that is asked for
+    optimizer: torch.optim.Optimizer
+    accelerator: Accelerator
+    precision: str
+
+
+class StepResult(NamedTuple):
+    """loss, mse, kld and train_psnr, means over the parts of the batch; moved: whether the step was taken."""
+
+    means: dict[str, float]
+    moved: bool
+
+
+def build_learner(
+    model: Model, t: TrainConfig, speed: SpeedConfig, accelerator: Accelerator, precision: str
+) -> Learner:
+    """The model on its device, in its precision ("no", "bf16" or "float64") and memory layout, with its optimizer."""
+    model.to(accelerator.device, torch.float64 if precision == "float64" else torch.float32)
+    model.to(memory_format=model.memory_format)
+    unroll, optimizer = accelerator.prepare(model, build_optimizer(t, model, speed))
+    if speed.compile == "graphs":
+        unroll = torch.compile(unroll, mode="reduce-overhead")
+    return Learner(model, unroll, optimizer, accelerator, precision)
+
+
+def train_step(
+    learner: Learner, t: TrainConfig, parts: Iterable[tuple[Clip, Tensor]], *, beta: float, feedback: Feedback
+) -> StepResult:
+    """Move the weights once, unless loss or gradient is not finite: then they and the running statistics stay.
+
+    parts: t.accumulation equal parts of the batch, each a clip (B, T, C, H, W) and its noise (B, T-1, *z_shape), of
+    which one is held at a time where they come from an iterator.
+    """
+    model, unroll, optimizer, accelerator, precision = learner
+    device = accelerator.device
+    model.train()
+    optimizer.zero_grad()
+    means = dict.fromkeys(("loss", "mse", "kld", "train_psnr"), 0.0)
+    for number, (clip, noise) in enumerate(parts, 1):
+        with contextlib.nullcontext() if number == t.accumulation else accelerator.no_sync(unroll):
+            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+                unrolled = unroll(clip, noise, "posterior", feedback)
+            reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction)
+            loss = total_loss(reduced, beta)
+            accelerator.backward(loss / t.accumulation)
+        psnr = _psnr_after_context(unrolled.predictions.detach(), clip, model.config.psnr_protocol)
+        for name, value in {"loss": loss, **reduced, "train_psnr": psnr}.items():
+            means[name] += value.item() / t.accumulation
+    means = processes.averaged(means, device)
+    norm = nn.utils.clip_grad_norm_(model.parameters(), t.grad_clip or math.inf)
+    moved = math.isfinite(means["loss"]) and math.isfinite(norm.item())
+    if moved:
+        optimizer.step()
+        update_running_statistics(model)
+    else:
+        drop_pending_statistics(model)
+    return StepResult(means, moved)
+
+
+def own_rows(batch_size: int, accumulation: int) -> list[list[int]]:
+    """The rows of each part of a batch that fall to this process."""
+    size, sharers = batch_size // accumulation, processes.count()
+    if size % sharers:
+        raise BadInput(f"{sharers} processes cannot share {size} clips evenly: choose another train.batch_size")
+    own = size // sharers
+    return [
+        list(range(first + processes.rank() * own, first + (processes.rank() + 1) * own))
+        for first in range(0, batch_size, size)
+    ]
+
+
+def training_noise(model: nn.Module, clip: Clip, batch_size: int, rows: list[int], seed: int, iteration: int) -> Tensor:
+    """eps (rows, T-1, *z_shape) of the given rows of an iteration's batch."""
+    noise = generator("noise", seed, iteration).normals(clip.frames.shape[1] - 1, (batch_size, *model.z_shape))
+    return noise[:, rows].transpose(0, 1).to(clip.frames.device, clip.frames.dtype)
+
+
+def _psnr_after_context(predictions: Tensor, clip: Clip, protocol: str) -> Tensor:
+    """Mean PSNR of predictions of frames 1 … T-1; context frames do not count."""
+    first = clip.n_past - 1
+    return metrics.psnr(predictions[:, first:], clip.frames[:, clip.n_past :], protocol).mean()
