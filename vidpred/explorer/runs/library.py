@@ -43,7 +43,8 @@ class Library:
         self._packed: MutableMapping[tuple[Path, str], Clips] = {}
         self._models: LRUCache[tuple[Path, int], Model] = LRUCache(MODELS_KEPT)
         self._results: TTLCache = TTLCache(BYTES_KEPT, SECONDS_KEPT, getsizeof=lambda result: result[1])
-        self._model_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
+        self._clip_lock, self._result_lock = threading.Lock(), threading.Lock()
+        self.model_lock = threading.Lock()  # held while a model computes: one caller at a time
 
     def rescan(self) -> None:
         """Take in the runs that have been begun since, and leave out what is no run any more."""
@@ -118,7 +119,7 @@ class Library:
     @contextlib.contextmanager
     def model(self, run: Run) -> Iterator["Model"]:
         """The best model of a run, in eval mode, for one caller at a time."""
-        with self._model_lock:
+        with self.model_lock:
             key = run.folder, run.require_weights()
             if key not in self._models:
                 from vidpred.checkpoint import load_model
