@@ -1,22 +1,22 @@
-"""What if: the same past and the same noise, with other actions or other poses.
+"""What if: the same context and the same noise, with other actions or other poses.
 
-Rows up to the last given frame stay as they were: only what the arm, or the dancer, does afterwards is another.
+Conditions up to the last given frame stay as they are: only what the arm, or the dancer, does afterwards is changed.
 """
 
 import math
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from vidpred.config import ACTION_DIM, POSITION_DIM, PoseCVAEConfig
+from vidpred.config import ACTION_DIM, POSITION_DIM
 from vidpred.errors import BadInput
-from vidpred.explorer.drive.gripper_model import Law, law_of
-from vidpred.explorer.drive.session import require_drivable
+from vidpred.explorer.drive.drivable import require_drivable
+from vidpred.explorer.drive.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.drive.simulator import Physics, scene_of
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
+from vidpred.explorer.runs.run import Clip, Run
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch
@@ -29,18 +29,18 @@ CHANGES = {
     "shuffled": "in random order",
     "other": "as in another clip",
 }
-OF_POSES = ("still", "reversed", "shuffled", "other")
+POSE_CHANGES = ("still", "reversed", "shuffled", "other")
 SPEEDS = {"0.5x": 0.5, "1x": 1.0, "2x": 2.0}
-# what the clips of an answer are called: short, they stand beside the film
-TRUTH, ORIGINAL, CHANGED, REALLY = "Truth", "Original", "What if", "Physics"
+# Labels of the clips, short: they stand beside the film strip.
+TRUTH, ORIGINAL, CHANGED, SIMULATED = "Truth", "Original", "What if", "Physics"
 CAMERA, MODEL, POSES = "Camera", "Model", "Poses"
-MOST_POSES = 120  # frames in a plan
+MOST_FRAMES = 120  # that are predicted
 
 
-class Answer(NamedTuple):
-    """Clips of one length by name, (T, H, W, 3) uint8, the first n_past frames given, the true one first.
+class ScoredClips(NamedTuple):
+    """Clips of one length by label, (T, H, W, 3) uint8, the first n_past frames given, the true one first.
 
-    scores: of the imagined ones PSNR and SSIM against the first clip, and copied: of the last given frame repeated, a
+    scores: of the predicted ones PSNR and SSIM against the true one, and copied: of the last given frame repeated, a
     number per predicted frame. protocol: of the PSNR.
     """
 
@@ -50,37 +50,36 @@ class Answer(NamedTuple):
     copied: dict[str, list[float]]
     protocol: str
 
-    def mean(self, name: str) -> float:
-        """Mean PSNR over the predicted frames."""
-        return fmean(self.scores[name]["PSNR"])
 
-
-class Segment(NamedTuple):
+class Piece(NamedTuple):
     """A piece of a pose plan: frames first … last of a dance clip, at a speed, perhaps backwards."""
 
-    clip: str
-    first: int
-    last: int
-    speed: str
-    backwards: bool
+    clip: Clip
+    first: Any
+    last: Any
+    speed: Any
+    backwards: Any
 
 
-def clips_of(library: Library, family: str) -> list[str]:
-    """Names of the clips of a family, "robot" or "dance"."""
-    return [name for name, entry in library.clips.items() if entry.has_poses == (family == "dance") and entry.known > 1]
+def clips_for(library: Library, run: Run) -> list[Clip]:
+    """Clips that a run can continue and whose true frames are known."""
+    return [clip for clip in library.clips_for(run) if clip.known > 1]
 
 
-def runs_of(library: Library, family: str) -> list[str]:
-    """Names of the runs of a family."""
-    return [name for name in library.runs if _takes_poses(library, name) == (family == "dance")]
+def longest_future(run: Run, clip: Clip) -> int:
+    """Most frames that can be predicted beside the true ones."""
+    longest = min(run.longest_future(clip), clip.known - run.n_past, MOST_FRAMES)
+    if longest < 1:
+        raise BadInput(f"The true frames of {clip.name} are not known: choose another clip")
+    return longest
 
 
 def change_actions(
-    rows: np.ndarray, n_past: int, change: str, seed: int, law: Law, other: np.ndarray | None = None
+    rows: np.ndarray, n_past: int, change: str, seed: int, gripper_model: GripperModel, other: np.ndarray | None = None
 ) -> np.ndarray:
     """Conditions (T, 7) with other actions from row n_past - 1 on, and the positions that follow from them.
 
-    other: the conditions of the clip that lends its actions; as many rows as both have.
+    other: the conditions of another clip, for the change of that name; as many rows as both have.
     """
     first = n_past - 1
     actions = rows[first:, :ACTION_DIM].copy()
@@ -96,7 +95,7 @@ def change_actions(
     for t, action in enumerate(actions, first):
         changed[t, :ACTION_DIM] = action
         if t > first:
-            changed[t, ACTION_DIM:] = law.after(changed[t - 1, ACTION_DIM:], changed[t - 1])
+            changed[t, ACTION_DIM:] = gripper_model.after(changed[t - 1, ACTION_DIM:], changed[t - 1])
     return changed
 
 
@@ -115,64 +114,57 @@ def change_poses(poses: np.ndarray, n_past: int, change: str, seed: int, other: 
 def what_if(
     library: Library,
     physics: Physics,
-    run: Any,
-    clip: Any,
+    run: Run,
+    clip: Clip,
     change: Any,
-    other: Any = None,
+    other: Clip | None = None,
     shuffle_seed: Any = 0,
     seed: Any = 0,
     temperature: Any = 1.0,
     n_future: Any = 10,
-) -> Answer:
-    """The truth, the prediction with the clip's own actions or poses, the prediction with changed ones, and, where the
-    scene is known and the simulator is there, what the changed actions would really have done."""
-    poses = _takes_poses(library, run)
-    change = validate.choice(change, "change", OF_POSES if poses else CHANGES)
-    n_past = library.config(run).data.n_past
-    longest = min(library.longest_future(run, clip), library.clip(clip).known - n_past)
-    if longest < 1:
-        raise BadInput(f"The true frames of {clip} are not known: choose another clip")
-    n_future = validate.whole_number(n_future, "The number of predicted frames", 1, longest)
-    shuffle_seed = validate.whole_number(shuffle_seed, "The seed of the order", 0, MAX_SEED)
-    if not poses:
+) -> ScoredClips:
+    """The true clip, the prediction with its own actions or poses, the prediction with changed ones, and, where the
+    scene is known and the simulator is ready, what the changed actions really do."""
+    if not run.takes_poses:
         require_drivable(library, run, clip)
-    batch = _read(library, run, clip, n_past + n_future)
-    lent = None
+    change = validate.choice(change, "change", POSE_CHANGES if run.takes_poses else CHANGES)
+    length = run.n_past + validate.whole_number(
+        n_future, "The number of predicted frames", 1, longest_future(run, clip)
+    )
+    shuffle_seed = validate.whole_number(shuffle_seed, "The seed of the order", 0, MAX_SEED)
+    batch, others = library.read_clip(clip, length), None
     if change == "other":
-        if other == clip:
+        if other is None or other == clip:
             raise BadInput("Please choose another clip than the one that is predicted")
-        reach = min(n_past + n_future, library.clip(other).frames)
-        lent = _read(library, run, other, reach).conditions[0].numpy()
-    own = batch.conditions[0].numpy()
-    if poses:
-        rows = change_poses(own, n_past, change, shuffle_seed, lent)
+        run.longest_future(other)  # of the run's family
+        others = library.read_clip(other, min(length, other.frames)).conditions[0].numpy()
+    rows = batch.conditions[0].numpy()
+    if run.takes_poses:
+        changed = change_poses(rows, run.n_past, change, shuffle_seed, others)
     else:
-        rows = change_actions(
-            own, n_past, change, shuffle_seed, law_of(library.clip(clip).root, library.clip(clip).split), lent
-        )
-    length = min(len(rows), n_past + n_future)
-    if length <= n_past:
-        raise BadInput(f"{other} is too short to lend its actions: it has {length} frames")
-    truth = batch.frames[0, :length].numpy()
-    conditions = {ORIGINAL: own[:length], CHANGED: rows[:length]}
-    answer = _imagine(library, run, (TRUTH, truth), conditions, n_past, batch.ids[0], seed, temperature)
-    if poses:
-        answer.clips[POSES] = rows[:length]
-    elif (real := _really(library, physics, clip, rows[: length - 1, :ACTION_DIM], truth, n_past)) is not None:
-        answer.clips[REALLY] = real
-    return answer
+        changed = change_actions(rows, run.n_past, change, shuffle_seed, gripper_model_of(clip), others)
+    length = len(changed)
+    if length <= run.n_past:
+        raise BadInput(f"{other.name} is too short to lend its actions: it has {length} frames")
+    true = batch.frames[0, :length].numpy()
+    conditions = {ORIGINAL: rows[:length], CHANGED: changed}
+    scored = _predict(library, run, (TRUTH, true), conditions, batch.ids[0], seed, temperature)
+    if run.takes_poses:
+        scored.clips[POSES] = changed
+    elif (frames := _simulate(physics, clip, changed[:-1, :ACTION_DIM], true, run.n_past)) is not None:
+        scored.clips[SIMULATED] = frames
+    return scored
 
 
-def plan_poses(library: Library, run: Any, segments: list[Segment]) -> list[tuple[str, int]]:
+def plan_poses(pieces: list[Piece], n_past: int) -> list[tuple[Clip, int]]:
     """(clip, frame) of every pose of a plan. Half the speed shows every pose twice, twice the speed every other."""
-    if not segments:
+    if not pieces:
         raise BadInput("Please choose at least one piece of a sequence")
     plan = []
-    for number, piece in enumerate(segments, 1):
-        validate.choice(piece.clip, "sequence", clips_of(library, "dance"))
-        frames = library.clip(piece.clip).known
-        first = validate.whole_number(piece.first, f"The first frame of piece {number}", 0, frames - 1)
-        last = validate.whole_number(piece.last, f"The last frame of piece {number}", 0, frames - 1)
+    for number, piece in enumerate(pieces, 1):
+        end = piece.clip.known - 1
+        first = validate.whole_number(piece.first, f"The first frame of piece {number}", 0, end)
+        last = validate.whole_number(piece.last, f"The last frame of piece {number}", 0, end)
         if first > last:
             raise BadInput(f"Piece {number} ends before it begins: tick backwards to play it from its end")
         speed = SPEEDS[validate.choice(piece.speed, "speed", SPEEDS)]
@@ -180,54 +172,40 @@ def plan_poses(library: Library, run: Any, segments: list[Segment]) -> list[tupl
         count = math.ceil((last - first + 1) / speed)
         indices = [first + min(int(i * speed), last - first) for i in range(count)]
         plan += [(piece.clip, t) for t in (indices[::-1] if backwards else indices)]
-    n_past = library.config(run).data.n_past
-    if not n_past < len(plan) <= MOST_POSES:
-        raise BadInput(f"A plan has from {n_past + 1} to {MOST_POSES} poses, this one {len(plan)}")
+    if not n_past < len(plan) <= MOST_FRAMES:
+        raise BadInput(f"A plan has from {n_past + 1} to {MOST_FRAMES} poses, this one {len(plan)}")
     return plan
 
 
-def follow_poses(library: Library, run: Any, segments: list[Segment], seed: Any = 0, temperature: Any = 1.0) -> Answer:
-    """What a run imagines for a plan of poses, beside what the camera saw when these poses were taken."""
-    if not _takes_poses(library, run):
-        able = runs_of(library, "dance")
-        raise BadInput(f"{run} follows no poses: " + (f"choose {able[0]}" if able else "none of the runs here does"))
-    plan = plan_poses(library, run, segments)
-    whole = {clip: library.read_clip(clip, library.clip(clip).known) for clip in {clip for clip, _ in plan}}
-    truth, poses = (
-        np.stack([getattr(whole[clip], part)[0, t].numpy() for clip, t in plan]) for part in ("frames", "conditions")
-    )
-    n_past = library.config(run).data.n_past
-    name = "/".join(f"{clip}.{t}" for clip, t in plan[:n_past])
-    answer = _imagine(library, run, (CAMERA, truth), {MODEL: poses}, n_past, name, seed, temperature)
-    answer.clips[POSES] = poses
-    return answer
-
-
-def _takes_poses(library: Library, run: Any) -> bool:
-    return isinstance(library.config(run).model, PoseCVAEConfig)
-
-
-def _read(library: Library, run: Any, clip: Any, frames: int) -> "Batch":
-    """The first frames of a clip of the run's own family."""
-    library.longest_future(run, clip)
-    return library.read_clip(clip, frames)
+def follow_poses(library: Library, run: Run, pieces: list[Piece], seed: Any = 0, temperature: Any = 1.0) -> ScoredClips:
+    """What a run predicts for a plan of poses, beside the frames in which these poses were taken."""
+    if not run.takes_poses:
+        able = next((other.name for other in library.all_runs() if other.takes_poses), None)
+        raise BadInput(f"{run.name} follows no poses: " + (f"choose {able}" if able else "none of the runs here does"))
+    plan = plan_poses(pieces, run.n_past)
+    batches = {clip: library.read_clip(clip, clip.known) for clip in {clip for clip, _ in plan}}
+    true = np.stack([batches[clip].frames[0, t].numpy() for clip, t in plan])
+    poses = np.stack([batches[clip].conditions[0, t].numpy() for clip, t in plan])
+    noise_name = "/".join(f"{clip.name}.{t}" for clip, t in plan[: run.n_past])
+    scored = _predict(library, run, (CAMERA, true), {MODEL: poses}, noise_name, seed, temperature)
+    scored.clips[POSES] = poses
+    return scored
 
 
 def _order(count: int, change: str, seed: int) -> np.ndarray:
     return np.arange(count)[::-1] if change == "reversed" else np.random.default_rng(seed).permutation(count)
 
 
-def _imagine(
+def _predict(
     library: Library,
-    run: str,
+    run: Run,
     true: tuple[str, np.ndarray],
     conditions: dict[str, np.ndarray],
-    n_past: int,
     noise_name: str,
     seed: Any,
     temperature: Any,
-) -> Answer:
-    """What a run imagines for each of the conditions, the same noise for all, and how near it comes to the truth."""
+) -> ScoredClips:
+    """The prediction for each of the conditions, by label, with the same noise, scored against the true clip."""
     import torch
 
     from vidpred.data.batches import Batch
@@ -235,19 +213,19 @@ def _imagine(
     seed = validate.whole_number(seed, "The seed", 0, MAX_SEED)
     temperature = validate.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE)
     (label, frames), count = true, len(conditions)
-    truth = torch.from_numpy(frames)[None].repeat(count, 1, 1, 1, 1)
-    batch = Batch(truth, torch.from_numpy(np.stack(list(conditions.values()))), [noise_name] * count)
-    futures, scores, copied, protocol = library.ask(run, _predict, batch, n_past, seed, temperature)
-    imagined = [np.concatenate([frames[:n_past], future]) for future in futures]
-    clips = {label: frames, **dict(zip(conditions, imagined))}
-    return Answer(clips, n_past, dict(zip(conditions, scores)), copied, protocol)
+    repeated = torch.from_numpy(frames)[None].repeat(count, 1, 1, 1, 1)
+    batch = Batch(repeated, torch.from_numpy(np.stack(list(conditions.values()))), [noise_name] * count)
+    futures, scores, copied, protocol = library.compute(run, _futures, batch, run.n_past, seed, temperature)
+    predicted = [np.concatenate([frames[: run.n_past], future]) for future in futures]
+    clips = {label: frames, **dict(zip(conditions, predicted))}
+    return ScoredClips(clips, run.n_past, dict(zip(conditions, scores)), copied, protocol)
 
 
-def _predict(
+def _futures(
     model: "Model", batch: "Batch", n_past: int, seed: int, temperature: float
 ) -> tuple[np.ndarray, list[dict[str, list[float]]], dict[str, list[float]], str]:
-    """Of every row of a batch that shares its true frames: the future (B, n_future, H, W, 3) uint8 and its scores; and
-    those of the last given frame repeated; and the PSNR's protocol."""
+    """Of a batch whose rows share their true frames: futures (B, n_future, H, W, 3) uint8, the scores of each, those of
+    the last given frame repeated, and the PSNR's protocol."""
     from vidpred.evaluation import protocol_of, score
     from vidpred.frames import to_uint8
     from vidpred.metrics import ssim_finn
@@ -267,14 +245,12 @@ def _predict(
     )
 
 
-def _really(
-    library: Library, physics: Physics, clip: str, actions: np.ndarray, truth: np.ndarray, n_past: int
-) -> np.ndarray | None:
-    """The clip (T, H, W, 3) as the simulator shows it for the actions (T - 1, 4), or None."""
-    entry = library.clip(clip)
-    scene = scene_of(entry.root / entry.id)
+def _simulate(physics: Physics, clip: Clip, actions: np.ndarray, true: np.ndarray, n_past: int) -> np.ndarray | None:
+    """The frames (T, H, W, 3) that the simulator shows for the actions (T - 1, 4), the given ones as in the true clip;
+    None where it knows no scene, or is not ready."""
+    scene = scene_of(clip.folder)
     if scene is None or physics.starting or physics.missing:
         return None
     start = physics.begin(scene, actions[: n_past - 1]).result()
-    seen = physics.play(start, actions[n_past - 1 :], truth.shape[1]).result()
-    return np.concatenate([truth[:n_past], np.stack([one.frame for one in seen])])
+    seen = physics.play(start, actions[n_past - 1 :], true.shape[1]).result()
+    return np.concatenate([true[:n_past], np.stack([one.frame for one in seen])])
