@@ -94,7 +94,7 @@ function dot(context, [x, y], radius, fill, edge) {
 function drawPath(target, place, border, [w, h]) {
   const context = target.getContext("2d"), unit = window.devicePixelRatio || 1;
   context.clearRect(0, 0, target.width, target.height);
-  if (!part("path").getAttribute("aria-pressed") === "true") return;
+  if (part("path").getAttribute("aria-pressed") !== "true") return;
   const path = frames.slice(0, view + 1).map((f) => f[place]);
   if (path.some((p) => !p)) return;
   const at = path.map(([u, v]) => [border + u * w, border + v * h]);
