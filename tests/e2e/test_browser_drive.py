@@ -1,11 +1,13 @@
 """The Drive tab in a real browser: what is drawn is what the model imagined, by key, pad and screen reader alike."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from vidpred import runs
 from vidpred.data.robot_push import write_clip
 from vidpred.explorer.drive import tab
 from vidpred.explorer.drive.session import Drives
@@ -28,7 +30,7 @@ PATH = """name => {
   }
   return [painted, red];
 }"""
-# What is said to screen readers when every press is answered is the last step.
+# The line for screen readers names the last step: every press has been answered.
 SETTLED = """() => {
   const [counter, status] = ['counter', 'status'].map(p => document.querySelector(`#drive [data-part=${p}]`).innerText);
   return status.startsWith(`Step ${counter.split(' ').at(-1)}.`);
@@ -43,8 +45,16 @@ PIXELS = """() => {
 
 
 @pytest.fixture(scope="module")
-def library(tiny_run, tiny_data, dance_run, tiny_dance, simulated_data):
-    return Library([tiny_run, dance_run], [tiny_data, tiny_dance, simulated_data])
+def library(tiny_run, tiny_data, dance_run, tiny_dance, late_run, simulated_data):
+    return Library([tiny_run, dance_run, late_run], [tiny_data, tiny_dance, simulated_data])
+
+
+@pytest.fixture(scope="module")
+def late_run(tiny_run, tmp_path_factory):
+    """A run whose first epoch has not ended."""
+    run = shutil.copytree(tiny_run, tmp_path_factory.mktemp("begun") / "late")
+    (run / runs.WEIGHTS).unlink()
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +215,16 @@ def test_another_seed_begins_again(open_page):
     page.get_by_text("The seed must be a whole number").wait_for()
     after(page, lambda: page.get_by_role("button", name="Own action").click())
     assert counter(page) == "step 1 of 1"
+
+
+def test_a_refused_run_is_tried_again_when_the_tab_is_opened(open_page, late_run, tiny_run):
+    page = open_page(**DRIVE)
+    after(page, lambda: choose(page, "Run", "late"))
+    page.get_by_text("late has no weights yet").wait_for()
+    shutil.copy(tiny_run / runs.WEIGHTS, late_run)
+    page.get_by_role("tab", name="What if").click()
+    after(page, lambda: page.get_by_role("tab", name="Drive the robot").click())
+    assert counter(page) == "given frame 1"
 
 
 def test_what_if_and_poses_are_there_when_opened(open_page):

@@ -41,13 +41,15 @@ class DriveFrame(NamedTuple):
 
     image: (H, W, 3) uint8; action: (4,), the one that led to it, None of a given frame; position: (3,), as the model
     gets it; fingers: how far open, 0 to 1; state: the model's after it, of the last given frame and the predicted ones.
-    true_image, true_position, snapshot: from the simulator, None where it has not simulated this frame.
+    bytes: that it holds and the frame before does not. true_image, true_position, snapshot: from the simulator, None
+    where it has not simulated this frame.
     """
 
     image: np.ndarray
     action: np.ndarray | None
     position: np.ndarray
     fingers: float
+    bytes: int
     state: Any = None
     true_image: np.ndarray | None = None
     true_position: np.ndarray | None = None
@@ -74,16 +76,13 @@ class Drive:
             self.noise = noise.to(weight.device, weight.dtype)
             self.stepper = Stepper(model, model.look(given), self.noise[None, : self.n_past - 1])
         images = batch.frames[0].numpy()
-        self.frames = [
-            DriveFrame(
-                images[t],
-                None,
-                self.conditions[t, ACTION_DIM:],
-                self.gripper_model.opening(self.conditions[max(t - 1, 0)]),
-            )
-            for t in range(self.n_past)
-        ]
-        self.frames[-1] = self.frames[-1]._replace(state=self.stepper.state)
+        self.frames = []
+        for t in range(self.n_past):
+            fingers = self.gripper_model.opening(self.conditions[max(t - 1, 0)])
+            position = self.conditions[t, ACTION_DIM:]
+            self.frames.append(DriveFrame(images[t], None, position, fingers, images[t].nbytes))
+        state, last = self.stepper.state, self.frames[-1]
+        self.frames[-1] = last._replace(state=state, bytes=last.bytes + _new_bytes(state, None))
         if self.scene is not None:
             physics.warm_up()
 
@@ -94,10 +93,8 @@ class Drive:
 
     @property
     def bytes(self) -> int:
-        """Of all images and states; frames share tensors that a step has not changed."""
-        tensors = {id(tensor): tensor.nbytes for frame in self.frames for tensor in _tensors(frame.state)}
-        images = [image for frame in self.frames for image in (frame.image, frame.true_image) if image is not None]
-        return sum(tensors.values()) + sum(image.nbytes for image in images)
+        """Of all frames."""
+        return sum(frame.bytes for frame in self.frames)
 
     @property
     def awaits_physics(self) -> bool:
@@ -140,9 +137,10 @@ class Drive:
             x = self.stepper.next(conditions, self.noise[len(self.frames) - 1][None])
         if position is None:
             position = self.gripper_model.after(last.position, action)
-        opening = self.gripper_model.opening(action)
-        image = to_uint8(x[None])[0, 0]
-        self.frames.append(DriveFrame(image, action, np.asarray(position, np.float32), opening, self.stepper.state))
+        image, state = to_uint8(x[None])[0, 0], self.stepper.state
+        size = image.nbytes + _new_bytes(state, last.state)
+        fingers, position = self.gripper_model.opening(action), np.asarray(position, np.float32)
+        self.frames.append(DriveFrame(image, action, position, fingers, size, state))
         self._store(simulated)
         return self.frames[-1]
 
@@ -179,7 +177,10 @@ class Drive:
         seen = simulated.result() if simulated else []
         for t, one in enumerate(seen, len(self.frames) - len(seen)):
             self.frames[t] = self.frames[t]._replace(
-                true_image=one.frame, true_position=one.position.astype(np.float32), snapshot=one.after
+                true_image=one.frame,
+                true_position=one.position.astype(np.float32),
+                snapshot=one.after,
+                bytes=self.frames[t].bytes + one.frame.nbytes,
             )
 
 
@@ -240,6 +241,12 @@ class Drives:
         while len(self._drives) >= self._most:
             self._drives.popitem()
         self._drives[drive_id] = drive
+
+
+def _new_bytes(state: Any, before: Any) -> int:
+    """Of the tensors of a state that the one before does not hold."""
+    known = {id(tensor) for tensor in _tensors(before)}
+    return sum(tensor.nbytes for tensor in _tensors(state) if id(tensor) not in known)
 
 
 def _tensors(state: Any) -> "Iterator[Tensor]":
