@@ -3,11 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,35 +11,24 @@ import pytest
 
 from tests.e2e.page import HANG, SHOWN, note_events
 from tests.explorer.serving import served
+from train.benchmark.app import open_browser, serve
 from vidpred import checkpoint, runs
 from vidpred.data.dance import video_folders, write_pair
+from vidpred.errors import BadInput
 
 TWIN = "push-free-learned-cyclical"  # a run of the Learn pages' doors
 ROOT = Path(__file__).parent.parent.parent
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
 def browser():
     """Headless Chromium. Where there is none, its tests are skipped; in CI that is a failure."""
-    if not CHROMIUM.exists():
-        reason = f"no {CHROMIUM}: apt-get install -y --no-install-recommends chromium"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), headless=True, args=ARGUMENTS)
-        yield browser
-        browser.close()
+    try:
+        with contextlib.ExitStack() as stack:
+            browser = stack.enter_context(open_browser())
+            yield browser
+    except BadInput as error:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
 
 @pytest.fixture
@@ -75,31 +59,6 @@ def open_page(browser, request):
         context.close()
     assert problems == []
     assert hosts == addresses
-
-
-@contextlib.contextmanager
-def serve(*options):
-    """Address of `python app.py` with these options."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "app.py", *options, "--port", port]
-    app = subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.DEVNULL)
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        deadline = time.monotonic() + 120
-        while True:
-            assert app.poll() is None, "the app has stopped"
-            assert time.monotonic() < deadline, "the app does not answer"
-            try:
-                urllib.request.urlopen(url, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        app.terminate()
-        app.wait(20)
 
 
 @pytest.fixture(scope="session")
@@ -134,14 +93,14 @@ def linked_url(linked_library):
 @pytest.fixture(scope="session")
 def app_url(tiny_run, tiny_data):
     """The app with the tiny run and its clips."""
-    with serve("--runs", tiny_run, "--data", tiny_data) as url:
+    with serve("--runs", tiny_run, "--data", tiny_data) as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
 def bundled_url():
     """The app with everything that is bundled."""
-    with serve() as url:
+    with serve() as (url, _):
         yield url
 
 
@@ -159,5 +118,5 @@ def long_dance(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dance_url(dance_run, long_dance):
     """The app with a dance run and a video of 630 frames."""
-    with serve("--runs", dance_run, "--data", long_dance) as url:
+    with serve("--runs", dance_run, "--data", long_dance) as (url, _):
         yield url

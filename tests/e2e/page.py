@@ -19,17 +19,6 @@ PIXELS = """tile => {
   }
   return rows;
 }"""
-# Milliseconds for a frame, everything that follows it drawn.
-SCRUB = """() => {
-  const scrub = document.querySelector('#player [data-part=scrub]'), times = [];
-  for (let i = 0; i < 200; i++) {
-    const start = performance.now();
-    scrub.value = (7 * i) % (Number(scrub.max) + 1);
-    scrub.dispatchEvent(new Event('input', {bubbles: true}));
-    times.push(performance.now() - start);
-  }
-  return times.sort((a, b) => a - b)[100];
-}"""
 # What began to move has come to rest.
 STILL = """() => Promise.all(document.getAnimations()
   .filter(move => move.playState === 'running' && move.effect.getComputedTiming().iterations !== Infinity)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.e2e.page import SCRUB, SHOWN, answered, close, drawn
+from tests.e2e.page import SHOWN, answered, close, drawn
 from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.runs.library import Library
@@ -168,7 +168,6 @@ def test_a_dance_of_630_frames(open_page, long_dance, dance_run):
     strip.click(position={"x": box["width"] * 300.5 / 630, "y": box["height"] - 20})
     assert counter(page) == "frame 300 of 629"
     assert np.array_equal(drawn(page, "Truth"), frames[300])
-    assert page.evaluate(SCRUB) < 20  # milliseconds; 5 where nothing else runs
 
 
 @pytest.mark.parametrize("scale", [1, 2.5])

@@ -4,17 +4,14 @@ import ast
 import json
 import re
 import shlex
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 
 import numpy as np
 import pytest
 
 from tests.commands import ROOT, succeeds
-from tests.e2e.conftest import serve
 from tests.e2e.page import close
 from vidpred import runs
 from vidpred.checkpoint import load_model
@@ -153,47 +150,25 @@ def test_the_page_of_plain_files(tmp_path):
     assert (tmp_path / "site" / "index.html").exists()
 
 
-def test_the_app_serves_its_first_page(tmp_path):
-    text = command("python app.py")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, *shlex.split(text)[1:], "--port", str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read().decode()
-                break
-            except OSError:
-                assert server.poll() is None, "the app stopped"
-                assert time.monotonic() < deadline, "no page after a minute"
-                time.sleep(0.2)
-        assert "vidpred" in page
-    finally:
-        server.terminate()
-        server.wait(30)
+def test_the_app_serves_its_first_page(bundled_url):
+    assert command("python app.py") == "python app.py"  # as the fixture starts it
+    assert "vidpred" in urllib.request.urlopen(bundled_url).read().decode()
 
 
-def test_a_program_asks_the_app(tmp_path):
+def test_a_program_asks_the_app(bundled_url, tmp_path):
     """As it stands, but for the address."""
     code = python_code("gradio_client")
-    with serve() as url:
-        assert "http://127.0.0.1:7860" in code
-        asks = code.replace("http://127.0.0.1:7860", url) + "\nnp.save('frames.npy', frames)"
-        done = subprocess.run(
-            [sys.executable, "-c", asks], cwd=tmp_path, capture_output=True, text=True, timeout=180, check=True
-        )
+    assert "http://127.0.0.1:7860" in code
+    calls = code.replace("http://127.0.0.1:7860", bundled_url) + "\nnp.save('frames.npy', frames)"
+    done = subprocess.run([sys.executable, "-c", calls], cwd=tmp_path, capture_output=True, text=True, check=True)
     scores, curve = map(ast.literal_eval, done.stdout.splitlines()[-2:])
     library = Library([ASSETS / "runs"], [ASSETS / "data" / "robot_push"])
-    run = "push-free-learned-monotonic"
-    expected = predict_clip(library, run, "traj_0_to_255/3", seed=7, temperature=1.5).futures[0]
+    run, clip = library.run("push-free-learned-monotonic"), library.clip("traj_0_to_255/3")
+    expected = predict_clip(library, run, clip, seed=7, temperature=1.5).futures[0]
     assert close(np.load(tmp_path / "frames.npy"), expected.samples[0])
     assert scores[:2] == [None, None]
     assert scores[2:] == pytest.approx(expected.scores["PSNR"][0].tolist(), abs=1e-2)
-    assert curve == [row["val_psnr"] for row in runs.read_metrics(library.run_folder(run))]
+    assert curve == [row["val_psnr"] for row in runs.read_metrics(run.folder)]
 
 
 def test_a_library_call_predicts_and_scores(monkeypatch, capsys):

@@ -108,7 +108,7 @@ def app(rounds: int = 3, json: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def browser() -> Iterator:
+def open_browser() -> Iterator:
     """Headless Chromium."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     try:
@@ -144,7 +144,7 @@ def serve(*options: object) -> Iterator[tuple[str, int]]:
 def measure(rounds: int, progress: Callable[[str], None] = lambda name: None) -> dict[str, list[float]]:
     """The values of each of FIGURES, `rounds` of those that start or load something, more of quick ones."""
     values: dict[str, list[float]] = {name: [] for name in FIGURES}
-    with browser() as chromium:
+    with open_browser() as chromium:
         for _ in range(rounds):
             progress("first_view")
             start = time.perf_counter()
