@@ -1,4 +1,5 @@
-"""A run folder from a stranger is taken whole or refused in one line, before it costs memory or time."""
+"""Weights fit their config or say why not. A run folder from a stranger is taken whole or refused in one line, before
+it costs memory or time."""
 
 import json
 import shutil
@@ -138,3 +139,37 @@ def test_a_good_run_is_taken(run, dance_run):
         (run / name).unlink()
     check_run(run)
     check_run(dance_run)
+
+
+def test_weights_fit_their_config_or_say_why_not(tiny_run, tmp_path):
+    config = runs.read_config(tiny_run)
+    weights = safetensors.torch.load_file(tiny_run / runs.WEIGHTS)
+    runs.write_config(tmp_path, config, {})
+
+    def refused(changed, said):
+        safetensors.torch.save_file(changed, tmp_path / runs.WEIGHTS)
+        with pytest.raises(BadInput, match=said) as error:
+            checkpoint.load_model(tmp_path)
+        assert "\n" not in str(error.value)
+
+    name = "prior.mu.weight"
+    refused({k: v for k, v in weights.items() if k != name}, f"{name} is missing")
+    refused({**weights, "extra": torch.zeros(1)}, "extra is unknown")
+    refused({**weights, name: torch.zeros(2, 2)}, r"is \(2, 2\), the config asks for")
+    refused({**weights, name: weights[name] * float("nan")}, "not finite")
+    (tmp_path / runs.WEIGHTS).write_bytes(b"not weights")
+    with pytest.raises(BadInput, match="not a safetensors file"):
+        checkpoint.load_model(tmp_path)
+    (tmp_path / runs.WEIGHTS).unlink()
+    with pytest.raises(BadInput, match="missing"):
+        checkpoint.load_model(tmp_path)
+
+
+def test_half_precision_weights_give_the_same_model(tiny_run, tmp_path):
+    model = checkpoint.load_trained(tiny_run)
+    runs.write_config(tmp_path, runs.read_config(tiny_run), {})
+    checkpoint.save_weights(tmp_path / runs.WEIGHTS, model, torch.float16)
+    halved = checkpoint.load_trained(tmp_path)
+    for (name, a), b in zip(model.named_parameters(), halved.parameters()):
+        assert b.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6, msg=name)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from vidpred import schedules
-from vidpred.config import DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
+from vidpred.config import MODEL_KINDS, DataConfig, SVGConfig, TrainConfig, from_dict, model_from_dict, to_dict
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS, preset
 
@@ -78,3 +78,28 @@ def test_the_reports_anneal_to_one_and_early_differs_in_the_decay_alone():
     assert late.train.epochs * late.train.iterations_per_epoch == 160 * 600
     assert (late.train.tfr_decay_start, early.train.tfr_decay_start) == (60, 0)
     assert dataclasses.replace(early.train, tfr_decay_start=60) == late.train
+
+
+@pytest.mark.parametrize("kind", MODEL_KINDS)
+def test_every_family_says_how_it_differs(kind):
+    """The same names on every family, so that nobody asks a model for its class."""
+    model = MODEL_KINDS[kind]()
+    assert model.kind == kind and model.family in model.summary
+    assert model.psnr_protocol in {"finn", "joint"}
+    assert model.condition in {"actions", "poses", "none"} and model.condition_mean == ()
+    assert (model.learned_prior, model.prior_at_test) in {(False, "learned"), (False, "standard")}
+    assert model.data_config().scored_length(5) <= model.data_config().scored_length(1000)
+
+
+def test_a_batch_of_one_clip_is_for_models_that_can_normalise_it():
+    for name, changes in (("debug", {"batch_size": 1}), ("debug", {"batch_size": 2, "accumulation": 2})):
+        config = preset(name)
+        with pytest.raises(BadInput, match="batch normalisation needs two"):
+            dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+    config = preset("pose-debug")
+    dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=1))
+
+
+def test_dance_videos_may_be_shorter_than_asked_for_and_robot_clips_may_not():
+    assert preset("pose").data.scored_length(12) == 12 and preset("pose").data.scored_length(1000) == 630
+    assert preset("svg").data.scored_length(5) == 12

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from train.benchmark.__main__ import COMMANDS
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("vidpred", "vidpred.explorer")  # hold nothing themselves
 
@@ -93,3 +95,17 @@ def test_only_the_explorer_knows_gradio(package):
     users = [name for name, file in modules() if any(t.split(".")[0] == package for t in imported(file))]
     assert [name for name in users if name != "app" and not inside(name, "vidpred.explorer")] == []
     assert [name for name in users if any(inside(name, place) for place in WITHOUT_GRADIO)] == []
+
+
+def test_only_training_has_an_optimizer():
+    """Nothing else moves weights; the yardstick stands for what is published."""
+    users = {name for name, file in modules() if "torch.optim" in file.read_text()}
+    assert {name for name in users if not name.startswith("vidpred.training.")} == {"train.benchmark.step"}
+
+
+def test_no_benchmark_imports_another():
+    """A command is a file over the harness, so that adding one touches no other."""
+    commands = tuple(f"train.benchmark.{command.__name__}" for command in COMMANDS)
+    for name, file in modules():
+        if name in commands:
+            assert not [target for target in imported(file) if target.startswith(commands)], name

@@ -18,7 +18,7 @@ def together(count, module, *arguments):
 
 
 def train_20(folder, data, *settings, processes=1, steps=20):
-    arguments = ("tests.shared_training", folder, data, steps, *settings)
+    arguments = ("tests.training.shared", folder, data, steps, *settings)
     together(processes, *arguments) if processes > 1 else succeeds(*arguments)
     return runs.read_metrics(folder)
 

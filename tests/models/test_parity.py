@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from train.yardstick import PublishedSVG, copy_weights
+from train.benchmark.yardstick import PublishedSVG, copy_weights
 from vidpred.clip import Clip
 from vidpred.config import SpeedConfig, SVGConfig
 from vidpred.losses import loss_terms, reduce_terms, total_loss

@@ -1,46 +1,98 @@
-"""The benchmark's commands: yardstick and project compute the same, and what is printed is complete."""
+"""The benchmark's commands: yardstick and project compute the same, and what is told is complete."""
 
 import json
 
 import pytest
 
 from tests.commands import fails, succeeds
+from train.benchmark import harness
+from train.benchmark import step as step_file
+from train.benchmark.rollout import rollout
+from train.benchmark.step import step
 
 
-def measured(*arguments):
-    return json.loads(succeeds("train.benchmark", *arguments, "--rounds", 1, "--json").splitlines()[-1])
+@pytest.fixture
+def measured(capsys):
+    """What a command prints as its last line, after one turn."""
+
+    def run(command, **options):
+        command(**options, rounds=1, json=True)
+        return json.loads(capsys.readouterr().out.splitlines()[-1])
+
+    return run
 
 
-def test_step():
-    """The losses agree although one is computed frame by frame; the project multiplies less for it."""
-    options = ("--size", "small", "--batch", 2, "--frames", 4, "--precision", "no", "--cpu")
-    result = measured("step", *options)
+def test_step(measured, monkeypatch):
+    """What is timed is the step that trains. The losses agree although the yardstick's is computed frame by frame; the
+    project multiplies less for it."""
+    steps = []
+    original = step_file.train_step
+
+    def train_step(*given, **options):
+        steps.append(options["feedback"])
+        return original(*given, **options)
+
+    monkeypatch.setattr(step_file, "train_step", train_step)
+    result = measured(step, size="small", batch=2, frames=3, precision="no", cpu=True)
+    assert steps == ["truth"] * 2 + ["prediction"] * 2  # profiled, then timed
     assert result["peak_gflops"]["no"] > 0
     for name in ("teacher_forced", "free_running"):
         part = result[name]
         assert part["ratio"] == pytest.approx(part["yardstick_s"] / part["project_s"])
         assert part["loss_difference"] < 1e-5
-        assert part["project_gflop"] < 0.9 * part["yardstick_gflop"]
-        assert 0 < part["project_share_of_peak"] < 1
+        assert 0 < part["project_gflop"] < 0.9 * part["yardstick_gflop"]
+        share = part["project_gflop"] / part["project_s"] / result["peak_gflops"]["no"]
+        assert part["project_share_of_peak"] == pytest.approx(share)
         assert part["project_peak_memory_gb"] > 0.1
 
 
-def test_rollout():
+def test_rollout(measured):
     """One by one and together: the same frames, with fewer multiplications."""
-    result = measured("rollout", "--samples", 3, "--n-future", 3, "--cpu")
+    result = measured(rollout, samples=3, n_future=2, cpu=True)
     assert result["largest_difference"] < 1e-4
     assert result["ratio"] == pytest.approx(result["yardstick_s"] / result["project_s"])
 
 
-def test_loader():
-    result = measured("loader", "--batches", 10)
+def test_loader_by_its_command():
+    said = succeeds("train.benchmark", "loader", "--batches", 10, "--rounds", 1, "--json")
+    result = json.loads(said.splitlines()[-1])
     assert result["clips"] == 32
-    assert result["ratio"] > 5  # tens on an idle machine
-    assert min(result[f"{way}_frames_per_s"] for way in ("yardstick", "packed", "shards", "packed_as_float")) > 0
+    speeds = [result[f"{way}_frames_per_s"] for way in ("yardstick", "packed", "shards", "packed_as_float")]
+    assert min(speeds) > 0
+    assert result["ratio"] == pytest.approx(speeds[1] / speeds[0])
 
 
-def test_startup():
-    assert 0 < measured("startup", "--port", 7993)["first_page_s"] < 60
+def test_startup_by_its_command():
+    assert "first_page_s" in succeeds("train.benchmark", "startup", "--rounds", 1)
+
+
+def test_turns_are_taken_and_the_median_counts():
+    order = []
+    works = {name: lambda name=name: order.append(name) for name in "ab"}
+    assert set(harness.take_turns(works, 3, "")) == {"a", "b"}
+    assert order == list("ab" * 4)  # one turn to warm up
+
+
+def test_growth_is_the_exponent_of_the_size(monkeypatch):
+    """Seconds of 2, 16 and 128 at sizes 1, 2 and 4: to the power 3."""
+    monkeypatch.setattr(harness, "take_turns", lambda works, *_: {size: 2.0 * int(size) ** 3 for size in works})
+    assert harness.exponent({1: None, 2: None, 4: None}, 1, "cpu") == pytest.approx(3)
+
+
+def test_results_for_a_person(capsys):
+    harness.report({"rounds": 3, "one": {"s": 1.23456, "n": 2}, "other": {"s": 10.0, "n": 3}, "peak": {"no": 1}}, False)
+    assert capsys.readouterr().out.splitlines() == [
+        "rounds                         3",
+        "",
+        "|   | one   | other |",
+        "| - | ----- | ----- |",
+        "| s | 1.235 | 10    |",
+        "| n | 2     | 3     |",
+        "",
+        "|    | peak |",
+        "| -- | ---- |",
+        "| no | 1    |",
+    ]
 
 
 def test_quality(tiny_data, tmp_path):
@@ -64,6 +116,7 @@ def test_quality(tiny_data, tmp_path):
         (("rollout", "--samples", 0), "--samples must be at least 1, got 0"),
         (("loader", "--data", "nowhere"), "nowhere"),
         (("startup", "--rounds", 0), "--rounds must be at least 1, got 0"),
+        (("nonsense",), "nonsense"),
     ],
 )
 def test_bad_input_is_one_line(arguments, said):

@@ -1,5 +1,5 @@
 """A training of 20 steps, to be run by one process or by several under torchrun:
-`python -m tests.shared_training RUN DATA STEPS key=value…` stops after STEPS, or goes on where it stopped."""
+`python -m tests.training.shared RUN DATA STEPS key=value…` stops after STEPS, or goes on where it stopped."""
 
 import sys
 from dataclasses import replace

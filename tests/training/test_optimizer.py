@@ -9,19 +9,15 @@ from vidpred.models import PoseCVAE
 from vidpred.training import interpolate_weights
 
 
-def assert_moments_moved(tensors):
-    moments = [v for k, v in tensors.items() if k.startswith("optimizer.") and v.dim() > 0]
-    assert moments and all(v.abs().max() > 0 for v in moments)
+def moments(run):
+    """What the optimizer keeps of every weight."""
+    return [v for k, v in state_tensors(run).items() if k.startswith("optimizer.") and v.dim() > 1]
 
 
 def test_adam_and_adamw_keep_their_moments(tiny_run, dance_run):
     """That they resume is asserted where these runs are."""
     for run in (tiny_run, dance_run):
-        tensors = state_tensors(run)
-        moments = {
-            k: v for k, v in tensors.items() if k.startswith("optimizer.exp_avg.decoder.blocks") and "conv.w" in k
-        }
-        assert_moments_moved(moments or tensors)
+        assert moments(run) and all(v.abs().max() > 0 for v in moments(run))
 
 
 @pytest.mark.parametrize("optimizer", ["rmsprop", "sgd"])
@@ -30,9 +26,8 @@ def test_the_others_learn_and_resume(short_pose, dance, tmp_path, optimizer):
     assert run_training(tmp_path / "whole", short_pose, dance, **settings)
     assert not run_training(tmp_path / "parts", short_pose, dance, stop=after(3), **settings)
     assert run_training(tmp_path / "parts", short_pose, dance, **settings)
-    tensors = state_tensors(tmp_path / "whole")
-    assert_equal_tensors(state_tensors(tmp_path / "parts"), tensors)
-    assert_moments_moved(tensors)
+    assert_equal_tensors(state_tensors(tmp_path / "parts"), state_tensors(tmp_path / "whole"))
+    assert moments(tmp_path / "whole") and all(v.abs().max() > 0 for v in moments(tmp_path / "whole"))
 
 
 def test_weights_are_interpolated_by_the_formula():
