@@ -1,8 +1,11 @@
 """A browser, and the app as a person starts it."""
 
 import contextlib
+import functools
+import http.server
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import ClassVar
 
@@ -95,6 +98,21 @@ def app_url(tiny_run, tiny_data):
     """The app with the tiny run and its clips."""
     with serve("--runs", tiny_run, "--data", tiny_data) as (url, _):
         yield url
+
+
+@pytest.fixture(scope="session")
+def site_url(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
+    """Address of an exported page, from Python's own web server."""
+    from vidpred.explorer.export.site import export
+    from vidpred.explorer.runs.library import Library
+
+    folder = tmp_path_factory.mktemp("site")
+    export(Library([tiny_run, dance_run], [tiny_data, tiny_dance]), folder, 1)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

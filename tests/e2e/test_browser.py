@@ -7,7 +7,7 @@ from tests.e2e.page import SHOWN, answered, close, drawn
 from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED, first_samples, predict_clip
+from vidpred.explorer.runs.prediction import MAX_SEED, predict_clip
 
 ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
 
@@ -28,8 +28,8 @@ def message(page):
 @pytest.fixture(scope="module")
 def expected(tiny_run, tiny_data):
     library = Library([tiny_run], [tiny_data])
-    samples = first_samples(library, "tiny")
-    return predict_clip(library, "tiny", "traj_0_to_255/1", seed=0, n_future=4, samples=samples)
+    run = library.run("tiny")
+    return predict_clip(library, run, library.clip("traj_0_to_255/1"), samples=run.own_samples)
 
 
 def test_what_is_drawn_is_what_was_computed(open_page, clips, expected):
@@ -105,7 +105,7 @@ def test_keys_film_strip_and_playing(open_page):
         page.keyboard.press(key)
         assert counter(page) == f"frame {frame} of 5"
     page.keyboard.press(" ")  # in a loop: on to the first frame
-    page.wait_for_function("document.querySelector('#player [data-frame]').dataset.frame === '1'", timeout=5000)
+    page.wait_for_function("document.querySelector('#player [data-frame]').dataset.frame === '1'")
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Loop").click()
     strip = page.locator("#player [data-part=strip]")

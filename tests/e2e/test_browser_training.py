@@ -23,7 +23,7 @@ CANVAS = """name => [...document.querySelector(`#learn-scores canvas[data-part=$
 def shown(page, chart, after=None):
     """Wait until a chart has drawn a value (another one than `after`)."""
     request = SHOWN.format(chart)
-    page.wait_for_function(f"{request} && {request} !== {json.dumps(after)}", timeout=30_000)
+    page.wait_for_function(f"{request} && {request} !== {json.dumps(after)}")
     return page.evaluate(request)
 
 
@@ -86,7 +86,7 @@ def test_a_figure_is_drawn_and_downloaded(open_page):
     page.get_by_role("button", name="Draw", exact=True).click()
     button = page.get_by_role("button", name="Download PNG")
     page.wait_for_function("[...document.querySelectorAll('button, a')].some(b => "
-                           "b.innerText.trim() === 'Download PNG' && !b.disabled)", timeout=30_000)  # fmt: skip
+                           "b.innerText.trim() === 'Download PNG' && !b.disabled)")  # fmt: skip
     with page.expect_download() as download:
         button.click()
     assert download.value.suggested_filename == "dashboard.png"
@@ -173,5 +173,5 @@ def test_the_page_s_kl_psnr_and_ssim_are_the_project_s(open_page):
 @pytest.mark.parametrize("tab", ["Training", "Learn"])
 def test_phone_in_the_dark(open_page, tab):
     page = open_page("?__theme=dark", tab=tab, viewport={"width": 400, "height": 800})
-    page.locator("svg.plot[role=img]:visible").first.wait_for(timeout=30_000)
+    page.locator("svg.plot[role=img]:visible").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 400

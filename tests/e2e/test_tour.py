@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from tests.commands import ROOT
-from tests.e2e.page import SHOWN, answered
-from vidpred import render, runs
+from tests.e2e.page import SHOWN, STILL, answered
+from vidpred import render
 from vidpred.explorer.runs import comparison
-from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.curves import metrics_rows
+from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import predict_clip
 
 TOUR = (ROOT / "docs" / "tour.md").read_text()
@@ -34,7 +35,7 @@ def take(request, tmp_path):
 
     def take_(page, name, **options):
         page.evaluate("document.activeElement.blur()")
-        page.wait_for_timeout(400)  # what glides or fades has come to rest
+        page.evaluate(STILL)
         page.screenshot(path=folder / f"{name}.png", **options)
         assert (folder / f"{name}.png").stat().st_size > 10_000
         assert f"{name}.png" in TOUR
@@ -67,8 +68,9 @@ def test_temperature(open_page, take, library):
     answered(page, page.get_by_label("Side by side").check)
     to_frame(page, "#player", 8)
     take(page, "tour-temperature", full_page=True)
-    run, clip = "push-free-learned-monotonic", library.clips_for("push-free-learned-monotonic")[0]
-    assert page.get_by_label("Run", exact=True).first.input_value() == run
+    run = library.run("push-free-learned-monotonic")
+    clip = library.clips_for(run)[0]
+    assert page.get_by_label("Run", exact=True).first.input_value() == run.name
     futures = predict_clip(library, run, clip, samples=10, sweep=True).futures
     spread = [future.spread.mean() for future in futures]
     average = [future.scores["PSNR"][:-1].mean() for future in futures]
@@ -83,11 +85,12 @@ def test_two_priors(open_page, take, library):
     )
     to_frame(page, "#compare-player", 8)
     take(page, "tour-compare", full_page=True)
-    assert comparison.first_runs(library) == PAIR
-    fixed, learned = (predict_clip(library, run, "traj_0_to_255/6", samples=3).futures[0] for run in PAIR)
+    pair, clip = comparison.first_runs(library), library.clip("traj_0_to_255/6")
+    assert names(pair) == PAIR
+    fixed, learned = (predict_clip(library, run, clip, samples=3).futures[0] for run in pair)
     ahead = learned.scores["PSNR"][0] - fixed.scores["PSNR"][0]
     assert (ahead[:4] > 1.5).all() and (ahead[:4] < 2.5).all() and (ahead[4:] < 0).all()
-    scores = [runs.read_eval(library.run_folder(run))["psnr"] for run in PAIR]
+    scores = [run.evaluation.psnr for run in pair]
     assert said(r"([\d.]+) dB with the learned prior, ([\d.]+) with") == [round(s, 2) for s in reversed(scores)]
 
 
@@ -97,16 +100,16 @@ def test_annealing(open_page, take, library):
     answered(page, group.click, request_of("#compare-player"))
     page.locator("#compare-chart").get_by_text("push-free-learned-monotonic").first.wait_for()
     take(page, "tour-annealing", full_page=True)
-    rows = {run: runs.read_metrics(library.run_folder(run)) for run in SCHEDULES}
-    last = [round(rows[run][-1]["kld"], 1) for run in SCHEDULES]
+    chosen = [library.run(name) for name in SCHEDULES]
+    rows = [metrics_rows(run) for run in chosen]
+    last = [round(each[-1]["kld"], 1) for each in rows]
     assert said(r"with ([\d.]+) nats per clip, the monotonic run with ([\d.]+), and .*? with ([\d.]+)\.") == last
-    cyclical = rows[SCHEDULES[0]]
+    cyclical = rows[0]
     falls = [t for t in range(1, len(cyclical)) if cyclical[t]["beta"] < 0.5 * cyclical[t - 1]["beta"]]
     assert [int(number) for number in said(r"epochs (\d+), (\d+) and (\d+)")] == falls
     for t in falls:
         assert max(row["kld"] for row in cyclical[t : t + 4]) > cyclical[t - 1]["kld"]
-    scores = {run: runs.read_eval(library.run_folder(run))["psnr"] for run in SCHEDULES}
-    assert max(scores, key=scores.get) == "push-free-learned-monotonic"
+    assert max(chosen, key=lambda run: run.evaluation.psnr).name == "push-free-learned-monotonic"
 
 
 def test_training_one_s_own(open_page, take):
@@ -114,7 +117,7 @@ def test_training_one_s_own(open_page, take):
     page.get_by_role("tab", name="Schedule designer").click()
     page.get_by_label("monotonic").last.check()
     command = "document.querySelector('#command textarea').value"
-    page.wait_for_function(f"{command}.includes('--train.kl-anneal monotonic')", timeout=30_000)
+    page.wait_for_function(f"{command}.includes('--train.kl-anneal monotonic')")
     take(page, "tour-train")
 
 
@@ -136,7 +139,7 @@ def test_driving(open_page, take):
     page = open_page("?tab=drive", app="bundled_url", until=request_of("#drive"), viewport=DESKTOP)
     for _ in range(4):
         answered(page, lambda: page.locator(".drive").press("ArrowRight"), request_of("#drive"))
-    page.get_by_text("model is at").wait_for(timeout=60_000)  # how far from the true physics
+    page.get_by_text("model is at").wait_for()  # how far from the true physics
     take(page, "tour-drive")
 
 

@@ -93,6 +93,7 @@ def launch_options() -> dict:
         "enable_monitoring": False,
         "show_error": False,
         "max_file_size": "100mb",
+        "_frontend": False,  # no look at its own address, which gives up after three seconds of a busy machine
     }
 
 
