@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.page import SHOWN, answered, drawn
+from tests.promise import same_picture
 from vidpred import checkpoint, runs
 from vidpred.explorer import drive
 from vidpred.explorer.learn_tab import FREE, PAGES
@@ -81,7 +82,7 @@ def sees(page, library, **asked):
     """Whether the first predicted frame on screen is that of a prediction."""
     asked = {**first_view(library, asked.get("run")), "n_future": None, **asked}
     prediction = predict_clip(library, **asked)
-    return np.array_equal(drawn(page, "Prediction"), prediction.futures[0].samples[0, prediction.asked.n_past])
+    return same_picture(drawn(page, "Prediction"), prediction.futures[0].samples[0, prediction.asked.n_past])
 
 
 def field(page, label):
