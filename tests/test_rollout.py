@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.promise import same_picture
 from vidpred import checkpoint
 from vidpred.clip import Clip
 from vidpred.data.batches import open_split, window_batch
@@ -61,12 +62,12 @@ def test_samples_are_different_pictures(futures):
 @pytest.mark.parametrize(("k", "b"), [(0, 0), (3, 2), (2, 1)])
 def test_the_same_picture_alone_and_in_a_table(model, clip, batch, futures, k, b):
     alone = predict(model, only(clip, b), [batch.ids[b]], n_future=N_FUTURE, seed=5, samples=1, first_sample=k)
-    assert (to_uint8(alone[0, 0]) == to_uint8(futures[k, b])).all()
+    assert same_picture(alone[0, 0], futures[k, b])
 
 
 def test_a_longer_horizon_keeps_its_earlier_frames(model, clip, batch, futures):
     shorter = predict(model, clip, batch.ids, n_future=2, seed=5, samples=4)
-    assert (to_uint8(shorter) == to_uint8(futures[:, :, :2])).all()
+    assert same_picture(shorter, futures[:, :, :2])
 
 
 def test_only_context_frames_are_looked_at(model, clip, batch, futures):
@@ -90,7 +91,8 @@ def test_global_seeds_do_not_matter(model, clip, batch, futures):
 
 
 def test_temperature_spreads_the_samples_and_0_is_the_mean(model, clip, batch):
-    """With a prior that is sure of nothing, so that z shows."""
+    """With a prior that is sure of nothing, so that z shows. The mean is one future: all its samples are equal, even
+    where rounding depends on the place in the batch."""
     spread = {}
     for temperature in (0.0, 0.5, 1.0, 2.0):
         futures = predict(
@@ -145,7 +147,7 @@ def test_the_stepper_makes_the_frames_of_the_rollout(model, clip, batch, futures
     noise = rollout_noise(model, 5, 2, batch.ids[1], N_PAST - 1 + N_FUTURE)
     stepper, inputs = begun(model, clip, noise, 1)
     frames = torch.stack([stepper.next(*given)[0] for given in inputs])
-    torch.testing.assert_close(frames, futures[2, 1], rtol=0, atol=1e-5)
+    assert same_picture(frames, futures[2, 1])
 
 
 def test_a_kept_state_takes_a_step_again(model, clip, batch):

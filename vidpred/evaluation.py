@@ -1,5 +1,5 @@
 """The numbers of a model on clips: by named protocol, independent of batch size, of the clips' order and of the number
-of processes that share the work."""
+of processes that share the work (docs/performance.md, "The same result", says to which digit)."""
 
 from collections.abc import Callable
 from typing import NamedTuple

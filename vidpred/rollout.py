@@ -1,4 +1,7 @@
-"""Futures from a context: seeds, temperature, samples. One function serves training, tables and the app."""
+"""Futures from a context: seeds, temperature, samples. One function serves training, tables and the app.
+
+Sample k of a seed is the same picture alone and among others; docs/performance.md, "The same result", says how exactly.
+"""
 
 from typing import Literal
 
@@ -11,8 +14,7 @@ from vidpred.randomness import generator
 
 
 def internal_batch(model: Model) -> int:
-    """Futures in every call of the model, fewer are filled up: another number changes the last bits of float32, and
-    with them the picture."""
+    """Futures in every call of the model, fewer are filled up: another number changes the last bits of float32."""
     return model.futures_per_call["cpu" if next(model.parameters()).device.type == "cpu" else "gpu"]
 
 
@@ -75,8 +77,9 @@ def predict(
     """Predicted frames (samples, B, n_future, C, H, W) in [0, 1] after the first n_past frames of each clip.
 
     The model sees the n_past context frames and the conditions, nothing else. temperature scales the sigma of every z,
-    those of the context too; 0 takes the means. latent: "prior" or "standard" (default: the model's prior_at_test).
-    precision: bf16 is quicker where the device computes in it, and other pictures: PSNR moves by less than 0.01 dB.
+    those of the context too; 0 takes the means, and all samples are one. latent: "prior" or "standard" (default: the
+    model's prior_at_test). precision: bf16 is quicker where the device computes in it, and other pictures: PSNR moves
+    by less than 0.01 dB.
     """
     if model.training:
         raise ValueError("predict needs a model in eval mode: in training mode a sample depends on its batch mates")
@@ -86,7 +89,8 @@ def predict(
     rows_needed = steps + 1 - lag
     if given is not None and given.shape[1] < rows_needed:
         raise ValueError(f"{rows_needed} rows of conditions needed, {given.shape[1]} given")
-    jobs = [(k, b) for k in range(samples) for b in range(clips)]
+    distinct = samples if temperature else 1  # the mean is one future
+    jobs = [(k, b) for k in range(distinct) for b in range(clips)]
     size = internal_batch(model)
     futures = []
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -103,4 +107,4 @@ def predict(
                 known = None if given is None else given[rows, t - lag]
                 frames.append(stepper.next(known, eps[:, t - 1]))
             futures.append(torch.stack(frames, 1)[: len(group)])
-    return torch.cat(futures).unflatten(0, (samples, clips))
+    return torch.cat(futures).unflatten(0, (distinct, clips)).expand(samples, -1, -1, -1, -1, -1)

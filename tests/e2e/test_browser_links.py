@@ -7,6 +7,7 @@ import pytest
 
 from tests.e2e.conftest import TWIN
 from tests.e2e.page import SHOWN, answered, drawn, settled
+from tests.promise import same_picture
 from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.learn.tab import PAGES
 from vidpred.explorer.runs.prediction import checked, first_view, predict
@@ -61,7 +62,7 @@ def settings(library, run="tiny", **fields):
 def sees(page, library, **fields):
     """Whether the first predicted frame on screen is that of a prediction."""
     asked = settings(library, **fields)
-    return np.array_equal(drawn(page, "Prediction"), predict(library, asked).futures[0].samples[0, asked.n_past])
+    return same_picture(drawn(page, "Prediction"), predict(library, asked).futures[0].samples[0, asked.n_past])
 
 
 def field(page, label):
