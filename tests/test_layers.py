@@ -25,6 +25,7 @@ LAYERS = [
     {"vidpred.explorer.ui"},  # what draws
     {f"vidpred.explorer.{name}" for name in ("export", *TABS)},
     {"vidpred.explorer.page"},
+    {"vidpred.explorer.__main__"},  # starts it
     {"app"},
 ]
 APART = [  # none of these knows another of its line

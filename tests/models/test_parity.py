@@ -9,7 +9,7 @@ from train.benchmark.yardstick import PublishedSVG, copy_weights
 from vidpred.clip import Clip
 from vidpred.config import SpeedConfig, SVGConfig
 from vidpred.losses import loss_terms, reduce_terms, total_loss
-from vidpred.models import build_model, winograd
+from vidpred.models import batch_norm, build_model, winograd
 from vidpred.models.batch_norm import update_running_statistics
 from vidpred.rollout import Stepper
 
@@ -116,13 +116,13 @@ def test_no_switch_changes_a_result(switches, n_past, feedback, monkeypatch):
     torch.testing.assert_close(statistics[1], statistics[0], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("way", ["layers", "graphs"])
-def test_the_compiler_changes_no_result(way):
-    """Normalisation fused, or the whole pass compiled (as CUDA graphs where there is a GPU)."""
-    model, published, pairs, clip, noise = make(replace(SIZES, learned_prior=True), speed=SpeedConfig(compile=way))
+def test_fused_normalisation_changes_no_result(monkeypatch):
+    """In every layer, as the compiler traces it; the whole pass compiled is a test of the training step."""
+    traced = torch.compile(batch_norm.by_formula, backend="eager")
+    monkeypatch.setattr(batch_norm, "compiled_formula", lambda: traced)
+    model, published, pairs, clip, noise = make(replace(SIZES, learned_prior=True), speed=SpeedConfig(compile="layers"))
     clip = Clip(clip.frames[:, :3], clip.conditions[:, :3], N_PAST)
-    unroll = torch.compile(model, mode="reduce-overhead") if way == "graphs" else model
-    unrolled = unroll(clip, noise[:, :2], "posterior", "truth")
+    unrolled = model(clip, noise[:, :2], "posterior", "truth")
     loss = total_loss(reduce_terms(loss_terms(unrolled, clip)), BETA)
     loss.backward()
     expected, _, _ = published.loss(
@@ -131,6 +131,20 @@ def test_the_compiler_changes_no_result(way):
     expected.backward()
     assert abs(loss - expected) < 1e-10
     assert_gradients_equal(model, published, pairs)
+
+
+def test_the_compiler_fuses_a_normalisation():
+    """One layer through the real compiler: output, moments and every gradient."""
+    source = torch.Generator().manual_seed(0)
+    x = torch.randn(6, 4, 8, 8, generator=source, dtype=torch.float64)
+    weight, bias = torch.randn(2, 4, generator=source, dtype=torch.float64)
+    results = []
+    for normalise in (batch_norm.compiled_formula(), batch_norm.by_kernel):
+        given = [v.clone().requires_grad_() for v in (x, weight, bias)]
+        y, mean, variance = normalise(*given, 2, 0.2)
+        (y * x.flip(0)).sum().backward()
+        results.append([y.detach(), mean.detach(), variance.detach(), *(v.grad for v in given)])
+    torch.testing.assert_close(*results, rtol=0, atol=1e-10)
 
 
 def test_bf16_stays_near():
