@@ -15,7 +15,15 @@ import pytest
 from PIL import Image
 
 from train import prepare, simulate
-from train.simulate import FRAMES_AT_ONCE, MANIFEST, ClipJob, FramesJob, clip_folder, simulate_dance, simulate_robot
+from train.simulate import (
+    FRAMES_AT_ONCE,
+    MANIFEST,
+    FramesJob,
+    RobotClipJob,
+    clip_folder,
+    simulate_dance,
+    simulate_robot,
+)
 from vidpred.data.dance import list_videos
 from vidpred.data.robot_push import read_clip
 from vidpred.errors import BadInput
@@ -219,7 +227,7 @@ def die_writing(times: int, deaths: Path) -> None:
     Image.Image.save = save_or_die
 
 
-class DeadlyClip(ClipJob):
+class DeadlyClip(RobotClipJob):
     def __call__(self) -> int:
         if self.split == "train" and self.index == 1:
             die_writing(int(os.environ["DEATHS"]), Path(os.environ["DEAD"]))
@@ -240,7 +248,7 @@ DANCE_WORDS = ("simulate-dance", "--train", DANCE["train"], "--val", 6, "--test"
 @pytest.fixture(params=["robot", "dance"])
 def deadly(request, made, danced, tmp_path, monkeypatch):
     """A command whose workers die at one clip, the data set that it makes otherwise, and what it is making then."""
-    monkeypatch.setattr(simulate, "ClipJob", DeadlyClip)
+    monkeypatch.setattr(simulate, "RobotClipJob", DeadlyClip)
     monkeypatch.setattr(simulate, "FramesJob", DeadlyFrames)
     (tmp_path / "dead").mkdir()
     monkeypatch.setenv("DEAD", str(tmp_path / "dead"))
