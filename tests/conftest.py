@@ -4,6 +4,9 @@ import os
 import signal
 from dataclasses import replace
 
+# Read when torch is loaded: the two workers share the cores, and what they start inherits it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -39,7 +39,7 @@ def evaluate_run(
         n_past: context frames (none: as trained)
         n_future: predicted frames that are scored (none: as trained)
         prior_at_test: learned or standard (none: as the run's settings say)
-        precision: no: float32; bf16: quicker where the device computes in it; PSNR moves by less than 0.01 dB
+        precision: no: float32; bf16: quicker where the device computes in it; PSNR moves by less than 0.02 dB
         cache: folder for the packed clips (none: .packed beside the splits)
         out: file to write (none: eval.json in the run folder)
         also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn

@@ -93,7 +93,7 @@ def edit(row, text):
         ("3.png", shrink, "32 x 64 pixels, expected 64 x 64"),
         ("3.png", deepen, "16 bits per colour, expected 8"),
         ("actions.csv", os.remove, "missing file"),
-        ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 rows for 14 frames"),
+        ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 row for 14 frames"),
         ("actions.csv", edit(5, "1,2,3"), "row 5 has 3 numbers, expected 4"),
         ("actions.csv", edit(5, "1,2,up,4"), "row 5 is not a row of numbers"),
         ("endeffector_positions.csv", edit(7, "1,nan,3"), "row 7 has a value that is not finite"),

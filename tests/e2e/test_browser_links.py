@@ -26,7 +26,7 @@ def library(linked_library):
 def driven(monkeypatch):
     """What is driven from then on."""
     begun, begin = [], Drives.begin
-    monkeypatch.setattr(Drives, "begin", lambda self, *args: begun.append(args) or begin(self, *args))
+    monkeypatch.setattr(Drives, "begin", lambda self, *args, **named: begun.append(args) or begin(self, *args, **named))
     return begun
 
 

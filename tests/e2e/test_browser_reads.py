@@ -61,16 +61,16 @@ def reads(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("tab", "player", "click", "read"),
+    ("tab", "drawn", "click", "read"),
     [
         ("predict", "player", press("Another seed"), {runs.CONFIG, runs.EVAL}),
         ("predict", "player", choose_the_other, set(FILES)),
         ("compare", "compare-player", press("Compare"), {runs.CONFIG, runs.EVAL}),
-        ("latents", "lens-player", press("Look into z"), {runs.CONFIG, runs.EVAL}),
+        ("latents", "lens-sources", press("Look into z"), {runs.CONFIG, runs.EVAL}),
     ],
 )
-def test_reads_of_a_click(open_page, library, reads, tab, player, click, read):
-    shown = SHOWN.replace("#player", f"#{player}")
+def test_reads_of_a_click(open_page, library, reads, tab, drawn, click, read):
+    shown = SHOWN.replace("#player", f"#{drawn}")
     page = open_page(f"?tab={tab}", app="reads_url", until=shown)
     answered(page, lambda: click(page), shown)  # both runs have been looked at
     settled(page)
@@ -82,6 +82,7 @@ def test_reads_of_a_click(open_page, library, reads, tab, player, click, read):
         for name in (*FILES, runs.WEIGHTS):
             shutil.copy(folder / name, folder / "next")
             (folder / "next").replace(folder / name)
+    reads.clear()
     answered(page, lambda: click(page), shown)
     settled(page)
     assert {path.name for path in reads} == read
