@@ -172,7 +172,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 info="a longer future keeps the earlier frames",
             )
             n_past_slider = gr.Slider(
-                1, high, value=run.n_past, step=1, label="Context frames", info="given ones", visible=high > low
+                1, max(high, 2), value=run.n_past, step=1, label="Context frames", info="given ones", visible=high > low
             )
             prior_radio = gr.Radio(
                 [(name, value) for value, name in PRIORS.items()],
