@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tests.e2e.page import HANG, SHOWN, note_events
+from tests.e2e.page import HANG, NOTE_EVENTS, SHOWN
 from tests.explorer.serving import served
 from train.benchmark.app import open_browser, serve
 from vidpred import checkpoint, runs
@@ -46,7 +46,7 @@ def open_page(browser, request):
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
         contexts[-1].set_default_timeout(HANG)
         page = contexts[-1].new_page()
-        note_events(page)
+        page.add_init_script(NOTE_EVENTS)
         page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)

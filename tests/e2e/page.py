@@ -1,7 +1,6 @@
 """What a test reads from the page."""
 
 import json
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -24,28 +23,47 @@ STILL = """() => Promise.all(document.getAnimations()
   .filter(move => move.playState === 'running' && move.effect.getComputedTiming().iterations !== Infinity)
   .map(move => move.finished.catch(() => {})))"""
 IDLE = "() => new Promise(done => requestAnimationFrame(() => requestIdleCallback(done)))"
-_events = WeakKeyDictionary()  # page -> its requests that belong to events, and those of them that are under way
-
-
-def note_events(page):
-    """Before a page is opened: for `settled`."""
-    sent, under_way = _events[page] = [], set()
-
-    def begin(request):
-        if "/queue/" in request.url:
-            sent.append(request)
-            under_way.add(request)
-
-    page.on("request", begin)
-    for end in ("requestfinished", "requestfailed"):
-        page.on(end, lambda request: under_way.discard(request))
+# Counts a page's events and their answers as Gradio's client sees them. Its answer stream does not tell: it may stay
+# open after the last answer.
+NOTE_EVENTS = """(() => {
+  const plain = window.fetch, events = {sent: 0, joining: 0, open: new Set(), answered: new Set()};
+  window.eventsOfTest = events;
+  const answer = id => { if (!events.open.delete(id)) events.answered.add(id); };
+  const read = async stream => {
+    let rest = '';
+    const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+    for (let part; !(part = await reader.read()).done;) {
+      const lines = (rest + part.value).split('\\n');
+      rest = lines.pop();
+      for (const line of lines.filter(line => line.startsWith('data:'))) {
+        const {msg, event_id} = JSON.parse(line.slice(5));
+        if (msg === 'process_completed') answer(event_id);
+      }
+    }
+  };
+  window.fetch = async (...request) => {
+    const url = String(request[0]?.url ?? request[0]), joins = url.includes('/queue/join');
+    if (joins) { events.sent += 1; events.joining += 1; }
+    try {
+      const response = await plain(...request);
+      if (joins && response.ok) {
+        const {event_id} = await response.clone().json();
+        if (!events.answered.delete(event_id)) events.open.add(event_id);
+      }
+      if (url.includes('/queue/data')) read(response.clone().body).catch(() => {});
+      return response;
+    } finally { if (joins) events.joining -= 1; }
+  };
+})()"""
+ANSWERED = "() => !eventsOfTest.joining && !eventsOfTest.open.size"
 
 
 def settled(page):
-    """Wait until the page has been answered and sends no further event."""
-    (sent, under_way), before = _events[page], -1
-    while under_way or len(sent) != before:
-        before = len(sent)
+    """Wait until every event of the page (opened with NOTE_EVENTS) is answered and no further one is sent."""
+    before = -1
+    while (sent := page.evaluate("eventsOfTest.sent")) != before:
+        before = sent
+        page.wait_for_function(ANSWERED, timeout=HANG)
         page.evaluate(IDLE)
 
 
