@@ -18,10 +18,52 @@ def together(count, module, *arguments):
     return done.stdout
 
 
-def train_20(folder, data, *settings, processes=1, steps=20):
-    arguments = ("tests.training.shared", folder, data, steps, *settings)
-    together(processes, *arguments) if processes > 1 else succeeds(*arguments)
-    return runs.read_metrics(folder)
+# name: data, steps, settings
+POSE = ("beta_max=0.0001", "tfr_mix=1", "plateau_patience=2", "plateau_threshold=99", "interpolate_every=2")
+TRAININGS = {
+    "float64": ("robot", 20, "precision=float64"),
+    # Adam's first steps have the size of the rate whatever the gradient, and turn the last bits of a gradient near 0
+    # into steps of their own: a small rate
+    "float32": ("robot", 20, "lr=0.0001"),
+    "accumulation": ("robot", 5, "precision=float64", "accumulation=2"),
+    "dance": ("dance", 5, "precision=float64", *POSE),
+}
+STOPPED = {"stopped": ("robot", 7, "precision=float64")}
+
+
+def jobs(folder, trainings, data):
+    """A file for tests.training.shared."""
+    file = folder / "jobs.json"
+    listed = [
+        [str(folder / name), str(data[kind]), steps, *settings] for name, (kind, steps, *settings) in trainings.items()
+    ]
+    file.write_text(json.dumps(listed))
+    return file
+
+
+@pytest.fixture(scope="module")
+def data(tiny_data, tiny_dance):
+    return {"robot": tiny_data, "dance": tiny_dance}
+
+
+@pytest.fixture(scope="module")
+def alone(data, tmp_path_factory):
+    """A folder with the trainings of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    succeeds("tests.training.shared", jobs(folder, TRAININGS, data))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(data, tmp_path_factory):
+    """The same by two processes, which are started once, and a training that they stopped after 7 steps."""
+    folder = tmp_path_factory.mktemp("two")
+    together(2, "tests.training.shared", jobs(folder, TRAININGS | STOPPED, data))
+    return folder
+
+
+def rows(alone, two, name):
+    return [runs.read_metrics(folder / name) for folder in (alone, two)]
 
 
 def differences(one, other, names=NUMBERS, steps=20):
@@ -29,51 +71,34 @@ def differences(one, other, names=NUMBERS, steps=20):
     return max(abs(a[name] - b[name]) / max(abs(a[name]), 1e-12) for a, b in zip(one, other) for name in names)
 
 
-@pytest.fixture(scope="module")
-def alone(tiny_data, tmp_path_factory):
-    return train_20(tmp_path_factory.mktemp("alone") / "run", tiny_data, "precision=float64")
-
-
-def test_two_processes_train_as_one_in_float64(alone, tiny_data, tmp_path):
+def test_two_processes_train_as_one_in_float64(alone, two):
     """Each step: loss, its terms, the scores of the sharded validation; both kinds of feedback occur."""
-    two = train_20(tmp_path / "run", tiny_data, "precision=float64", processes=2)
-    assert {row["teacher_forced"] for row in alone} == {0.0, 1.0}
-    assert differences(alone, two, ("loss", "mse", "train_psnr")) <= 1e-10
-    assert differences(alone, two) <= 1e-6  # the KL is near 0, and so are its last digits
+    pair = rows(alone, two, "float64")
+    assert {row["teacher_forced"] for row in pair[0]} == {0.0, 1.0}
+    assert differences(*pair, ("loss", "mse", "train_psnr")) <= 1e-10
+    assert differences(*pair) <= 1e-6  # the KL is near 0, and so are its last digits
 
 
-def test_two_processes_train_as_one_in_float32(tiny_data, tmp_path):
-    """At a small learning rate: Adam's first steps have the size of the rate whatever the gradient, and turn the last
-    bits of a gradient near 0 into steps of their own."""
-    pair = [train_20(tmp_path / str(n), tiny_data, "lr=0.0001", processes=n) for n in (1, 2)]
-    assert differences(*pair, ("loss", "mse", "train_psnr")) <= 1e-4
+def test_two_processes_train_as_one_in_float32(alone, two):
+    assert differences(*rows(alone, two, "float32"), ("loss", "mse", "train_psnr")) <= 1e-4
 
 
-def test_resumes_with_another_number_of_processes(alone, tiny_data, tmp_path):
-    train_20(tmp_path / "run", tiny_data, "precision=float64", processes=2, steps=7)
-    assert len(runs.read_metrics(tmp_path / "run")) == 7
-    rows = train_20(tmp_path / "run", tiny_data, "precision=float64")
-    assert differences(alone, rows, ("loss", "mse", "train_psnr")) <= 1e-10
+def test_resumes_with_another_number_of_processes(alone, two, data):
+    assert len(runs.read_metrics(two / "stopped")) == 7
+    goes_on = {"stopped": ("robot", 20, "precision=float64")}
+    succeeds("tests.training.shared", jobs(two, goes_on, data))
+    pair = runs.read_metrics(alone / "float64"), runs.read_metrics(two / "stopped")
+    assert differences(*pair, ("loss", "mse", "train_psnr")) <= 1e-10
 
 
-def test_parts_of_a_batch_are_shared_alike(tiny_data, tmp_path):
+def test_parts_of_a_batch_are_shared_alike(alone, two):
     """With gradient accumulation each part is normalised over the clips that it holds in all processes."""
-    settings = ("precision=float64", "accumulation=2")
-    pair = [train_20(tmp_path / str(n), tiny_data, *settings, processes=n, steps=5) for n in (1, 2)]
-    assert differences(*pair, ("loss", "mse", "train_psnr"), steps=5) <= 1e-10
+    assert differences(*rows(alone, two, "accumulation"), ("loss", "mse", "train_psnr"), steps=5) <= 1e-10
 
 
-def test_the_pose_cvae_trains_alike(tiny_dance, tmp_path):
+def test_the_pose_cvae_trains_alike(alone, two):
     """With the strategies that move weights or ratio between epochs: every process must do the same."""
-    settings = (
-        "precision=float64",
-        "beta_max=0.0001",
-        "tfr_mix=1",
-        "plateau_patience=2",
-        "plateau_threshold=99",
-        "interpolate_every=2",
-    )
-    pair = [train_20(tmp_path / str(n), tiny_dance, *settings, processes=n, steps=5) for n in (1, 2)]
+    pair = rows(alone, two, "dance")
     assert differences(*pair, steps=5) <= 1e-8
     assert len({row["tfr"] for row in pair[0]}) > 1
 

@@ -1,5 +1,6 @@
 """Weight for weight, vidpred's batched unroll equals the published frame-by-frame loop, in float64."""
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -76,6 +77,29 @@ def test_loss_and_gradients_equal_the_published_loop(learned_prior, feedback, op
     assert_gradients_equal(model, published, pairs)
 
 
+def step(n_past, feedback, speed):
+    """Of five frames: each frame that is fed back multiplies the rounding of the gradients by about ten."""
+    model, published, pairs, clip, noise = make(replace(SIZES, learned_prior=True), n_past=n_past, speed=speed)
+    clip, noise = Clip(clip.frames[:, :5], clip.conditions[:, :5], n_past), noise[:, :4]
+    model.to(memory_format=torch.channels_last if speed.channels_last else torch.contiguous_format)
+    loss, _ = loss_of(model, clip, noise, feedback)
+    loss.backward()
+    update_running_statistics(model)
+    statistics = {name: b for name, b in model.named_buffers() if "running" in name}
+    return model, published, pairs, clip, noise, loss, statistics
+
+
+@functools.cache
+def published_step(n_past, feedback):
+    """The published model with its gradients, its loss, and the running statistics of ours without a switch."""
+    _, published, _, clip, noise, _, statistics = step(n_past, feedback, SpeedConfig())
+    loss, _, _ = published.loss(
+        clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), n_past, BETA, feedback == "truth"
+    )
+    loss.backward()
+    return published, loss.detach(), statistics
+
+
 @pytest.mark.parametrize("feedback", ["truth", "prediction"])
 @pytest.mark.parametrize("n_past", [2, 4])
 @pytest.mark.parametrize(
@@ -90,30 +114,14 @@ def test_loss_and_gradients_equal_the_published_loop(learned_prior, feedback, op
     ],
 )
 def test_no_switch_changes_a_result(switches, n_past, feedback, monkeypatch):
-    """Loss, every gradient and the running statistics; with a context of 4, a call holds kept skips and others.
-
-    Five frames: each frame that is fed back multiplies the rounding of the gradients by about ten.
-    """
+    """Loss, every gradient and the running statistics; with a context of 4, a call holds kept skips and others."""
     monkeypatch.setattr(winograd, "LEAST_CHANNELS", 1)  # this network has few
     monkeypatch.setattr(winograd, "LEAST_TILES", 1)
-    config = replace(SIZES, learned_prior=True)
-    statistics = []
-    for speed in (SpeedConfig(), SpeedConfig(**switches)):
-        model, published, pairs, clip, noise = make(config, n_past=n_past, speed=speed)
-        clip, noise = Clip(clip.frames[:, :5], clip.conditions[:, :5], n_past), noise[:, :4]
-        layout = torch.channels_last if speed.channels_last else torch.contiguous_format
-        model.to(memory_format=layout)
-        loss, _ = loss_of(model, clip, noise, feedback)
-        loss.backward()
-        update_running_statistics(model)
-        statistics.append({name: b for name, b in model.named_buffers() if "running" in name})
-    expected, _, _ = published.loss(
-        clip.frames.unbind(1), clip.conditions.unbind(1), noise.unbind(1), n_past, BETA, feedback == "truth"
-    )
-    expected.backward()
+    published, expected, plain = published_step(n_past, feedback)
+    model, _, pairs, _, _, loss, statistics = step(n_past, feedback, SpeedConfig(**switches))
     assert abs(loss - expected) < 1e-10
     assert_gradients_equal(model, published, pairs)
-    torch.testing.assert_close(statistics[1], statistics[0], rtol=0, atol=1e-10)
+    torch.testing.assert_close(statistics, plain, rtol=0, atol=1e-10)
 
 
 def test_fused_normalisation_changes_no_result(monkeypatch):

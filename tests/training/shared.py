@@ -1,6 +1,8 @@
-"""A training of 20 steps, to be run by one process or by several under torchrun:
-`python -m tests.training.shared RUN DATA STEPS key=value…` stops after STEPS, or goes on where it stopped."""
+"""Trainings of 20 steps, to be run by one process or by several under torchrun: `python -m tests.training.shared JOBS`.
 
+JOBS is a JSON list of [RUN, DATA, STEPS, "key=value", …]; a training stops after STEPS, or goes on where it stopped."""
+
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,13 @@ from vidpred.presets import preset
 from vidpred.training import train
 
 
-def main(run, data, steps, *settings):
+def main(jobs):
+    processes.join(cpu=True)
+    for job in json.loads(Path(jobs).read_text()):
+        train_steps(*job)
+
+
+def train_steps(run, data, steps, *settings):
     """Every step is an epoch, so that metrics.jsonl holds each step's loss. The family is that of the data."""
     if is_dance(data):
         start = preset("pose-debug")
@@ -31,14 +39,13 @@ def main(run, data, steps, *settings):
             | changes,
         ),
     )
-    left = int(steps)
+    left = steps
 
     def stop():
         nonlocal left
         left -= 1
         return left < 0
 
-    processes.join(cpu=True)
     with processes.first_alone():
         training, validation = (open_split(Path(data), split) for split in ("train", "validate"))
     train(Path(run), config, training, validation, cpu=True, show_progress=False, stop=stop)
