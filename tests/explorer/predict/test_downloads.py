@@ -41,4 +41,5 @@ def test_the_csv_holds_every_number(families):
     what = [row[name] for name in ("run", "clip", "sample", "frame", "temperature", "seed", "prior")]
     assert what == ["tiny", "traj_0_to_255/2", "1", "4", "1.0", "3", "learned"]
     assert float(row["psnr_finn_db"]) == pytest.approx(prediction.futures[0].scores["PSNR"][1, 2], abs=1e-5)
+    assert float(row["sharpness"]) == pytest.approx(prediction.futures[0].scores["Sharpness"][1, 2], abs=1e-5)
     assert float(row["copy_last_ssim"]) == pytest.approx(prediction.copied["SSIM"][2], abs=1e-5)

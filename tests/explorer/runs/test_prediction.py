@@ -41,6 +41,8 @@ def test_samples_are_those_that_evaluation_scores(families, request, fields, spl
     assert np.array_equal(future.samples[:, :n_past], frames[None, :n_past].repeat(fields["samples"], 0))
     assert future.scores["PSNR"][:-1] == pytest.approx(scores.psnr[:, 0].numpy(), abs=1e-4)
     assert future.scores["SSIM"][:-1] == pytest.approx(scores.ssim[:, 0].numpy(), abs=1e-6)
+    sharpness = scores.sharpness[:, 0].numpy()
+    assert future.scores["Sharpness"][:-1] == pytest.approx(sharpness, abs=1e-4, nan_ok=True)
     assert prediction.copied["PSNR"] == pytest.approx(scores.copy_last_psnr[0].numpy(), abs=1e-4)
     assert future.best == scores.psnr.mean(-1)[:, 0].argmax()
     assert np.array_equal(future.mean, render.mean_clip(future.samples))

@@ -66,6 +66,14 @@ def test_identical_frames_have_an_infinite_psnr():
     assert value["tiles"][0]["means"]["PSNR"] == ["∞"]
 
 
+def test_a_frame_in_which_nothing_moves_has_no_sharpness():
+    frames = np.zeros((4, 64, 64, 3), np.uint8)
+    scores = {"Sharpness": [[0.5, math.nan, 0.7], [math.nan] * 3]}
+    (tile,) = player_value(Display([Tile("prediction", "Prediction", (frames, frames), scores=scores)], 1), 1)["tiles"]
+    assert tile["scores"]["Sharpness"] == [[None, 0.5, None, 0.7], [None] * 4]
+    assert tile["means"]["Sharpness"] == ["0.60", "–"]
+
+
 @pytest.fixture(scope="module")
 def display(families):
     return prediction_tiles(predicted(families, **ROBOT))

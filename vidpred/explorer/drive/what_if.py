@@ -15,7 +15,7 @@ from vidpred.explorer.drive.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
+from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE, SCORES
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.simulate.robot_push.scene import scene_of
 
@@ -41,8 +41,8 @@ MOST_FRAMES = 120  # that are predicted
 class ScoredClips(NamedTuple):
     """Clips of one length by label, (T, H, W, 3) uint8, the first n_past frames given, the true one first.
 
-    scores: of the predicted ones PSNR and SSIM against the true one, and copied: of the last given frame repeated, a
-    number per predicted frame. protocol: of the PSNR.
+    scores: of the predicted ones against the true one, by name, and copied: of the last given frame repeated, a number
+    per predicted frame. protocol: of the PSNR.
     """
 
     clips: dict[str, np.ndarray]
@@ -229,7 +229,7 @@ def _futures(
     the last given frame repeated, and the PSNR's protocol."""
     from vidpred.evaluation import score
     from vidpred.frames import to_uint8
-    from vidpred.metrics import ssim_finn
+    from vidpred.metrics import sharpness, ssim_finn
     from vidpred.rollout import predict
 
     weight, protocol = next(model.parameters()), model.config.psnr_protocol
@@ -237,11 +237,14 @@ def _futures(
     given, later = clip._replace(frames=clip.frames[:, :n_past]), clip.frames[0, n_past:]
     futures = predict(model, given, batch.ids, n_future=len(later), seed=seed, temperature=temperature)
     scores = score(futures.transpose(0, 1), clip._replace(frames=clip.frames[:1]), protocol)
-    copied = clip.frames[0, n_past - 1 : n_past].expand_as(later)
+    scored = scores.psnr, scores.ssim, scores.sharpness
+    last = clip.frames[0, n_past - 1 : n_past]
+    copied = last.expand_as(later)
+    sharp = sharpness(copied, later, last)
     return (
         to_uint8(futures[0]),
-        [{"PSNR": psnr.tolist(), "SSIM": ssim.tolist()} for psnr, ssim in zip(scores.psnr[:, 0], scores.ssim[:, 0])],
-        {"PSNR": scores.copy_last_psnr[0].tolist(), "SSIM": ssim_finn(copied, later).tolist()},
+        [dict(zip(SCORES, each)) for each in zip(*(v[:, 0].tolist() for v in scored))],
+        dict(zip(SCORES, (v.tolist() for v in (scores.copy_last_psnr[0], ssim_finn(copied, later), sharp)))),
         protocol,
     )
 

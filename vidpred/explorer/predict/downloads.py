@@ -4,6 +4,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Iterator
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from gradio.utils import get_upload_folder
 
 from vidpred import render
 from vidpred.explorer.runs import validate
-from vidpred.explorer.runs.prediction import Prediction
+from vidpred.explorer.runs.prediction import SCORES, Prediction
 from vidpred.explorer.ui.player import Display, View
 from vidpred.files import replaced
 
@@ -64,12 +65,14 @@ def numbers(prediction: Prediction) -> Iterator[tuple]:
     """Rows of a table: a row per temperature, sample (and their mean) and predicted frame, each score by protocol."""
     settings = prediction.settings
     yield ("run", "clip", "seed", "prior", "n_past", "temperature", "sample", "frame",
-           f"psnr_{prediction.psnr}_db", "ssim_finn", "copy_last_psnr_db", "copy_last_ssim")  # fmt: skip
+           f"psnr_{prediction.psnr}_db", "ssim_finn", "sharpness",
+           "copy_last_psnr_db", "copy_last_ssim", "copy_last_sharpness")  # fmt: skip
     for temperature, future in zip(settings.temperatures, prediction.futures):
         names = [*map(str, range(len(future.samples))), "mean"]
         for row, sample in enumerate(names):
             for t in range(settings.n_future if future.scores else 0):
-                scores = [future.scores[name][row, t] for name in ("PSNR", "SSIM")]
-                scores += [prediction.copied[name][t] for name in ("PSNR", "SSIM")]
+                scores = [future.scores[name][row, t] for name in SCORES]
+                scores += [prediction.copied[name][t] for name in SCORES]
                 what = settings.run.name, settings.clip.name, settings.seed, settings.prior, settings.n_past
-                yield *what, temperature, sample, settings.n_past + t, *(f"{score:.6f}" for score in scores)
+                cells = ("" if isnan(score) else f"{score:.6f}" for score in scores)
+                yield *what, temperature, sample, settings.n_past + t, *cells

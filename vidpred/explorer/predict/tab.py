@@ -39,7 +39,7 @@ class PredictHandlers(Handlers):
         prior: str = None,  # noqa: RUF013
         sweep: bool = False,
     ) -> dict:
-        """Predict the future of a clip: sheets of all frames, and PSNR and SSIM of every sample and frame.
+        """Predict the future of a clip: sheets of all frames, and PSNR, SSIM and sharpness of every sample and frame.
 
         n_future, n_past, prior ("learned" or "standard"): null takes the run's own. sweep: the temperatures 0, 0.5, 1,
         1.5 and 2 instead of one. The answer: tiles, with scores and the places of their clips; clips, each a sheet and

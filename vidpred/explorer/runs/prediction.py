@@ -21,6 +21,7 @@ MAX_SAMPLES = 20
 MAX_FRAMES = 2000  # predicted in one go, of all samples: minutes of a small server's time
 SWEEP = (0.0, 0.5, 1.0, 1.5, 2.0)
 LATENTS = {"learned": "prior", "standard": "standard"}  # what rollout.predict calls them
+SCORES = ("PSNR", "SSIM", "Sharpness")
 CHANNELS = {"finn": "finn: per channel", "joint": "joint: all channels together"}
 
 
@@ -41,7 +42,8 @@ class Future(NamedTuple):
     """What a run imagines at one temperature: samples (N, T, H, W, 3) uint8, their mean and spread (T, H, W, 3), all of
     them after the given frames.
 
-    scores: PSNR and SSIM, (N + 1, n_future), the last row the mean's; None where the truth is unknown. best: sample.
+    scores: by name, (N + 1, n_future), the last row the mean's, sharpness NaN where nothing moves; None where the truth
+        is unknown. best: sample.
     """
 
     samples: np.ndarray
@@ -53,7 +55,7 @@ class Future(NamedTuple):
 
 class Prediction(NamedTuple):
     """truth (T, H, W, 3) uint8, None where it is unknown; poses alike; futures in the order of settings.temperatures;
-    copied: PSNR and SSIM of the last given frame repeated, (n_future,); psnr: its protocol."""
+    copied: the same scores of the last given frame repeated, (n_future,); psnr: its protocol."""
 
     settings: Settings
     truth: np.ndarray | None
@@ -156,7 +158,8 @@ def _futures(model: "Model", batch: "Batch", settings: Settings) -> tuple[list[F
         return to_float(clip[n_past:])[None, None].to(given.frames)
 
     def rows(scores: Any) -> dict[str, np.ndarray]:
-        return {"PSNR": scores.psnr[:, 0].numpy(), "SSIM": scores.ssim[:, 0].numpy()}
+        each = scores.psnr, scores.ssim, scores.sharpness
+        return {name: values[:, 0].numpy() for name, values in zip(SCORES, each)}
 
     futures = []
     for temperature in settings.temperatures:

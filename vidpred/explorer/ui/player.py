@@ -30,8 +30,8 @@ from vidpred.files import replaced
 from vidpred.render import sprite_sheet
 
 PLAYER = Widget("player", ["filmstrip", "player"])
-UNITS = {"PSNR": "dB", "SSIM": ""}
-DIGITS = {"PSNR": 2, "SSIM": 3}
+UNITS = {"PSNR": "dB", "SSIM": "", "Sharpness": ""}
+DIGITS = {"PSNR": 2, "SSIM": 3, "Sharpness": 2}
 SHEET_PIXELS = 2**22  # a browser holds a sheet as 16 MB; what is not looked at is fetched later
 MAX_GAIN = 16
 SPEEDS = (2, 30)  # slowest and fastest, frames per second; browsers slow down GIFs above 50
@@ -58,7 +58,8 @@ class Tile(NamedTuple):
         with the gain of the errors.
     clips: uint8 (T, H, W, 3), one, or one for every choice (the same array may come twice); of an error: none.
     of: of an error, the place of its prediction in `Display.tiles`.
-    scores: of a prediction, PSNR and SSIM: for every choice (or once for all) a number per predicted frame.
+    scores: of a prediction, by name as in UNITS: for every choice (or once for all) a number per predicted frame, NaN
+        where there is none.
     on: whether it is switched on at first.
     colour: of a prediction's scores, a place in the palette; None: by the order of the predictions.
     """
@@ -76,7 +77,7 @@ class Display(NamedTuple):
     """What a player shows: tiles of one shape and length, the first n_past frames given.
 
     choices: what the prediction tiles can show, the samples first; `samples` of them make the band of the trace.
-    copied: PSNR and SSIM of the last given frame repeated, a number per predicted frame.
+    copied: the scores of the last given frame repeated, a number per predicted frame.
     protocol: what the scores mean; numbers: (name, text) beside those of the tiles; note: a line about all of it.
     """
 
@@ -166,8 +167,11 @@ def player_value(display: Display, request: int) -> dict:
 
 
 def score_text(name: str, values: list[float]) -> str:
-    """The mean of a score over frames, with its unit."""
-    mean = math.fsum(values) / len(values)
+    """The mean of a score over the frames that have one, with its unit."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return "–"
+    mean = math.fsum(known) / len(known)
     return "∞" if mean == math.inf else f"{mean:.{DIGITS[name]}f} {UNITS[name]}".strip()
 
 
@@ -195,7 +199,9 @@ def read_view(text: Any, display: Display) -> View:
     )
 
 
-def _number(value: float) -> float | str:
+def _number(value: float) -> float | str | None:
+    if math.isnan(value):
+        return None
     return "∞" if value == math.inf else round(value, 5)
 
 
