@@ -29,17 +29,21 @@ NOTE_EVENTS = """(() => {
   const plain = window.fetch, events = {sent: 0, joining: 0, open: new Set(), answered: new Set()};
   window.eventsOfTest = events;
   const answer = id => { if (!events.open.delete(id)) events.answered.add(id); };
-  const read = async stream => {
+  // Read on its way to the client: a copy would lose what is unread when the client aborts the stream.
+  const watched = stream => {
+    const decoder = new TextDecoder();
     let rest = '';
-    const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
-    for (let part; !(part = await reader.read()).done;) {
-      const lines = (rest + part.value).split('\\n');
-      rest = lines.pop();
-      for (const line of lines.filter(line => line.startsWith('data:'))) {
-        const {msg, event_id} = JSON.parse(line.slice(5));
-        if (msg === 'process_completed') answer(event_id);
-      }
-    }
+    return stream.pipeThrough(new TransformStream({
+      transform(part, out) {
+        const lines = (rest + decoder.decode(part, {stream: true})).split('\\n');
+        rest = lines.pop();
+        for (const line of lines.filter(line => line.startsWith('data:'))) {
+          const {msg, event_id} = JSON.parse(line.slice(5));
+          if (msg === 'process_completed') answer(event_id);
+        }
+        out.enqueue(part);
+      },
+    }));
   };
   window.fetch = async (...request) => {
     const url = String(request[0]?.url ?? request[0]), joins = url.includes('/queue/join');
@@ -50,8 +54,7 @@ NOTE_EVENTS = """(() => {
         const {event_id} = await response.clone().json();
         if (!events.answered.delete(event_id)) events.open.add(event_id);
       }
-      if (url.includes('/queue/data')) read(response.clone().body).catch(() => {});
-      return response;
+      return url.includes('/queue/data') ? new Response(watched(response.body), response) : response;
     } finally { if (joins) events.joining -= 1; }
   };
 })()"""
