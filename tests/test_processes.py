@@ -18,9 +18,8 @@ def together(count, module, *arguments):
     return done.stdout
 
 
-# name: data, steps, settings
 POSE = ("beta_max=0.0001", "tfr_mix=1", "plateau_patience=2", "plateau_threshold=99", "interpolate_every=2")
-TRAININGS = {
+TRAININGS = {  # name: data, steps, settings
     "float64": ("robot", 20, "precision=float64"),
     # Adam's first steps have the size of the rate whatever the gradient, and turn the last bits of a gradient near 0
     # into steps of their own: a small rate

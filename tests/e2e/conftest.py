@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tests.e2e.page import HANG, NOTE_EVENTS, SHOWN
+from tests.e2e.page import DEADLINE, NOTE_EVENTS, SHOWN
 from tests.explorer.serving import served
 from train.benchmark.app import open_browser, serve
 from vidpred import checkpoint, runs
@@ -44,7 +44,7 @@ def open_page(browser, request):
         url = request.getfixturevalue(app)
         addresses.add(url.split("/")[2])
         contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
-        contexts[-1].set_default_timeout(HANG)
+        contexts[-1].set_default_timeout(DEADLINE)
         page = contexts[-1].new_page()
         page.add_init_script(NOTE_EVENTS)
         page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-HANG = 180_000  # milliseconds after which a test that waits has failed, on however busy a machine
+DEADLINE = 180_000  # milliseconds after which what a test waits for is taken to hang, on however busy a machine
 SHOWN = "document.querySelector('#player [data-request]')?.dataset.request"
 # One sample from the middle of every pixel of a tile, as drawn on its canvas.
 PIXELS = """tile => {
@@ -66,7 +66,7 @@ def settled(page):
     before = -1
     while (sent := page.evaluate("eventsOfTest.sent")) != before:
         before = sent
-        page.wait_for_function(ANSWERED, timeout=HANG)
+        page.wait_for_function(ANSWERED)
         page.evaluate(IDLE)
 
 
@@ -84,4 +84,4 @@ def answered(page, change, what=SHOWN):
     """Wait for the answer to a change."""
     before = page.evaluate(what)
     change()
-    page.wait_for_function(f"{what} !== {json.dumps(before)}", timeout=HANG)
+    page.wait_for_function(f"{what} !== {json.dumps(before)}")

@@ -56,20 +56,28 @@ def check(element, colour=None):
             assert np.abs(pixels - colour).max(-1).min() < 24
 
 
-def check_trace(strip, colour):
-    """The trace of the scores is drawn on a canvas."""
+def check_player(player, colour):
+    """Its legend, and the trace of the scores, which is drawn on a canvas."""
+    for part in PLAYER:
+        check(player.locator(part).first, colour if "line" in part or "band" in part else None)
+    strip = player.locator("[data-part=strip]")
     strip.scroll_into_view_if_needed()
     away = np.abs(picture(strip.page, strip.bounding_box()) - np.frombuffer(colour, np.uint8)).max(-1)
     assert (away < 12).sum() >= 20
+
+
+def check_chart(chart, colour):
+    """Every kind of line."""
+    settled(chart.page)
+    for part in [*LINES, *KEYS]:
+        check(chart.locator(part).first, colour if part in LINES else None)
 
 
 @THEMES
 def test_the_app(open_page, theme, colours):
     page = open_page(f"?__theme={theme}")
     player, chart = page.locator("#player"), page.locator("#training-chart")
-    for part in PLAYER:
-        check(player.locator(part).first, colours[0] if "line" in part or "band" in part else None)
-    check_trace(player.locator("[data-part=strip]"), colours[0])
+    check_player(player, colours[0])
     page.get_by_label("Side by side").check()
     swatches = player.locator("figcaption .swatch")
     swatches.nth(4).wait_for()
@@ -80,25 +88,17 @@ def test_the_app(open_page, theme, colours):
     page.get_by_label("number input for Smoothing").fill("0.8")
     page.keyboard.press("Enter")
     chart.locator("path.curve.faint").first.wait_for(state="attached")
-    settled(page)
-    page.evaluate(STILL)
-    for part in [*LINES, *KEYS]:
-        check(chart.locator(part).first, colours[0] if part in LINES else None)
+    check_chart(chart, colours[0])
 
 
 @THEMES
 def test_the_exported_page(open_page, tiny_run, theme, colours):
     page = open_page(app="site_url", until="document.querySelector('#player-host').dataset.request", color_scheme=theme)
     player, chart = page.locator("#player-host"), page.locator("#chart-host")
-    for part in PLAYER:
-        check(player.locator(part).first, colours[0] if "line" in part or "band" in part else None)
-    check_trace(player.locator("[data-part=strip]"), colours[0])
+    check_player(player, colours[0])
     chart.locator("path.curve").first.wait_for(state="attached")  # a level one has no height
     library = Library([tiny_run], [])
     smoothed = training_chart(library, library.all_runs(), list(CURVES), 2, smoothing=0.8)
     page.evaluate("value => showCurves(value)", smoothed)  # every kind of line
     chart.locator("path.curve.faint").first.wait_for(state="attached")
-    settled(page)
-    page.evaluate(STILL)
-    for part in [*LINES, *KEYS]:
-        check(chart.locator(part).first, colours[0] if part in LINES else None)
+    check_chart(chart, colours[0])

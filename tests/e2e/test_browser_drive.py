@@ -18,7 +18,6 @@ from vidpred.simulate.robot_push.scene import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
 DRIVE = {"app": "tab_url", "until": f"{REQUEST} > 0"}
-HANG = 180_000  # milliseconds after which a test that waits has failed, on however busy a machine
 # How many points of a picture its path covers, and how many of them are opaque and as red as what was predicted.
 PATH = """name => {
   const canvas = document.querySelector(`#drive [data-part=${name}-path]`), {width, height} = canvas;
@@ -102,7 +101,7 @@ def after(page, press):
     """Press, and wait for the answer to be drawn."""
     before = page.evaluate(REQUEST)
     press()
-    page.wait_for_function(f"{REQUEST} > {before}", timeout=HANG)
+    page.wait_for_function(f"{REQUEST} > {before}")
 
 
 def near(page, image):
@@ -143,7 +142,7 @@ def test_hold_to_repeat_and_diagonals(open_page):
     page.clock.install()
     page.keyboard.up("ArrowRight")
     page.keyboard.up("ArrowDown")
-    page.wait_for_function(SETTLED, timeout=HANG)
+    page.wait_for_function(SETTLED)
     presses = []
     page.on("request", lambda request: presses.append(request) if "component_server" in request.url else None)
     page.clock.run_for(2000)  # milliseconds, of the page's own clock
@@ -174,7 +173,7 @@ def test_the_physics_joins_and_stays_beside(open_page, simulated):
     after(page, lambda: choose(page, "Clip", simulated))
     page.locator(".drive").focus()
     after(page, lambda: page.keyboard.press("o"))
-    page.locator("#drive [data-part=psnr]").filter(has_text="dB").wait_for(timeout=HANG)
+    page.locator("#drive [data-part=psnr]").filter(has_text="dB").wait_for()
     for _ in range(2):
         after(page, lambda: page.keyboard.press("o"))
     assert counter(page) == "step 3 of 3"
@@ -230,22 +229,22 @@ def test_a_refused_run_is_tried_again_when_the_tab_is_opened(open_page, late_run
 def test_what_if_and_poses_are_there_when_opened(open_page):
     page = open_page(**DRIVE)
     page.get_by_role("tab", name="What if").click()
-    page.locator("#what-if canvas").first.wait_for(timeout=HANG)
-    page.get_by_text("the changed ones").wait_for(timeout=HANG)
+    page.locator("#what-if canvas").first.wait_for()
+    page.get_by_text("the changed ones").wait_for()
     page.get_by_role("tab", name="Choose the poses").click()
-    page.locator("#poses").get_by_text("Camera").first.wait_for(timeout=HANG)
+    page.locator("#poses").get_by_text("Camera").first.wait_for()
 
 
 def test_what_if_of_either_family_and_what_the_physics_does(open_page, simulated):
     page = open_page(**DRIVE)
     page.get_by_role("tab", name="What if").click()
-    page.get_by_text("knows the clip's own actions").wait_for(timeout=HANG)
+    page.get_by_text("knows the clip's own actions").wait_for()
     choose(page, "Run", "dance")
-    page.get_by_text("knows the clip's own poses").wait_for(timeout=HANG)
+    page.get_by_text("knows the clip's own poses").wait_for()
     choose(page, "Run", "tiny")
-    page.get_by_text("knows the clip's own actions").wait_for(timeout=HANG)
+    page.get_by_text("knows the clip's own actions").wait_for()
     choose(page, "Clip", simulated)
-    page.get_by_text("would really have done").wait_for(timeout=HANG)
+    page.get_by_text("would really have done").wait_for()
     assert page.locator(".toast-body").count() == 0
 
 

@@ -16,7 +16,7 @@ def upload(page, path):
 
 def test_a_run_and_a_film_of_one_s_own(open_page, tiny_run, tiny_data, tmp_path):
     page = open_page(tab="Your data")
-    page.wait_for_function(SHOWN, timeout=60_000)
+    page.wait_for_function(SHOWN)
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         for name in ("config.json", "model.safetensors", "metrics.jsonl"):
             archive.write(tiny_run / name, name)
@@ -36,7 +36,7 @@ def test_a_run_and_a_film_of_one_s_own(open_page, tiny_run, tiny_data, tmp_path)
     render.save_gif(tmp_path / "film.gif", np.zeros((9, 40, 60, 3), np.uint8))
     page.locator("#yours-file").get_by_label("Clear").click()
     upload(page, tmp_path / "film.gif")
-    page.get_by_text("None of the runs here can continue film.gif").wait_for(timeout=30_000)
+    page.get_by_text("None of the runs here can continue film.gif").wait_for()
     assert page.get_by_text("Error", exact=True).locator("visible=true").count() == 2  # a tile and its button
 
 
@@ -45,10 +45,10 @@ def test_another_visitor_sees_nothing_of_it(open_page, tiny_data, tmp_path):
         for file in (tiny_data / "test" / "traj_0_to_255" / "3").iterdir():
             archive.write(file, file.name)
     mine = open_page(tab="Your data")
-    mine.wait_for_function(SHOWN, timeout=60_000)
+    mine.wait_for_function(SHOWN)
     answered(mine, lambda: upload(mine, tmp_path / "secret.zip"), SHOWN)
     other = open_page(tab="Your data")
-    other.wait_for_function(SHOWN, timeout=60_000)
+    other.wait_for_function(SHOWN)
     for page, there in ((mine, 1), (other, 0)):
         page.get_by_label("Clip", exact=True).last.click()
         page.get_by_role("option", name="traj_0_to_255/1").wait_for()  # the menu is open

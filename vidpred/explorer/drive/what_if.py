@@ -15,7 +15,7 @@ from vidpred.explorer.drive.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE, SCORES
+from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE, by_name
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.simulate.robot_push.scene import scene_of
 
@@ -229,22 +229,19 @@ def _futures(
     the last given frame repeated, and the PSNR's protocol."""
     from vidpred.evaluation import score
     from vidpred.frames import to_uint8
-    from vidpred.metrics import sharpness, ssim_finn
     from vidpred.rollout import predict
 
     weight, protocol = next(model.parameters()), model.config.psnr_protocol
     clip = batch.to_clip(n_past, weight.device, weight.dtype)
     given, later = clip._replace(frames=clip.frames[:, :n_past]), clip.frames[0, n_past:]
     futures = predict(model, given, batch.ids, n_future=len(later), seed=seed, temperature=temperature)
-    scores = score(futures.transpose(0, 1), clip._replace(frames=clip.frames[:1]), protocol)
-    scored = scores.psnr, scores.ssim, scores.sharpness
-    last = clip.frames[0, n_past - 1 : n_past]
-    copied = last.expand_as(later)
-    sharp = sharpness(copied, later, last)
+    truth, repeated = clip._replace(frames=clip.frames[:1]), given.frames[0, -1:].expand_as(later)
+    scored = by_name(score(futures.transpose(0, 1), truth, protocol))
+    copied = by_name(score(repeated[None, None], truth, protocol))
     return (
         to_uint8(futures[0]),
-        [dict(zip(SCORES, each)) for each in zip(*(v[:, 0].tolist() for v in scored))],
-        dict(zip(SCORES, (v.tolist() for v in (scores.copy_last_psnr[0], ssim_finn(copied, later), sharp)))),
+        [{name: values[i].tolist() for name, values in scored.items()} for i in range(len(futures[0]))],
+        {name: values[0].tolist() for name, values in copied.items()},
         protocol,
     )
 

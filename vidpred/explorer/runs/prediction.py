@@ -13,6 +13,7 @@ from vidpred.explorer.runs.run import Clip, Run
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch
+    from vidpred.evaluation import Scores
     from vidpred.models import Model
 
 MAX_SEED = 2**31 - 1
@@ -157,10 +158,6 @@ def _futures(model: "Model", batch: "Batch", settings: Settings) -> tuple[list[F
         """A clip's frames after the context as one more future, to be scored."""
         return to_float(clip[n_past:])[None, None].to(given.frames)
 
-    def rows(scores: Any) -> dict[str, np.ndarray]:
-        each = scores.psnr, scores.ssim, scores.sharpness
-        return {name: values[:, 0].numpy() for name, values in zip(SCORES, each)}
-
     futures = []
     for temperature in settings.temperatures:
         x_pred = rollout.predict(
@@ -178,14 +175,20 @@ def _futures(model: "Model", batch: "Batch", settings: Settings) -> tuple[list[F
         if known:
             scores = score(x_pred, given, psnr)
             best = best_of_n(scores.psnr).index.item()
-            each, whole = rows(scores), rows(score(pictured(mean), given, psnr))
+            each, whole = by_name(scores), by_name(score(pictured(mean), given, psnr))
             table = {name: np.concatenate([each[name], whole[name]]) for name in each}
         futures.append(Future(samples, mean, spread_clip(samples), table, best))
     copied = {}
     if known:
         repeated = frames[[*range(n_past), *[n_past - 1] * settings.n_future]]
-        copied = {name: values[0] for name, values in rows(score(pictured(repeated), given, psnr)).items()}
+        copied = {name: values[0] for name, values in by_name(score(pictured(repeated), given, psnr)).items()}
     return futures, copied, psnr
+
+
+def by_name(scores: "Scores") -> dict[str, np.ndarray]:
+    """The scores of a first clip by the names of SCORES, (N, n_future)."""
+    each = scores.psnr, scores.ssim, scores.sharpness
+    return {name: values[:, 0].numpy() for name, values in zip(SCORES, each)}
 
 
 def _samples_at(temperature: float, samples: int) -> int:
