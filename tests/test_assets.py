@@ -137,6 +137,6 @@ def test_samples_spread_with_the_temperature(clips):
 def test_half_precision_hardly_moves_the_psnr(name, clips):
     model, psnr = checkpoint.load_model(ASSETS / "runs" / name), {}
     for precision in ("no", "bf16"):
-        scores = score_futures(model, clips, list(range(16)), n_past=2, n_future=10, precision=precision)
+        scores = score_futures(model, clips, [0, 5, 10, 15], n_past=2, n_future=10, precision=precision)
         psnr[precision] = scores.psnr.mean().item()
     assert 0 < abs(psnr["bf16"] - psnr["no"]) < 0.02

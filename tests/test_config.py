@@ -96,8 +96,10 @@ def test_a_batch_of_one_clip_is_for_models_that_can_normalise_it():
         config = preset(name)
         with pytest.raises(BadInput, match="batch normalisation needs two"):
             dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
-    config = preset("pose-debug")
-    dataclasses.replace(config, train=dataclasses.replace(config.train, batch_size=1))
+    for name, changes in (("pose-debug", {}), ("debug", {"norm_stats": "pooled"}), ("debug", {"code": "map"})):
+        config = preset(name)
+        model = dataclasses.replace(config.model, **changes)
+        dataclasses.replace(config, model=model, train=dataclasses.replace(config.train, batch_size=1))
 
 
 def test_dance_videos_may_be_shorter_than_asked_for_and_robot_clips_may_not():

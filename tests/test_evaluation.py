@@ -47,6 +47,10 @@ def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
         expected = getattr(metrics, name)(futures, truth.expand_as(futures), clip.frames[:, 1:2])
         assert result[name] == pytest.approx(expected.mean().item(), abs=1e-9)
         assert result["per_frame"][name] == pytest.approx(expected.mean((0, 1)).tolist(), abs=1e-9)
+        assert result["per_clip"][name] == pytest.approx(expected.mean((0, 2)).tolist(), abs=1e-9)
+    assert result["per_clip"]["clip"] == clips.ids
+    assert result["per_clip"]["psnr"] == pytest.approx(psnr.mean((0, 2)).tolist(), abs=1e-9)
+    assert result["per_clip"]["psnr_best"] == pytest.approx(psnr.mean(2).amax(0).tolist(), abs=1e-9)
 
 
 def test_numbers_do_not_depend_on_the_order_or_the_batch(model, clips):

@@ -89,8 +89,6 @@ class SVGConfig:
     frame_size: ClassVar[tuple[int, int]] = (IMAGE_SIZE, IMAGE_SIZE)
     psnr_protocol: ClassVar[str] = "finn"
     """the definition of PSNR by which the family's numbers are published"""
-    needs_two_clips: ClassVar[bool] = True
-    """in a batch: codes are vectors, and one of them has no variance to normalise by"""
     learned_prior: bool = False
     """prior from an LSTM over the past frames instead of N(0, I)"""
     width: int = 64
@@ -146,6 +144,11 @@ class SVGConfig:
             len(self.condition_mean) == len(self.condition_scale) and all(v > 0 for v in self.condition_scale),
             "model.condition_mean and model.condition_scale go together, and scales are positive",
         )
+
+    @property
+    def needs_two_clips(self) -> bool:
+        """In a batch: a code that is one vector has no variance to normalise by."""
+        return self.code == "vector" and self.norm_stats == "per_step"
 
     @property
     def summary(self) -> str:

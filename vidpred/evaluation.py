@@ -158,6 +158,7 @@ def evaluate(
     latents = look_at_latents(model, clips, everything, **frames)
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
     best_curves = scores.psnr[best_psnr.index, torch.arange(len(clips))]
+    of_clips = {name: getattr(scores, name).nanmean(2) for name in ("psnr", "ssim", "sharpness", "psnr_motion")}
     kld_map = metrics.kl_map(latents.kld)
     return {
         "psnr": scores.psnr.mean().item(),
@@ -176,6 +177,11 @@ def evaluate(
             "copy_last_psnr": scores.copy_last_psnr.mean(0).tolist(),
             "sharpness": scores.sharpness.nanmean((0, 1)).tolist(),
             "psnr_motion": scores.psnr_motion.nanmean((0, 1)).tolist(),
+        },
+        "per_clip": {
+            "clip": list(clips.ids),
+            **{name: values.nanmean(0).tolist() for name, values in of_clips.items()},
+            **{f"{name}_best": of_clips[name].amax(0).tolist() for name in ("psnr", "ssim")},
         },
         "also": {
             name: {"mean": values.mean().item(), "best": metrics.best_of_n(values).mean}

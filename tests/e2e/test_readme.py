@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -108,26 +109,41 @@ def test_the_report_s_settings_resolve():
     assert json.loads(succeeds(module, *rest, "--dry-run"))["train"]["beta_max"] == 1.0
 
 
-def printed_and_written(run, tmp_path):
-    """What the README's command prints, and the cells of the run's row."""
-    module, rest = arguments(command("train.evaluate", run), {})
-    result = json.loads(succeeds(module, *rest, "--json", "--out", tmp_path / "eval.json").splitlines()[-1])
+def evaluated(run, tmp_path, *smaller):
+    """What is bundled as a run's numbers, the cells of its row, and what the README's command prints, made small."""
+    bundled = json.loads((ASSETS / "runs" / run / "eval.json").read_text())
     row = next(line for line in README.splitlines() if line.startswith(f"| `{run}`"))
-    return result, [cell.strip() for cell in row.strip("|").split("|")]
+    module, rest = arguments(command("train.evaluate", run), {})
+    printed = json.loads(succeeds(module, *rest, *smaller, "--json", "--out", tmp_path / "eval.json").splitlines()[-1])
+    return bundled, [cell.strip() for cell in row.strip("|").split("|")], printed
 
 
 def test_reproduce_prints_the_table_s_numbers(tmp_path):
-    result, cells = printed_and_written("push-learned-cyclical", tmp_path)
-    assert f"{result['psnr']:.2f}" in cells
-    assert f"{result['psnr_best']:.2f}" in cells
-    assert f"{result['ssim']:.3f}" in cells
+    """On two of its clips."""
+    clips = ["test/traj_0_to_255/1", "test/traj_0_to_255/2"]
+    for clip in clips:
+        shutil.copytree(ASSETS / "data/robot_push" / clip, tmp_path / "two" / clip)
+    bundled, cells, two = evaluated("push-learned-cyclical", tmp_path, "--data", tmp_path / "two")
+    for name, digits in (("psnr", 2), ("psnr_best", 2), ("ssim", 3)):
+        assert f"{bundled[name]:.{digits}f}" in cells
+        assert sum(bundled["per_clip"][name]) / bundled["clips"] == pytest.approx(bundled[name])
+    assert two["per_clip"]["clip"] == clips
+    for name, values in two["per_clip"].items():
+        places = [bundled["per_clip"]["clip"].index(clip) for clip in clips]
+        expected = [bundled["per_clip"][name][place] for place in places]
+        assert values == (expected if name == "clip" else pytest.approx(expected, rel=1e-4))
+    assert two["samples"] == bundled["samples"]
 
 
 def test_reproduce_prints_the_dancer_s_numbers(tmp_path):
-    result, cells = printed_and_written("dance-cyclical", tmp_path)
-    curve = result["per_frame"]["psnr"]
-    numbers = [result["psnr"], sum(curve[:100]) / 100, sum(curve[-100:]) / 100, result["copy_last_psnr"]]
-    assert cells[1:] == [*(f"{number:.2f}" for number in numbers), f"{result['ssim']:.3f}"]
+    """Of its first 60 frames: a longer horizon keeps its earlier frames."""
+    bundled, cells, short = evaluated("dance-cyclical", tmp_path, "--n-future", "60")
+    curve = bundled["per_frame"]["psnr"]
+    numbers = [bundled["psnr"], sum(curve[:100]) / 100, sum(curve[-100:]) / 100, bundled["copy_last_psnr"]]
+    assert cells[1:] == [*(f"{number:.2f}" for number in numbers), f"{bundled['ssim']:.3f}"]
+    assert len(curve) == bundled["n_future"] == 629
+    assert short["per_frame"]["psnr"] == pytest.approx(curve[:60], abs=1e-3)
+    assert short["samples"] == bundled["samples"]
 
 
 def test_the_benchmark_runs():

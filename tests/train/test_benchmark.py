@@ -98,8 +98,9 @@ def test_results_for_a_person(capsys):
 
 def test_quality(tiny_data, tmp_path):
     """A candidate is scored at both points of its way; a second call trains nothing and says the same."""
-    options = ("--data", tiny_data, "--out", tmp_path, "--minutes", 0.02, "--points", 2, "--samples", 3, "--clips", 4)
-    said = [succeeds("train.benchmark", "quality", *options, "--candidates", "debug", "--json") for _ in range(2)]
+    options = ("--data", tiny_data, "--out", tmp_path, "--minutes", 0.02, "--points", 2, "--samples", 2, "--clips", 2)
+    options += ("--iterations", 8, "--candidates", "debug", "--json")
+    said = [succeeds("train.benchmark", "quality", *options) for _ in range(2)]
     first, again = (json.loads(text.splitlines()[-1]) for text in said)
     assert first == again
     rows = first["rows"]

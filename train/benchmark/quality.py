@@ -23,7 +23,6 @@ from vidpred.models import build_model
 from vidpred.presets import preset
 from vidpred.training import train
 
-ITERATIONS = 25  # in an epoch
 PACE = 3  # steps that are timed beforehand, of each kind
 
 
@@ -56,13 +55,13 @@ CANDIDATES: dict[str, RunConfig] = {
 }
 
 
-def candidate(name: str) -> RunConfig:
+def candidate(name: str, iterations: int) -> RunConfig:
     """One of CANDIDATES, or an SVG preset, in the frame that all share but for the length."""
     config = CANDIDATES[name] if name in CANDIDATES else preset(name)
     if config.model.kind != "svg":
         raise BadInput(f"{name} is no preset of SVG")
     shared = {"lr_decay": "cosine", "tfr": 1.0, "tfr_decay": "linear", "best_by": "last", "gif_every": 0}
-    return _changed(config, iterations_per_epoch=ITERATIONS, validation_clips=8, **shared)
+    return _changed(config, iterations_per_epoch=iterations, validation_clips=8, **shared)
 
 
 def quality(
@@ -74,6 +73,7 @@ def quality(
     samples: int = 20,
     clips: int = 32,
     at_once: int = 2,
+    iterations: int = 25,
     cache: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -89,23 +89,25 @@ def quality(
         samples: futures of each clip
         clips: validation clips that are scored
         at_once: candidates that train side by side, a thread each
+        iterations: of an epoch, after which a training can be stopped
         cache: folder for the packed clips (none: .packed beside the splits)
         json: print one JSON object as the last line
     """
-    for name in candidates:
-        candidate(name)
     if not (math.isfinite(minutes) and minutes > 0):
         raise BadInput(f"--minutes must be positive, got {minutes}")
-    for option, value in (("points", points), ("samples", samples), ("clips", clips), ("at-once", at_once)):
+    counts = {"points": points, "samples": samples, "clips": clips, "at-once": at_once, "iterations": iterations}
+    for option, value in counts.items():
         if value < 1:
             raise BadInput(f"--{option} must be at least 1, got {value}")
+    configs = {name: candidate(name, iterations) for name in candidates}
     for split in ("train", "validate"):
         open_split(data, split, cache, progress=True)  # packed once, before several read it
     spawn = multiprocessing.get_context("spawn")
     rows = []
     with ProcessPoolExecutor(at_once, mp_context=spawn, max_tasks_per_child=1) as pool:
         jobs = [
-            pool.submit(work, name, data, out / name, minutes, points, samples, clips, cache) for name in candidates
+            pool.submit(work, name, config, data, out / name, minutes, points, samples, clips, cache)
+            for name, config in configs.items()
         ]
         for job in as_completed(jobs):
             rows += job.result()
@@ -116,15 +118,23 @@ def quality(
 
 
 def work(
-    name: str, data: Path, run: Path, minutes: float, points: int, samples: int, clips: int, cache: Path | None
+    name: str,
+    start: RunConfig,
+    data: Path,
+    run: Path,
+    minutes: float,
+    points: int,
+    samples: int,
+    clips: int,
+    cache: Path | None,
 ) -> list[dict]:
     """Train one candidate in a process of its own and score it at each point."""
     torch.set_num_threads(1)
     training, validation = (open_split(data, split, cache) for split in ("train", "validate"))
     if (run / runs.CONFIG).exists():
-        config = replace(candidate(name), train=runs.read_config(run).train)
+        config = replace(start, train=runs.read_config(run).train)
     else:
-        config = fitted(candidate(name), minutes * 60, points, run.with_name(f"{run.name}-pace"), training, validation)
+        config = fitted(start, minutes * 60, points, run.with_name(f"{run.name}-pace"), training, validation)
     train(run, config, training, validation, cpu=True, show_progress=False)
     config = runs.read_config(run)
     rows = []
@@ -168,8 +178,8 @@ def fitted(
     runs.remove(scratch)
     scratch.rmdir()
     forced = 2 / 3  # share of teacher forcing with a fall that begins after a third
-    epochs = max(points, round(seconds / ITERATIONS / (forced * paces[0] + (1 - forced) * paces[1])))
-    epochs = math.ceil(epochs / points) * points
+    epoch = config.train.iterations_per_epoch * (forced * paces[0] + (1 - forced) * paces[1])
+    epochs = math.ceil(max(points, round(seconds / epoch)) / points) * points
     return _changed(config, epochs=epochs, tfr_decay_start=max(1, epochs // 3), save_every=epochs // points)
 
 
