@@ -10,7 +10,7 @@ import pytest
 
 from vidpred.data.robot_push import read_clip
 from vidpred.errors import BadInput
-from vidpred.simulate.robot_push.pusher import simulate_clip
+from vidpred.simulate.robot_push.pusher import possible_futures, simulate_clip
 from vidpred.simulate.robot_push.scene import REACH_HIGH, REACH_LOW, SHAPES, TABLE_CENTRE, Scene, draw_scene, scene_of
 from vidpred.simulate.robot_push.simulation import MAX_DISPLACEMENT
 from vidpred.simulate.robot_push.world import front_camera
@@ -52,6 +52,19 @@ def test_a_clip_is_a_function_of_seed_split_and_index(simulator, clips):
     ]
     starts = [clip.frames[0].tobytes() for clip in clips[0] + others]
     assert len(set(starts)) == len(starts)
+
+
+def test_possible_futures_begin_like_the_clip_and_part(simulator, clips):
+    """In the next frame the arm goes where it is known to; later it has plans of its own, and the same ones again."""
+    clip = clips[0][0]
+    given = simulator, clip.scene, clip.actions[:3], 8, 5
+    futures = possible_futures(*given)
+    np.testing.assert_array_equal(possible_futures(*given), futures)
+    misses = np.abs(futures.astype(float) - clip.frames[4:12]).mean((2, 3, 4))
+    assert misses[:, 0].max() < 2 < misses[:, -1].mean()
+    assert np.abs(futures[0, -1].astype(float) - futures[1:, -1]).mean((1, 2, 3)).min() > 1
+    copied = np.abs(clip.frames[3].astype(float) - clip.frames[4]).mean()
+    assert misses[:, 0].mean() < copied / 2
 
 
 def test_the_bundled_clip_is_made_again(simulator):

@@ -112,6 +112,16 @@ def test_quality(tiny_data, tmp_path):
     assert "| debug |" in said[0]
 
 
+def test_ceiling(simulator, capsys):
+    """Two clips: the physics is far better than a copied frame, and worse the further it has to guess."""
+    said = succeeds("train.benchmark", "ceiling", "--samples", 4, "--clips", 2, "--json")
+    result = json.loads(said.splitlines()[-1])
+    assert result["clips"] == 2
+    assert result["first_frame"] > 30 > result["psnr_best"] > result["psnr"] > 18
+    assert 0.9 < result["sharpness_last"] < 1.1
+    assert result["diversity"] > 0.05
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -120,6 +130,7 @@ def test_quality(tiny_data, tmp_path):
         (("rollout", "--samples", 0), "--samples must be at least 1, got 0"),
         (("loader", "--data", "nowhere"), "nowhere"),
         (("startup", "--rounds", 0), "--rounds must be at least 1, got 0"),
+        (("ceiling", "--samples", 5000), "--samples must be at most 4000, got 5000"),
         (("nonsense",), "nonsense"),
     ],
 )

@@ -18,7 +18,7 @@ from vidpred import checkpoint, metrics, runs
 from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
 from vidpred.data.batches import Clips, open_split
 from vidpred.errors import BadInput
-from vidpred.evaluation import frames_ahead, look_at_latents, score_futures
+from vidpred.evaluation import Scores, frames_ahead, look_at_latents, score_futures
 from vidpred.models import build_model
 from vidpred.presets import preset
 from vidpred.training import train
@@ -184,9 +184,14 @@ def fitted(
 
 
 def scores(model: torch.nn.Module, clips: Clips, chosen: list[int], config: RunConfig, samples: int) -> dict:
-    """Numbers of a model on the chosen clips; sharpness at the first and the last predicted frame."""
+    """Numbers of a model on the chosen clips."""
     frames = {"n_past": config.data.n_past, "n_future": frames_ahead(config.data, clips, chosen)}
-    found = score_futures(model, clips, chosen, samples=samples, **frames)
+    kld = look_at_latents(model, clips, chosen, **frames).kld.sum(2).mean().item()
+    return summary(score_futures(model, clips, chosen, samples=samples, **frames)) | {"kld_per_step": kld}
+
+
+def summary(found: Scores) -> dict:
+    """The numbers of predictions; sharpness at the first and the last predicted frame."""
     sharp = found.sharpness.nanmean((0, 1))
     return {
         "psnr": found.psnr.mean().item(),
@@ -195,7 +200,6 @@ def scores(model: torch.nn.Module, clips: Clips, chosen: list[int], config: RunC
         "psnr_motion": found.psnr_motion.nanmean().item(),
         "sharpness_first": sharp[0].item(),
         "sharpness_last": sharp[-1].item(),
-        "kld_per_step": look_at_latents(model, clips, chosen, **frames).kld.sum(2).mean().item(),
         "diversity": found.diversity.mean().item(),
     }
 

@@ -9,6 +9,8 @@ from vidpred.simulate.robot_push.scene import REACH_HIGH, REACH_LOW, SHAPES, TAB
 from vidpred.simulate.robot_push.simulation import RobotSimulation
 
 SIMULATOR_VERSION = 1  # raised whenever the same seed would give other bytes
+PLANS = 4000  # that are drawn, so that several hundred of them fit a context of two frames
+PERCEIVED = 0.003  # metres a frame: a third of a pixel
 
 
 class RandomPusher:
@@ -76,3 +78,40 @@ def simulate_clip(
         if t + 1 < n_frames:
             simulator.step(actions[-1])
     return SimulatedClip(np.stack(frames), np.stack(actions), np.array(positions, np.float32), scene)
+
+
+def possible_futures(
+    simulator: RobotSimulation,
+    scene: Scene,
+    actions: np.ndarray,
+    n_future: int,
+    samples: int,
+    seed: int = 0,
+    size: int = 64,
+) -> np.ndarray:
+    """What could have followed the context as well: frames (samples, n_future, size, size, 3) uint8.
+
+    The physics as it is, the arm's plan unknown. actions (n_past - 1, 4): those that the given frames show. Plans are
+    drawn at random, and those whose commands are like these (a Gaussian of PERCEIVED about them) go on from there.
+    """
+    simulator.reset(scene)
+    pushers = [RandomPusher(np.random.default_rng((seed, plan))) for plan in range(PLANS)]
+    misfit = np.zeros(PLANS)
+    for action in actions:
+        seen = simulator.position, simulator.object_positions()
+        commands = np.array([pusher(*seen) for pusher in pushers]) - action
+        misfit += (commands[:, :3] ** 2).sum(1) / PERCEIVED**2 + 1e3 * (commands[:, 3] != 0)
+        simulator.step(action)
+    weights = np.exp(-(misfit - misfit.min()) / 2)
+    chosen = np.random.default_rng(seed).choice(PLANS, samples, replace=False, p=weights / weights.sum())
+    start, last_seen = simulator.state, (simulator.position, simulator.object_positions())
+    futures = []
+    for plan in chosen:
+        simulator.restore(start)
+        seen, frames = last_seen, []
+        for _ in range(n_future):
+            simulator.step(pushers[plan](*seen))
+            seen = simulator.position, simulator.object_positions()
+            frames.append(simulator.render(size))
+        futures.append(np.stack(frames))
+    return np.stack(futures)
