@@ -6,18 +6,27 @@ from vidpred.config import DanceDataConfig, DataConfig, PoseCVAEConfig, RunConfi
 from vidpred.errors import BadInput
 
 _PUBLISHED_LOOP = SVGConfig(skip_frame="published", feedback_from="published", prior_at_test="standard")
-_SMALL = SVGConfig(width=16, g_dim=64, z_dim=16, rnn_size=128, condition_at="everywhere")
+_QUARTER = SVGConfig(width=16, g_dim=64, z_dim=16, rnn_size=128, condition_at="everywhere")
+_SMALL = replace(_QUARTER, stem="unshuffle", composite="mask", norm_stats="pooled")
+_MAP = replace(_SMALL, norm_stats="group", code="map", g_dim=32, z_dim=4, rnn_size=48)
 _DEBUG = SVGConfig(width=4, g_dim=16, z_dim=4, rnn_size=32, condition_at="everywhere")
 _SHORT_EPOCHS = TrainConfig(iterations_per_epoch=25, lr_decay="cosine", precision="auto")
+_SMALL_TRAIN = replace(
+    _SHORT_EPOCHS,
+    **{"epochs": 48, "iterations_per_epoch": 50, "batch_size": 4, "lr": 0.001},
+    **{"tfr_decay_start": 16, "tfr_decay_step": 0.03125, "validation_clips": 24, "gif_every": 8},
+)
 
 PRESETS: dict[str, RunConfig] = {
     # the published network, with every default as it should be
     "svg": RunConfig(SVGConfig(), DataConfig(), TrainConfig()),
     # 2 M parameters; about half an hour on two CPU cores
-    "small": RunConfig(
-        _SMALL,
-        DataConfig(),
-        replace(_SHORT_EPOCHS, epochs=48, tfr_decay_start=16, tfr_decay_step=0.03125, validation_clips=24, gif_every=8),
+    "small": RunConfig(_SMALL, DataConfig(), _SMALL_TRAIN),
+    # the same where nothing but frames is known: a map as code says more of them
+    "small-free": RunConfig(replace(_MAP, condition="none"), DataConfig(), replace(_SMALL_TRAIN, beta_max=1e-5)),
+    # the published layers at a quarter of their width
+    "small-published": RunConfig(
+        _QUARTER, DataConfig(), replace(_SMALL_TRAIN, iterations_per_epoch=25, batch_size=12, lr=0.002)
     ),
     # seconds: to see that everything works
     "debug": RunConfig(

@@ -35,6 +35,7 @@ SMALLER = {
     "--train 8000 --val 630 --test 5": "--train 24 --val 12 --test 1 --test-frames 9",
     "--train 1600 --validate 64 --test 64": "--train 4 --validate 2 --test 2",
     "--preset pose-small": "--preset pose-debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
+    "--preset small-free": "--preset small-free --train.epochs 1 --train.kl-anneal none --train.iterations-per-epoch 2",
     "--preset small": "--preset debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
 }
 
@@ -55,7 +56,7 @@ def python_code(word):
 def arguments(text, places):
     """Its module and arguments, made small, with folders moved."""
     for large, small in SMALLER.items():
-        text = text.replace(large, small)
+        text = re.sub(rf"{large}(?!\S)", small, text)
     python, dash_m, module, *rest = shlex.split(text)
     assert (python, dash_m) == ("python", "-m")
     return module, [str(places.get(argument, argument)) for argument in rest]

@@ -9,7 +9,6 @@ import torch
 from tqdm import tqdm
 
 from train.benchmark import harness
-from train.benchmark.quality import summary
 from vidpred.config import ACTION_DIM, DataConfig
 from vidpred.data.batches import open_split, window_batch
 from vidpred.errors import BadInput
@@ -49,4 +48,4 @@ def ceiling(
             scored.append(score(to_float(torch.from_numpy(frames))[:, None], clip, "finn"))
     *parts, _ = zip(*scored)
     scores = Scores(*(torch.cat(part, -2) for part in parts), {})
-    harness.report({"clips": len(scored), "samples": samples, "protocol": "finn", **summary(scores)}, json)
+    harness.report({"clips": len(scored), "samples": samples, "protocol": "finn", **harness.summary(scores)}, json)

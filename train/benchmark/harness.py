@@ -14,13 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from train.cli import print_json
-from vidpred import presets, processes
+from vidpred import metrics, presets, processes
 from vidpred.config import SVGConfig
 from vidpred.errors import BadInput
+from vidpred.evaluation import Scores
 from vidpred.training import resolved_precision
 
 ROOT = Path(__file__).parents[2]
-RUN = ROOT / "assets/runs/push-free-learned-cyclical"
 CLIPS = ROOT / "assets/data/robot_push"
 Size = Literal["svg", "small"]
 
@@ -98,6 +98,20 @@ def require_at_least(**values: tuple[int, int]) -> None:
     for name, (value, least) in values.items():
         if value < least:
             raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+
+
+def summary(found: Scores) -> dict:
+    """What predictions score; sharpness at the first and the last predicted frame."""
+    sharp = found.sharpness.nanmean((0, 1))
+    return {
+        "psnr": found.psnr.mean().item(),
+        "psnr_best": metrics.best_of_n(found.psnr).mean,
+        "first_frame": found.psnr[..., 0].mean().item(),
+        "psnr_motion": found.psnr_motion.nanmean().item(),
+        "sharpness_first": sharp[0].item(),
+        "sharpness_last": sharp[-1].item(),
+        "diversity": found.diversity.mean().item(),
+    }
 
 
 def report(result: dict, json: bool) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import torch
 
+from train.benchmark import harness
 from train.cli import print_json
-from vidpred import checkpoint, metrics, runs
-from vidpred.config import DataConfig, RunConfig, SVGConfig, TrainConfig
+from vidpred import checkpoint, runs
+from vidpred.config import RunConfig, TrainConfig
 from vidpred.data.batches import Clips, open_split
 from vidpred.errors import BadInput
-from vidpred.evaluation import Scores, frames_ahead, look_at_latents, score_futures
+from vidpred.evaluation import frames_ahead, look_at_latents, score_futures
 from vidpred.models import build_model
 from vidpred.presets import preset
 from vidpred.training import train
@@ -30,28 +31,23 @@ def _changed(start: RunConfig, model: dict | None = None, **train: object) -> Ru
     return replace(start, model=replace(start.model, **model or {}), train=replace(start.train, **train))
 
 
-_FIRST = RunConfig(
-    SVGConfig(learned_prior=True, width=16, g_dim=64, z_dim=16, rnn_size=128, condition_at="everywhere"),
-    DataConfig(),
-    TrainConfig(),
-)
-
+_FIRST = _changed(preset("small-published"), {"learned_prior": True})
 _STEM = _changed(_FIRST, {"stem": "unshuffle"})
 _MASK = _changed(_STEM, {"composite": "mask"})
-_POOLED = _changed(_MASK, {"norm_stats": "pooled"}, batch_size=4, lr=0.001)
-_MAP = _changed(_POOLED, {"norm_stats": "group", "code": "map", "g_dim": 32, "z_dim": 4, "rnn_size": 48})
-_FREE = {"condition": "none"}
+_POOLED = _changed(preset("small"), {"learned_prior": True})
+_FREE_MAP = _changed(preset("small-free"), {"learned_prior": True})
+_MAP = _changed(_FREE_MAP, {"condition": "actions"}, beta_max=TrainConfig.beta_max)
 CANDIDATES: dict[str, RunConfig] = {
     "first": _FIRST,  # the published layers at a quarter of their width
     "unshuffle": _STEM,
     "mask": _MASK,
     "batch-4": _POOLED,
     "map": _MAP,
-    "free-first": _changed(_FIRST, _FREE, beta_max=1e-5),
-    "free-batch-4": _changed(_POOLED, _FREE, beta_max=1e-5),
-    "free-map": _changed(_MAP, _FREE, beta_max=1e-5),
-    "free-map-6": _changed(_MAP, _FREE, beta_max=1e-6),
-    "free-map-calibrated": _changed(_MAP, _FREE, kl_anneal="calibrated"),
+    "free-first": _changed(_FIRST, {"condition": "none"}, beta_max=1e-5),
+    "free-batch-4": _changed(_POOLED, {"condition": "none"}, beta_max=1e-5),
+    "free-map": _FREE_MAP,
+    "free-map-6": _changed(_FREE_MAP, beta_max=1e-6),
+    "free-map-calibrated": _changed(_FREE_MAP, kl_anneal="calibrated"),
 }
 
 
@@ -61,7 +57,7 @@ def candidate(name: str, iterations: int) -> RunConfig:
     if config.model.kind != "svg":
         raise BadInput(f"{name} is no preset of SVG")
     shared = {"lr_decay": "cosine", "tfr": 1.0, "tfr_decay": "linear", "best_by": "last", "gif_every": 0}
-    return _changed(config, iterations_per_epoch=iterations, validation_clips=8, **shared)
+    return _changed(config, iterations_per_epoch=iterations, validation_clips=8, precision="no", **shared)
 
 
 def quality(
@@ -187,21 +183,7 @@ def scores(model: torch.nn.Module, clips: Clips, chosen: list[int], config: RunC
     """Numbers of a model on the chosen clips."""
     frames = {"n_past": config.data.n_past, "n_future": frames_ahead(config.data, clips, chosen)}
     kld = look_at_latents(model, clips, chosen, **frames).kld.sum(2).mean().item()
-    return summary(score_futures(model, clips, chosen, samples=samples, **frames)) | {"kld_per_step": kld}
-
-
-def summary(found: Scores) -> dict:
-    """The numbers of predictions; sharpness at the first and the last predicted frame."""
-    sharp = found.sharpness.nanmean((0, 1))
-    return {
-        "psnr": found.psnr.mean().item(),
-        "psnr_best": metrics.best_of_n(found.psnr).mean,
-        "first_frame": found.psnr[..., 0].mean().item(),
-        "psnr_motion": found.psnr_motion.nanmean().item(),
-        "sharpness_first": sharp[0].item(),
-        "sharpness_last": sharp[-1].item(),
-        "diversity": found.diversity.mean().item(),
-    }
+    return harness.summary(score_futures(model, clips, chosen, samples=samples, **frames)) | {"kld_per_step": kld}
 
 
 def table(rows: list[dict], samples: int) -> str:

@@ -1,14 +1,12 @@
 """How quickly futures are predicted."""
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedSVG, copy_weights
-from vidpred import checkpoint, runs
 from vidpred.clip import Clip
 from vidpred.data.batches import open_split, window_batch
 from vidpred.models import build_model
@@ -28,7 +26,7 @@ def rollout(
     """Futures of one clip: sampled one by one by the published loop, and by the project.
 
     Args:
-        size: small (a bundled run) or svg (published network, untrained)
+        size: svg (published network) or small, untrained
         samples: futures
         n_future: predicted frames
         rounds: turns of each; medians are compared
@@ -38,12 +36,8 @@ def rollout(
     """
     harness.require_at_least(rounds=(rounds, 1), samples=(samples, 1), n_future=(n_future, 1))
     device = harness.chosen_device(cpu)
-    config = harness.report_model("svg")
-    if size == "small":
-        config = replace(runs.read_config(harness.RUN).model, skip_frame="published", prior_at_test="standard")
+    config = harness.report_model(size)
     model = build_model(config).eval()
-    if size == "small":
-        checkpoint.load_weights(harness.RUN / runs.WEIGHTS, model)
     yardstick = PublishedSVG(config).eval()
     copy_weights(model, yardstick)
     yardstick.to(device)

@@ -88,7 +88,7 @@ def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
 def test_only_settings_that_differ_are_listed(settings):
     fixed, two, dancer = map(settings.run, ("fixed", "fixed-two", "dancer"))
     assert comparison.differences([fixed, two]) == [
-        ["train.lr", "0.002", "0.1"],
+        ["train.lr", "0.001", "0.1"],
         ["train.kl_anneal", "cyclical", "monotonic"],
     ]
     assert comparison.differences([fixed, fixed]) == []

@@ -80,6 +80,6 @@ def _numbers(future: Future) -> tuple[tuple[str, str], ...]:
         return ()
     every = [value for row in rows[:count] for value in row]
     return (
-        (f"PSNR, average of {count} samples", score_text("PSNR", every)),
+        (f"PSNR, average of {count}", score_text("PSNR", every)),
         (f"best of {count} (sample {future.best})", score_text("PSNR", rows[future.best])),
     )
