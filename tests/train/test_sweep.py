@@ -26,7 +26,7 @@ TINY = """
 [defaults]
 preset = "debug"
 clips = "robot"
-train.epochs = 3
+train.epochs = 2
 train.iterations-per-epoch = 2
 train.batch-size = 2
 train.kl-anneal = "none"
@@ -180,13 +180,13 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
     command = ("train.sweep", file, "--data", data, "--out", out, "--json", "--at-once", 2)
     lines = succeeds(*command).splitlines()
     for name in ("arm", "dancer"):
-        assert [line.split()[1] for line in lines if line.startswith(name)][-1] == "3"
+        assert [line.split()[1] for line in lines if line.startswith(name)][-1] == "2"
     said = json.loads(lines[-1])
     assert said["finished"] is True
     for result, run in zip(said["runs"], read_table(file)):
         rows = runs.read_metrics(out / run.name)
         assert result == {
-            **{"name": run.name, "run": str(out / run.name), "state": "finished", "epochs": 3},
+            **{"name": run.name, "run": str(out / run.name), "state": "finished", "epochs": 2},
             **{"best_val_psnr": max(row["val_psnr"] for row in rows), "seconds": rows[-1]["seconds"], "error": None},
         }
         assert trained(out / run.name) == trained(alone(run, data, tmp_path / "alone" / run.name))
@@ -198,7 +198,7 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
 
     table(TINY + arm + "train.epochs = 1\n")
     refused = fails(*command)
-    assert "run arm: " in refused and "train.epochs is 3, asked for 1" in refused
+    assert "run arm: " in refused and "train.epochs is 2, asked for 1" in refused
     assert json.loads(succeeds(*command, "--fresh").splitlines()[-1])["runs"][0]["epochs"] == 1
 
 
