@@ -88,13 +88,18 @@ def train_family(prog: str, model: type, default_preset: str, description: str, 
         run_training(command)
 
 
-def run_training(command: Command) -> None:
+def require_sensible(config: RunConfig) -> None:
+    """BadInput for what is seen to make no sense without any data."""
+    if config.train.iterations_per_epoch:
+        schedules.beta_at(config.train, 0)
+    if config.model.condition_mean:
+        raise BadInput("--model.condition-mean and --model.condition-scale are learned from the training split")
+
+
+def run_training(command: Command, show_progress: bool = True) -> None:
     """Train as the command says; Ctrl-C saves and stops."""
     config = RunConfig(command.model, command.window, command.train)
-    if config.train.iterations_per_epoch:
-        schedules.beta_at(config.train, 0)  # a schedule that makes no sense is refused
-    if command.model.condition_mean:
-        raise BadInput("--model.condition-mean and --model.condition-scale are learned from the training split")
+    require_sensible(config)
     if command.dry_run:
         print(json.dumps(config.to_dict(), indent=None if command.json else 1))
         return
@@ -107,7 +112,8 @@ def run_training(command: Command) -> None:
     speaks = processes.rank() == 0
     with processes.first_alone():
         training, validation = (
-            open_split(command.data, split, command.cache, progress=speaks) for split in ("train", "validate")
+            open_split(command.data, split, command.cache, progress=speaks and show_progress)
+            for split in ("train", "validate")
         )
     if speaks:
         print(describe(config), flush=True)
@@ -121,6 +127,7 @@ def run_training(command: Command) -> None:
             fresh=command.fresh,
             cpu=command.cpu,
             tensorboard=command.tensorboard,
+            show_progress=show_progress,
             stop=stop,
         )
     if not speaks:

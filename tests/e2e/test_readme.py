@@ -67,7 +67,7 @@ def test_every_command_is_run_here():
     known = ["pip install", "python app.py", "python -m pytest", "simulate-robot", "import-bair", "train.evaluate"]
     known += ["train.svg --data data/robot", "train.svg --data data/bair", "train.generate", "train.plot"]
     known += ["torchrun", "train.prepare shard", "train.benchmark", "simulate-dance", "train.pose_cvae"]
-    known += ["explorer.export", "simulate-bounce", "train.svg --data data/bounce"]
+    known += ["explorer.export", "simulate-bounce", "train.svg --data data/bounce", "train.sweep"]
     assert [c for c in COMMANDS if not any(k in c for k in known)] == []
 
 
@@ -108,6 +108,13 @@ def test_train_on_bouncing_shapes(tmp_path):
 def test_the_report_s_settings_resolve():
     module, rest = arguments(command("train.svg", "data/bair"), {})
     assert json.loads(succeeds(module, *rest, "--dry-run"))["train"]["beta_max"] == 1.0
+
+
+def test_the_table_of_runs_resolves():
+    module, rest = arguments(command("train.sweep"), {})
+    priors = json.loads(succeeds(module, *rest, "--dry-run"))
+    assert len(priors) == 12
+    assert {run["train"]["seed"] for run in priors.values()} == {0, 1, 2}
 
 
 def evaluated(run, tmp_path, *smaller):

@@ -1,0 +1,101 @@
+"""Train a table of runs: `python -m train.sweep FILE --data DIR --out DIR`. Run it again to go on."""
+
+import functools
+import json as json_module
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from train.cli import print_json, run_command
+from train.command import Command
+from train.sweep.table import naming, read_table
+from vidpred.config import SpeedConfig
+from vidpred.errors import BadInput
+
+
+def sweep(
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
+    data: Path,
+    out: Path,
+    at_once: int = 0,
+    ray: str | None = None,
+    cpu: bool = False,
+    cache: Path | None = None,
+    fresh: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Train a table of runs, each on one thread in a process of its own. Ctrl-C saves; the same command goes on.
+
+    Args:
+        file: the runs in TOML: [runs.NAME] with preset, clips (a folder in --data), seeds and any --model.*, --data.*
+            and --train.* option of the training commands; [defaults] holds what they share
+        data: folder of the clips, or of the folders that the runs name
+        out: folder for the run folders, each with its log beside it; what is there goes on
+        at_once: runs that train side by side (0: as many as there are cores, one where there is a GPU)
+        ray: train on the Ray cluster of this address (auto: one that runs on this machine), whose machines see --data
+            and --out under the same paths
+        cpu: stay on the CPU even where there is a GPU
+        cache: folder for the packed clips (none: .packed beside the splits)
+        fresh: delete what earlier trainings left in the run folders
+        dry_run: print the resolved settings of every run as JSON and stop
+        json: print one JSON object as the last line
+    """
+    if at_once < 0 or (at_once and ray):
+        raise BadInput("--at-once is a number of processes here; with --ray the cluster's cores and GPUs decide")
+    table = read_table(file)
+    if dry_run:
+        settings = {run.name: {"clips": str(data / run.clips), **run.config.to_dict()} for run in table}
+        print(json_module.dumps(settings, indent=None if json else 1))
+        return
+    commands = {
+        run.name: Command(
+            data=data.resolve() / run.clips,  # another machine starts in another folder
+            out=out.resolve() / run.name,
+            model=run.config.model,
+            window=run.config.data,
+            train=run.config.train,
+            speed=SpeedConfig(),
+            cache=cache and cache.resolve() / run.clips,
+            cpu=cpu,
+        )
+        for run in table
+    }
+    import torch  # takes seconds: not before the table is known to be good
+
+    from train.sweep import cluster, local
+    from train.sweep.progress import watch
+    from train.sweep.training import require_ready
+    from vidpred import runs
+    from vidpred.data.batches import open_split
+
+    open_once = functools.cache(functools.partial(open_split, progress=True))
+    for name, command in commands.items():
+        with naming(f"run {name}"):
+            require_ready(command, open_once, fresh)
+    at_once = at_once or (1 if torch.cuda.is_available() and not cpu else os.cpu_count() or 1)
+    train_all = functools.partial(local.train_here, at_once=at_once)
+    if ray:
+        train_all = functools.partial(cluster.train_there, ray=cluster.join(ray))
+    out.mkdir(parents=True, exist_ok=True)
+    if fresh:
+        for command in commands.values():
+            runs.remove(command.out)
+    results = watch(commands, train_all)
+    for result in results:
+        if result["error"]:
+            print(f"{result['name']} failed: {result['error']}", file=sys.stderr)
+    finished = sum(result["state"] == "finished" for result in results)
+    rest = "" if finished == len(results) else "; the same command goes on"
+    print(f"{finished} of {len(results)} runs are finished{rest}")
+    if json:
+        print_json({"out": str(out), "finished": finished == len(results), "runs": results})
+    if any(result["error"] for result in results):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    run_command(sweep, "python -m train.sweep")

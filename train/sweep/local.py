@@ -1,0 +1,70 @@
+"""The runs of a sweep in processes of this machine, so many at once: one that fails or dies takes none with it."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import connection, resource_tracker
+
+from train.command import Command
+from train.sweep.training import last_line, train_logged
+
+
+def train_here(commands: dict[str, Command], at_once: int, stop: Callable[[], bool]) -> Iterator[dict[str, str | None]]:
+    """Train them all; when `stop` says so, those in work save and no other begins.
+
+    Yields, at least every second, the runs that have ended, each with its error (None: finished or stopped).
+    """
+    spawn = multiprocessing.get_context("spawn")
+    waiting, running, told = list(commands), {}, False
+    while running or (waiting and not stop()):
+        while waiting and len(running) < at_once and not stop():
+            name = waiting.pop(0)
+            running[name] = spawn.Process(target=_work, args=(commands[name],), name=name, daemon=True)
+            with _interrupts_blocked():
+                running[name].start()
+        if stop() and not told:
+            told = True
+            for process in running.values():
+                process.terminate()
+        connection.wait([process.sentinel for process in running.values()], timeout=1)
+        ended = {name: process.exitcode for name, process in running.items() if process.exitcode is not None}
+        for name in ended:
+            del running[name]
+        yield {name: _error(commands[name], code, told) for name, code in ended.items()}
+
+
+def _work(command: Command) -> None:
+    threading.Thread(target=_stop_without_parent, daemon=True).start()
+    sys.exit(0 if train_logged(command) else 1)
+
+
+def _stop_without_parent() -> None:
+    """A training that nobody watches saves and ends: the sweep may have been started again."""
+    multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _error(command: Command, code: int, told: bool) -> str | None:
+    if code >= 0:
+        return last_line(command.out) if code else None
+    if told and -code == signal.SIGTERM:  # before it had begun
+        return None
+    return f"the process was ended by {signal.Signals(-code).name}"
+
+
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started here never sees Ctrl-C, which reaches the whole group: this one passes it on, once."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # started with the first process, it would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

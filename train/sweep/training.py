@@ -1,0 +1,60 @@
+"""One training of a sweep: what is refused beforehand, and what a process or a task of a cluster does."""
+
+import contextlib
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from train.cli import require_outside
+from train.command import Command, run_training
+from vidpred import runs
+from vidpred.config import RunConfig
+from vidpred.data.batches import Clips
+from vidpred.errors import BadInput
+from vidpred.training.checks import require_same, require_trainable
+from vidpred.training.settings import with_condition_moments, with_whole_passes
+
+
+def require_ready(command: Command, open_split: Callable[..., Clips], fresh: bool) -> None:
+    """BadInput for what would end the training once it has begun: data, run folder, start of fine-tuning."""
+    require_outside(command.data, command.out)
+    training, validation = (open_split(command.data, split, command.cache) for split in ("train", "validate"))
+    config = RunConfig(command.model, command.window, command.train)
+    config = with_condition_moments(with_whole_passes(config, training), training)
+    chosen = list(range(min(config.train.validation_clips, len(validation))))
+    require_trainable(command.out, config, training, validation, chosen, fresh=fresh)
+    if (command.out / runs.CONFIG).exists() and not fresh:
+        require_same(runs.read_config(command.out), config, command.out)
+
+
+def log_of(run: Path) -> Path:
+    """The file of all that a run's training says; it stands beside the run folder, which may not be there yet."""
+    return run.with_name(f"{run.name}.log")
+
+
+def last_line(run: Path) -> str:
+    """The end of what a training said: after a failure, its cause."""
+    said = log_of(run).read_text().strip() if log_of(run).exists() else ""
+    return said.splitlines()[-1] if said else "it said nothing"
+
+
+def train_logged(command: Command) -> bool:
+    """Train on one thread, everything that is said to the log. False when it failed."""
+    torch.set_num_threads(1)
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(open(log_of(command.out), "a", buffering=1))  # line by line
+        stack.enter_context(contextlib.redirect_stdout(log))
+        stack.enter_context(contextlib.redirect_stderr(log))
+        try:
+            run_training(command, show_progress=False)
+            return True
+        except BadInput as error:
+            print(" ".join(str(error).split()))
+        except KeyboardInterrupt:  # asked twice, or before it had begun
+            print("stopped at once: it goes on from the last state that was saved")
+            return True
+        except Exception:
+            traceback.print_exc()
+    return False
