@@ -10,7 +10,7 @@ from tests.commands import fails, succeeds
 from tests.promise import same_numbers
 from vidpred import checkpoint, metrics, runs
 from vidpred.data.batches import open_split, window_batch
-from vidpred.evaluation import evaluate, look_at_latents, score_futures
+from vidpred.evaluation import Latents, at_bounces, evaluate, look_at_latents, score_futures
 from vidpred.rollout import predict
 
 FRAMES = {"n_past": 2, "n_future": 4}
@@ -135,3 +135,18 @@ def test_a_dance_is_scored_frame_by_frame_by_its_own_protocol(dance_run, tiny_da
 def test_the_other_family_s_clips_are_refused(dance_run, tiny_run, tiny_data, tiny_dance):
     assert "robot clips are for SVG" in fails("train.evaluate", dance_run, "--data", tiny_data)
     assert "robot clips are for SVG" in fails("train.evaluate", tiny_run, "--data", tiny_dance)
+
+
+def test_what_is_counted_as_at_a_bounce_and_after_the_first():
+    """Two clips of 6 frames, 2 given: the step to frame t is number t - 1, and only predicted frames count."""
+    kld = torch.arange(10.0).reshape(2, 5, 1)
+    latents = Latents(kld, None, None, 10 * kld[..., 0])
+    diversity = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
+    found = at_bounces([[1, 3, 5], [9]], latents, diversity, n_past=2)  # frame 1 is given, frame 9 not predicted
+    expected = {
+        **{"kld_at": (2 + 4) / 2, "kld_between": (1 + 3 + 6 + 7 + 8 + 9) / 6},
+        **{"prior_sigma_at": 30, "prior_sigma_between": 340 / 6},
+        **{"diversity_before": (1 + 5 + 6 + 7 + 8) / 5, "diversity_after": 3},
+    }
+    assert found == pytest.approx(expected)
+    assert at_bounces([[], []], latents, diversity, n_past=2)["kld_at"] is None

@@ -19,15 +19,16 @@ def together(count, module, *arguments):
 
 
 POSE = ("beta_max=0.0001", "tfr_mix=1", "plateau_patience=2", "plateau_threshold=99", "interpolate_every=2")
+STEPS = 10
 TRAININGS = {  # name: data, steps, settings
-    "float64": ("robot", 20, "precision=float64"),
+    "float64": ("robot", STEPS, "precision=float64"),
     # Adam's first steps have the size of the rate whatever the gradient, and turn the last bits of a gradient near 0
     # into steps of their own: a small rate
-    "float32": ("robot", 20, "lr=0.0001"),
-    "accumulation": ("robot", 5, "precision=float64", "accumulation=2"),
-    "dance": ("dance", 5, "precision=float64", *POSE),
+    "float32": ("robot", STEPS, "lr=0.0001", "batch_size=8"),
+    "accumulation": ("robot", 5, "precision=float64", "accumulation=2", "batch_size=8"),
+    "dance": ("dance", 5, "precision=float64", "batch_size=8", *POSE),
 }
-STOPPED = {"stopped": ("robot", 7, "precision=float64")}
+STOPPED = {"stopped": ("robot", 4, "precision=float64")}
 
 
 def jobs(folder, trainings, data):
@@ -55,7 +56,7 @@ def alone(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def two(data, tmp_path_factory):
-    """The same by two processes, which are started once, and a training that they stopped after 7 steps."""
+    """The same by two processes, which are started once, and a training that they stopped after 4 steps."""
     folder = tmp_path_factory.mktemp("two")
     together(2, "tests.training.shared", jobs(folder, TRAININGS | STOPPED, data))
     return folder
@@ -65,7 +66,7 @@ def rows(alone, two, name):
     return [runs.read_metrics(folder / name) for folder in (alone, two)]
 
 
-def differences(one, other, names=NUMBERS, steps=20):
+def differences(one, other, names=NUMBERS, steps=STEPS):
     assert len(one) == len(other) == steps
     return max(abs(a[name] - b[name]) / max(abs(a[name]), 1e-12) for a, b in zip(one, other) for name in names)
 
@@ -83,8 +84,8 @@ def test_two_processes_train_as_one_in_float32(alone, two):
 
 
 def test_resumes_with_another_number_of_processes(alone, two, data):
-    assert len(runs.read_metrics(two / "stopped")) == 7
-    goes_on = {"stopped": ("robot", 20, "precision=float64")}
+    assert len(runs.read_metrics(two / "stopped")) == 4
+    goes_on = {"stopped": ("robot", STEPS, "precision=float64")}
     succeeds("tests.training.shared", jobs(two, goes_on, data))
     pair = runs.read_metrics(alone / "float64"), runs.read_metrics(two / "stopped")
     assert differences(*pair, ("loss", "mse", "train_psnr")) <= 1e-10

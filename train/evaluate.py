@@ -65,6 +65,7 @@ def evaluate_run(
     from vidpred.data.layout import split_name
     from vidpred.evaluation import evaluate, frames_ahead
     from vidpred.files import without_infinity, write_json
+    from vidpred.simulate.bounce import bounces_of
 
     for name in also:
         metrics.metric(name)  # an unknown one is refused before the work
@@ -77,6 +78,7 @@ def evaluate_run(
     n_past = config.data.n_past if n_past is None else n_past
     if n_future is None:
         n_future = frames_ahead(config.data, clips, list(range(len(clips))))
+    bounces = [bounces_of(data / clip) for clip in clips.ids]
     share = -(-len(clips) // processes.count())
     with tqdm(total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=not speaks) as bar:
         result = evaluate(
@@ -90,6 +92,7 @@ def evaluate_run(
             latent={"learned": "prior", "standard": "standard", None: None}[prior_at_test],
             precision=precision,
             also=also,
+            bounces=None if None in bounces else bounces,
             progress=bar.update,
         )
     if not speaks:
@@ -119,12 +122,22 @@ def report(result: dict) -> str:
             f"last {result['per_frame']['sharpness'][-1]:.2f}",
             f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
             f"samples differ by {result['diversity']:.4f} (RMSE)",
+            *(_at_bounces(**result["bounces"]) if "bounces" in result else ()),
             *(
                 f"{name}  {values['mean']:.4f}, best of {result['samples']}: {values['best']:.4f}"
                 for name, values in result["also"].items()
             ),
         ]
     )
+
+
+def _at_bounces(**numbers: float | None) -> list[str]:
+    """A line on what was not to be known."""
+    at, between, sigma, calm, before, after = (math.nan if value is None else value for value in numbers.values())
+    return [
+        f"at a bounce: KL {at:.3f} nats, the prior's sigma {sigma:.3f}; between: {between:.3f}, {calm:.3f}; "
+        f"samples differ by {before:.4f} before the first one, by {after:.4f} from then on"
+    ]
 
 
 if __name__ == "__main__":

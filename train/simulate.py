@@ -19,8 +19,8 @@ from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.files import write_json
 from vidpred.simulate import bounce, dance
+from vidpred.simulate.engine import RECORD_FILE
 from vidpred.simulate.robot_push.pusher import SIMULATOR_VERSION, simulate_clip
-from vidpred.simulate.robot_push.scene import SCENE_FILE
 from vidpred.simulate.robot_push.simulation import RobotSimulation, require_simulator
 
 GROUP_SIZE = 256
@@ -217,7 +217,7 @@ class RobotClipJob(ClipJob):
             "size": self.size,
             "scene": clip.scene.to_dict(),
         }
-        write_clip(self.folder, clip.frames, clip.actions, clip.positions, {SCENE_FILE: record})
+        write_clip(self.folder, clip.frames, clip.actions, clip.positions, {RECORD_FILE: record})
         return 1
 
 
@@ -229,7 +229,7 @@ class BounceClipJob(ClipJob):
 
     def __call__(self) -> int:
         clip = bounce.simulate_clip(self.seed, self.split, self.index, N_FRAMES, self.size, self.shapes)
-        write_clip(self.folder, clip.frames, extra_json={SCENE_FILE: {"bounces": clip.bounces}})
+        write_clip(self.folder, clip.frames, extra_json={RECORD_FILE: {"bounces": clip.bounces}})
         return 1
 
 

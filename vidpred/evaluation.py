@@ -39,11 +39,13 @@ class Scores(NamedTuple):
 
 class Latents(NamedTuple):
     """Of every clip and step t = 1 … T-1, on the CPU: kld (clips, T-1, dimensions or channels of z) in nats, float64;
-    the posterior's means and how far they lie from the prior's (clips, T-1, *z_shape)."""
+    the posterior's means and how far they lie from the prior's (clips, T-1, *z_shape); the prior's sigma, the mean over
+    all of z (clips, T-1)."""
 
     kld: Tensor
     mu: Tensor
     mu_difference: Tensor
+    prior_sigma: Tensor
 
 
 def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[int]) -> int:
@@ -121,7 +123,8 @@ def look_at_latents(model: Model, clips: Clips, chosen: list[int], *, n_past: in
         clip = window_batch(clips, group, n_past + n_future).to_clip(n_past, weight.device, weight.dtype)
         posterior, prior = (Gaussian(*(v.cpu() for v in side)) for side in model.gaussians(clip))
         kld = torch.stack([_per_channel(q, p) for q, p in zip(_clips(posterior), _clips(prior))])
-        parts.append(Latents(kld, posterior.mu, posterior.mu - prior.mu))
+        sigma = (prior.logvar / 2).exp().flatten(2).mean(2)
+        parts.append(Latents(kld, posterior.mu, posterior.mu - prior.mu, sigma))
     return Latents(*(torch.cat(part) for part in zip(*processes.gathered(parts))))
 
 
@@ -137,9 +140,10 @@ def evaluate(
     latent: str | None = None,
     precision: str = "no",
     also: tuple[str, ...] = (),
+    bounces: list[list[int]] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
-    """All clips of a split: what train.evaluate writes."""
+    """All clips of a split: what train.evaluate writes. bounces: of each clip, the frames that were not to be known."""
     everything = list(range(len(clips)))
     frames = {"n_past": n_past, "n_future": n_future}
     scores = score_futures(
@@ -187,6 +191,7 @@ def evaluate(
             name: {"mean": values.mean().item(), "best": metrics.best_of_n(values).mean}
             for name, values in scores.also.items()
         },
+        **({} if bounces is None else {"bounces": at_bounces(bounces, latents, scores.diversity, n_past)}),
         "diversity": scores.diversity.mean().item(),
         "kld_per_step": kld_map.sum(1).mean().item(),
         "kld_map": kld_map.tolist(),
@@ -201,6 +206,23 @@ def evaluate(
         "precision": precision,
         "protocol": model.config.psnr_protocol,
     }
+
+
+def at_bounces(bounces: list[list[int]], latents: Latents, diversity: Tensor, n_past: int) -> dict[str, float | None]:
+    """Whether a model is unsure where nobody can be sure, of the predicted frames.
+
+    KL in nats and the prior's sigma of the steps that lead to a bounce and of all others; the spread of samples
+    (diversity, (clips, n_future)) before a clip's first bounce after the context, and from then on. None: of no frame.
+    """
+    frames = torch.arange(n_past, n_past + diversity.shape[1])
+    at = torch.stack([torch.isin(frames, torch.tensor(found, dtype=torch.long)) for found in bounces])
+    after = at.cumsum(1) > 0
+    kld, sigma = latents.kld.sum(2)[:, n_past - 1 :], latents.prior_sigma[:, n_past - 1 :]
+    chosen = {
+        **{"kld_at": kld[at], "kld_between": kld[~at], "prior_sigma_at": sigma[at], "prior_sigma_between": sigma[~at]},
+        **{"diversity_before": diversity[~after], "diversity_after": diversity[after]},
+    }
+    return {name: values.mean().item() if len(values) else None for name, values in chosen.items()}
 
 
 def _clips(gaussian: Gaussian) -> list[Gaussian]:

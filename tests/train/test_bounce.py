@@ -54,6 +54,7 @@ def test_an_action_free_run_is_trained_evaluated_and_drawn(clips, tmp_path):
     succeeds("train.svg", *options, "--train.gif-every", 1)
     succeeds("train.evaluate", run, "--data", clips, "--samples", 2)
     assert runs.read_eval(run)["clips"] == 4
+    assert runs.read_eval(run)["bounces"]["prior_sigma_between"] == pytest.approx(1)  # of N(0, I)
     succeeds("train.generate", run, "--data", clips, "--out", tmp_path / "futures", "--samples", 1)
     assert len(list((tmp_path / "futures").glob("*.gif"))) == 4
 

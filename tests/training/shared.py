@@ -1,4 +1,4 @@
-"""Trainings of 20 steps, to be run by one process or by several under torchrun: `python -m tests.training.shared JOBS`.
+"""Trainings of 10 steps, to be run by one process or by several under torchrun: `python -m tests.training.shared JOBS`.
 
 JOBS is a JSON list of [RUN, DATA, STEPS, "key=value", …]; a training stops after STEPS, or goes on where it stopped."""
 
@@ -34,8 +34,8 @@ def train_steps(run, data, steps, *settings):
         start,
         train=replace(
             start.train,
-            **{"epochs": 20, "iterations_per_epoch": 1, "tfr": 0.6, "tfr_decay_start": 50, "validation_clips": 3}
-            | {"gif_every": 0, "batch_size": 8}
+            **{"epochs": 10, "iterations_per_epoch": 1, "tfr": 0.6, "tfr_decay_start": 50, "validation_clips": 3}
+            | {"gif_every": 0, "batch_size": 4}
             | changes,
         ),
     )

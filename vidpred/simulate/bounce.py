@@ -4,12 +4,14 @@ The case that a learned prior is for, as Stochastic Moving MNIST is in Denton & 
 about the next frame is known, at a wall nothing is. Needs no optional package.
 """
 
+import json
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from vidpred.simulate.engine import SPLIT_NUMBERS, average_down
+from vidpred.simulate.engine import RECORD_FILE, SPLIT_NUMBERS, average_down
 
 SIMULATOR_VERSION = "bounce-1"
 GROUND = (18, 20, 28)
@@ -47,6 +49,14 @@ def simulate_clip(seed: int, split: str, index: int, frames: int, size: int = 64
             large[inside] = COLOURS[colour]
         drawn.append(average_down(large, SCALE))
     return BounceClip(np.stack(drawn), [bounces for _, bounces in paths])
+
+
+def bounces_of(clip: Path) -> list[int] | None:
+    """The frames of a simulated clip's folder in which a shape shows a new direction; None for other clips."""
+    try:
+        return sorted({frame for shape in json.loads((clip / RECORD_FILE).read_text())["bounces"] for frame in shape})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _path(random: np.random.Generator, frames: int) -> tuple[np.ndarray, list[int]]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from vidpred.errors import BadInput
 
+RECORD_FILE = "simulation.json"  # beside a simulated clip's frames: what made them
 SPLIT_NUMBERS = {"train": 0, "validate": 1, "test": 2}  # for random numbers that differ from split to split
 
 INSTALL = "pip install 'mujoco>=3.3,<3.4' 'gymnasium>=1.2,<2' 'gymnasium-robotics>=1.4,<1.5'"

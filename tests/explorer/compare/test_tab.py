@@ -1,11 +1,13 @@
 """The tab that sets runs side by side."""
 
+import json
 import shutil
 
 import gradio as gr
 import numpy as np
 import pytest
 
+from tests.commands import succeeds
 from vidpred.explorer.compare import tab
 from vidpred.explorer.compare.tab import ALIKE, CompareHandlers
 from vidpred.explorer.runs import comparison
@@ -63,16 +65,34 @@ def test_a_run_has_one_colour_in_the_player_and_in_the_curves(handlers, clip):
 
 
 def test_differences_and_numbers_are_tables_in_which_a_name_is_no_mark(handlers):
-    settings, scores, _ = handlers.explain(PAIR)
+    _, settings, scores, _ = handlers.explain(PAIR)
     assert settings.splitlines()[0] == r"| setting | push-free-learned-none | push-free-learned-cyclical |"
     assert r"| train.kl\_anneal | none | cyclical |" in settings.splitlines()
     assert len(scores.splitlines()) == 4
 
 
+def test_the_answer_names_the_better_run_and_how_sure_that_is(handlers, bundled):
+    first, second = (json.loads((bundled.run(name).folder / "eval.json").read_text())["per_clip"] for name in PAIR)
+    differences = np.subtract(second["psnr"], first["psnr"])
+    answer = handlers.explain(PAIR)[0]
+    half = 1.96 * differences.std(ddof=1) / np.sqrt(32)
+    assert f"PSNR **{differences.mean():+.2f} ± {half:.2f} dB**" in answer
+    assert f"higher on {(differences > 0).sum()} of 32 clips" in answer
+    assert ("not to be told from" in answer) == (abs(differences.mean()) < half)
+
+
+def test_runs_that_were_not_evaluated_alike_are_not_ranked(tiny_run, tiny_data, tmp_path):
+    for name, samples in (("a", 2), ("b", 3)):
+        shutil.copytree(tiny_run, tmp_path / name)
+        succeeds("train.evaluate", tmp_path / name, "--data", tiny_data, "--samples", samples)
+    answer = CompareHandlers(Library([tmp_path], [tiny_data])).explain(["a", "b"])[0]
+    assert "b: not evaluated on the same clips as a." in answer
+
+
 def test_runs_without_a_difference_are_said_to_have_none(tiny_run, tiny_data, tmp_path):
     for name in ("a", "b"):
         shutil.copytree(tiny_run, tmp_path / name)
-    assert CompareHandlers(Library([tmp_path], [tiny_data])).explain(["a", "b"])[0] == ALIKE
+    assert CompareHandlers(Library([tmp_path], [tiny_data])).explain(["a", "b"])[1] == ALIKE
 
 
 def test_clips_follow_the_runs(handlers, clip):

@@ -8,6 +8,7 @@ import gradio as gr
 from vidpred.explorer.runs import comparison, curves
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
+from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, QUIET, Handlers, toast_refusals
@@ -18,6 +19,10 @@ from vidpred.explorer.ui.tab_parts import Link, TabParts
 from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 
 NUMBERS = ["run", "PSNR (dB)", "best of N", "SSIM", "KL per step (nats)", "protocol"]
+SURE = (
+    "*±: 95 % interval of the mean over the same test clips, all samples averaged. It is one training of each: another "
+    "seed may fall out otherwise. The clip below is one of them, and may say the opposite.*"
+)
 ALIKE = "Nothing: every setting is the same."
 
 
@@ -40,12 +45,13 @@ class CompareHandlers(Handlers):
         return [run.weights for run in comparison.chosen_runs(self.library, runs)]
 
     @toast_refusals
-    def explain(self, runs: Any) -> tuple[str, str, dict]:
-        """What sets the runs apart, what they score, and their curves in one picture."""
+    def explain(self, runs: Any) -> tuple[str, str, str, dict]:
+        """Which of the runs is better, what sets them apart, what they score, and their curves in one picture."""
         chosen = comparison.chosen_runs(self.library, runs)
         rows, headers = comparison.differences(chosen), ["setting", *names(chosen)]
         curves = training_chart(self.library, chosen, COMPARED, next_request())
-        return _table(headers, rows) if rows else ALIKE, _table(NUMBERS, comparison.evaluated_numbers(chosen)), curves
+        settings = _table(headers, rows) if rows else ALIKE
+        return _answer(chosen), settings, _table(NUMBERS, comparison.evaluated_numbers(chosen)), curves
 
     def progress(self, runs: Any) -> list[Any]:
         """What tables and curves depend on beside the choice."""
@@ -72,6 +78,26 @@ class CompareHandlers(Handlers):
         return player_value(comparison_tiles(self.library, predictions), request)
 
 
+def _answer(runs: list[Run]) -> str:
+    """Which run is better than the first, and how sure that is."""
+    first, *others = runs
+    lines = []
+    for other in others:
+        name, found = literal(other.name), comparison.paired(other, first)
+        if found is None:
+            lines.append(f"{name}: not evaluated on the same clips as {literal(first.name)}.")
+            continue
+        best = comparison.paired(other, first, "psnr_best")
+        verdict = "better than" if found.mean > 0 else "worse than"
+        lines.append(
+            f"**{name}** is {verdict if found.told_apart else 'not to be told from'} {literal(first.name)}: "
+            f"PSNR **{found.text}**"
+            + (f", best of {other.evaluation.samples} {best.text}" if best else "")
+            + f", higher on {found.higher} of {found.clips} clips."
+        )
+    return "\n\n".join([*lines, SURE])
+
+
 def _table(headers: list[str], rows: list[list[str]]) -> str:
     return table([literal(header) for header in headers], [[literal(cell) for cell in row] for row in rows])
 
@@ -87,6 +113,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     groups, first = comparison.groups(library), comparison.first_view(library, runs[0])
     with gr.Row():
         group_btns = [gr.Button(group.title, size="sm", min_width=240) for group in groups]
+    answer_md = gr.Markdown(elem_classes="answer")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             runs_dd = gr.Dropdown(
@@ -123,7 +150,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         "samples": samples_slider,
     }
     predicting = once(handlers.draw, asked, player_html, version=handlers.weights, **BUSY)
-    explained = [differences_md, numbers_md, curves_html]
+    explained = [answer_md, differences_md, numbers_md, curves_html]
     explaining = once(handlers.explain, {"runs": runs_dd}, explained, version=handlers.progress, **QUIET)
     following = {
         "fn": handlers.follow_runs,

@@ -1,5 +1,7 @@
 """Several runs side by side: what sets them apart, what they score, and which of them make a telling pair."""
 
+from math import sqrt
+from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
 from vidpred.errors import BadInput
@@ -36,6 +38,24 @@ class Group(NamedTuple):
         short = short_names(names)
         shared = "" if set(short) & set(names) else f" ({'-'.join(_shared_words(names))})"
         return f"{self.question}: {' · '.join(short)}{shared}"
+
+
+class Paired(NamedTuple):
+    """By how much a run's PSNR is higher than another's on the same clips, in dB: the mean, half of its 95 % interval
+    over the clips, and on how many of them it is higher."""
+
+    mean: float
+    ci95: float
+    higher: int
+    clips: int
+
+    @property
+    def text(self) -> str:
+        return f"{self.mean:+.2f} ± {self.ci95:.2f} dB"
+
+    @property
+    def told_apart(self) -> bool:
+        return abs(self.mean) > self.ci95
 
 
 def chosen_runs(library: Library, names: Any, fewest: Literal[1, 2] = 2) -> list[Run]:
@@ -107,6 +127,23 @@ def differences(runs: list[Run]) -> list[list[str]]:
 def evaluated_numbers(runs: list[Run]) -> list[list[str]]:
     """A row per run: PSNR, best of N, SSIM, KL per step, and the protocol of these numbers."""
     return [[run.name, *_numbers(run)] for run in runs]
+
+
+def paired(run: Run, other: Run, score: str = "psnr") -> Paired | None:
+    """The paired difference of two runs that were evaluated alike, over the clips of both; None where they were not."""
+    if run.evaluation is None or other.evaluation is None or _evaluated_as(run) != _evaluated_as(other):
+        return None
+    one, two = (each.evaluation.per_clip.get(score, {}) for each in (run, other))
+    differences = [one[clip] - two[clip] for clip in one if clip in two]
+    if len(differences) < 2:
+        return None
+    half = 1.96 * stdev(differences) / sqrt(len(differences))
+    return Paired(fmean(differences), half, sum(d > 0 for d in differences), len(differences))
+
+
+def _evaluated_as(run: Run) -> tuple:
+    result = run.evaluation
+    return result.protocol, result.split, result.n_past, result.n_future, result.samples, result.temperature
 
 
 def groups(library: Library) -> list[Group]:

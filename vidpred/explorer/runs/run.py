@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from vidpred import runs
 from vidpred.config import RunConfig
@@ -54,6 +55,8 @@ class Evaluation:
     n_future: int | None
     split: str
     protocol: str
+    per_clip: dict[str, dict[str, float]]
+    """psnr and psnr_best by clip"""
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluation | None":
@@ -64,8 +67,17 @@ class Evaluation:
             return None
         if values is None:
             return None
-        numbers = {name: finite(values.get(name)) for name, kind in cls.__annotations__.items() if kind is not str}
-        return cls(**numbers, split=str(values.get("split", "")), protocol=str(values.get("protocol", "unnamed")))
+        numbers = {
+            name: finite(values.get(name))
+            for name, kind in cls.__annotations__.items()
+            if kind in (int | None, float | None)
+        }
+        return cls(
+            **numbers,
+            split=str(values.get("split", "")),
+            protocol=str(values.get("protocol", "unnamed")),
+            per_clip=_per_clip(values.get("per_clip")),
+        )
 
     def text(self, name: str, form: str = "g") -> str:
         """A number as it is written; – where there is none."""
@@ -78,6 +90,19 @@ class Evaluation:
         if self.n_past is None or self.n_future is None:
             return "all predicted frames"
         return f"frames {self.n_past:g}…{self.n_past + self.n_future - 1:g}"
+
+
+def _per_clip(values: Any) -> dict[str, dict[str, float]]:
+    """Scores by clip; none where a file has none, or damaged ones."""
+    found = values if isinstance(values, dict) else {}
+    clips = found.get("clip")
+    scores = {name: found.get(name) for name in ("psnr", "psnr_best")}
+    if not all(isinstance(each, list) for each in (clips, *scores.values())):
+        return {}
+    return {
+        name: {str(clip): value for clip, value in zip(clips, each) if finite(value) is not None}
+        for name, each in scores.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vidpred.errors import BadInput
-
-SCENE_FILE = "simulation.json"  # beside a simulated clip's frames
+from vidpred.simulate.engine import RECORD_FILE
 
 TABLE_CENTRE = np.array([1.30, 0.75, 0.40])  # metres; z is the table's top
 # What the gripper may reach, relative to the table's centre. The margin to the walls (at +-0.22 and +-0.27) lets an
@@ -98,6 +97,6 @@ def draw_scene(rng: np.random.Generator, key: tuple[int, int, int]) -> Scene:
 def scene_of(clip: Path) -> Scene | None:
     """The scene of a simulated clip's folder; None for other clips."""
     try:
-        return Scene.from_dict(json.loads((clip / SCENE_FILE).read_text())["scene"])
+        return Scene.from_dict(json.loads((clip / RECORD_FILE).read_text())["scene"])
     except (OSError, ValueError, KeyError, TypeError, BadInput):
         return None
