@@ -27,7 +27,7 @@ def test_curves_are_those_of_the_run(library, tiny_run):
     drawn = value(library)
     assert json.loads(json.dumps(drawn, allow_nan=False)) == drawn
     assert [p["title"] for p in drawn["panels"]] == ALL
-    for title, series in (("KL", ["kld"]), ("PSNR", ["val_psnr", "train_psnr"]), ("Learning rate", ["lr"])):
+    for title, series in (("PSNR", ["val_psnr", "train_psnr"]), ("Learning rate", ["lr"])):
         for line, key in zip(panel(drawn, title)["lines"], series):
             assert line["x"] == [row["epoch"] for row in rows]
             assert line["y"] == pytest.approx([row[key] for row in rows], rel=1e-6)
@@ -36,11 +36,23 @@ def test_curves_are_those_of_the_run(library, tiny_run):
     assert forcing["lines"][1]["y"] == pytest.approx([row["teacher_forced"] for row in rows], rel=1e-6)
 
 
-def test_mse_is_per_step_in_training_as_in_validation(library, tiny_run):
+def test_sums_over_a_window_are_drawn_per_step_as_in_validation(library, tiny_run):
     rows = runs.read_metrics(tiny_run)
     validation, trained = panel(value(library), "MSE")["lines"]
     assert validation["y"] == pytest.approx([row["val_loss"] for row in rows], rel=1e-6)
     assert trained["y"] == pytest.approx([row["mse"] / 5 for row in rows], rel=1e-6)  # windows of 2 + 4 frames
+    (kl,) = panel(value(library), "KL")["lines"]
+    assert kl["y"] == pytest.approx([row["kld"] / 5 for row in rows], rel=1e-6)
+
+
+def test_a_kl_that_was_divided_by_frames_is_drawn_in_nats_per_step_too(tiny_run, tiny_data, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    config = json.loads((run / runs.CONFIG).read_text())
+    config["train"]["kld_reduction"] = "length"
+    (run / runs.CONFIG).write_text(json.dumps(config))
+    (kl,) = panel(value(Library([run], [tiny_data]), ["run"]), "KL")["lines"]
+    rows = runs.read_metrics(run)  # sums over a batch of 4 clips, over 6 frames
+    assert kl["y"] == pytest.approx([row["kld"] * 6 / 4 / 5 for row in rows], rel=1e-6)
 
 
 @pytest.mark.parametrize(("axis", "key", "unit"), [("iterations", "step", 1), ("hours", "seconds", 3600)])
@@ -60,7 +72,7 @@ def test_missing_keys_leave_gaps(two_runs):
     assert [line["name"] for line in panel(drawn, "PSNR")["lines"]] == ["tiny", "tiny"]
     assert value(two_runs, ["old"], axis="hours")["panels"][0]["lines"] == []
     near = panel(value(two_runs, ["old"], window=(5, 15)), "KL")["lines"][0]
-    assert [near["y"][near["x"].index(i)] for i in (9, 10, 11, 12)] == [3, None, None, 6]
+    assert [near["y"][near["x"].index(i)] for i in (9, 10, 11, 12)] == [3 / 5, None, None, 6 / 5]  # of 5 steps
 
 
 def test_nothing_chosen_and_nothing_written(two_runs):
@@ -74,7 +86,7 @@ def test_long_curves_are_thinned_and_a_zoom_brings_the_points_back(two_runs):
     assert value(two_runs, ["old"])["thinned"]
     assert not value(two_runs, ["tiny"])["thinned"]
     assert len(line["x"]) <= MOST_POINTS + 2
-    assert {min(y for y in line["y"] if y), max(y for y in line["y"] if y)} == {1, 7}
+    assert {min(y for y in line["y"] if y), max(y for y in line["y"] if y)} == {1 / 5, 7 / 5}
     assert (line["x"][0], line["x"][-1]) == (0, 4999)
     near = panel(value(two_runs, ["old"], window=[1000, 1100]), "KL")["lines"][0]
     assert [x for x in near["x"] if 1000 <= x <= 1100] == list(range(1000, 1101))

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from vidpred.config import RunConfig
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import curves, validate
 from vidpred.explorer.runs.curves import Number
@@ -29,7 +30,7 @@ class Curve(NamedTuple):
 
 LEARNING = "training, z of the posterior"
 CURVES = {
-    "KL": Curve("nats per clip, sum of steps", (("kld", "training", "solid"),), can_log=True),
+    "KL": Curve("nats per step", (("kld", "training", "solid"),), can_log=True),
     "beta": Curve("weight of the KL", (("beta", "beta", "solid"),), can_log=True),
     "Teacher forcing": Curve(
         "share", (("tfr", "ratio (tfr)", "solid"), ("teacher_forced", "batches forced", "dots")), y_lim=(-0.04, 1.04)
@@ -67,8 +68,7 @@ def training_chart(
     log = validate.switch(log, "The logarithmic scale")
     colours = run_colours(library, runs)
     columns = {run.name: curves.columns(run) for run in runs}
-    # mse is logged as the sum over the steps of a window; val_loss beside it is their mean
-    steps = {run.name: run.config.data.length - 1 for run in runs}
+    scales = {run.name: _per_step(run.config) for run in runs}
     panels = [
         Panel(
             curve,
@@ -77,7 +77,7 @@ def training_chart(
                 line
                 for name, values in columns.items()
                 for series in what.series
-                for line in _lines(name, values, series, colours[name], key, unit, smoothing, steps[name])
+                for line in _lines(name, values, series, colours[name], key, unit, smoothing, scales[name])
             ],
             [(label, style) for _, label, style in what.series] if len(what.series) > 1 else (),
             log and what.can_log,
@@ -112,6 +112,15 @@ def chosen_curves(names: Any) -> list[str]:
     return validate.several(names, "curve", CURVES)
 
 
+def _per_step(config: RunConfig) -> dict[str, float]:
+    """What turns logged sums over the steps of a window into means, as validation and evaluation give them."""
+    steps, t = config.data.length - 1, config.train
+    scale = 1 / steps
+    if t.kld_reduction == "length":  # over the frames instead of the clips
+        return {"mse": scale, "kld": scale * (steps + 1) * t.accumulation / t.batch_size}
+    return {"mse": scale, "kld": scale}
+
+
 def _lines(
     name: str,
     columns: dict[str, list[Number]],
@@ -120,7 +129,7 @@ def _lines(
     axis: str,
     unit: int,
     smoothing: float,
-    steps: int,
+    scales: dict[str, float],
 ) -> list[Line]:
     """The curve of one key of one run; where it is smoothed, the raw one faint behind it."""
     key, label, style = series
@@ -131,8 +140,8 @@ def _lines(
         x, y = zip(*((place, value) for place, value in zip(x, y) if place is not None))
     if unit > 1:
         x = [place / unit for place in x]
-    if key == "mse":
-        y = [None if value is None else value / steps for value in y]
+    if key in scales:
+        y = [None if value is None else value * scales[key] for value in y]
     label = f"{name} ({label})"
     if not smoothing or key in SCHEDULES:
         return [Line(name, label, colour, style, x, y)]
