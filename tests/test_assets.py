@@ -16,6 +16,7 @@ CLIPS = ASSETS / "data" / "robot_push"
 VIDEOS = ASSETS / "data" / "dance"
 EVERY_RUN = tuple(path.name for path in sorted((ASSETS / "runs").iterdir()))
 RUNS = tuple(name for name in EVERY_RUN if name.startswith("push-"))
+LONG_RUNS = tuple(name for name in EVERY_RUN if name.startswith("long-"))
 DANCE_RUNS = tuple(name for name in EVERY_RUN if name.startswith("dance-"))
 
 
@@ -46,7 +47,7 @@ def test_videos_are_the_validation_split_and_one_test_sequence(tmp_path):
 
 
 def test_every_run_belongs_to_a_family():
-    assert set(EVERY_RUN) == {*RUNS, *DANCE_RUNS}
+    assert set(EVERY_RUN) == {*RUNS, *LONG_RUNS, *DANCE_RUNS}
     assert len(RUNS) == 7
     assert "dance-cyclical" in DANCE_RUNS
 
@@ -76,7 +77,23 @@ def test_numbers_reach_what_is_promised(name):
         assert result["psnr"] - result["copy_last_psnr"] >= 7
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", LONG_RUNS)
+def test_long_runs_are_sharp(name):
+    folder = ASSETS / "runs" / name
+    config, rows, result = runs.read_config(folder), runs.read_metrics(folder), runs.read_eval(folder)
+    assert len(rows) == config.train.epochs
+    assert config.train.epochs * config.train.iterations_per_epoch >= 6000
+    assert (result["samples"], result["clips"], result["split"]) == (20, 32, "test")
+    assert list((folder / runs.SAMPLES).glob("*.gif")) and size(folder) < 8e6
+    per_frame = result["per_frame"]
+    if "free" in name:
+        assert result["psnr_best"] - result["psnr"] > 2.5 and per_frame["psnr"][0] > 28
+        assert min(per_frame["sharpness"]) > 0.7
+    else:
+        assert result["psnr"] > 29 and min(per_frame["sharpness"]) > 0.8
+
+
+@pytest.mark.parametrize("name", RUNS + LONG_RUNS)
 def test_written_numbers_are_those_of_the_shipped_weights(name, clips):
     """The KL of every step and the copied frame are cheap enough to be computed again."""
     from vidpred.evaluation import look_at_latents
