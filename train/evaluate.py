@@ -122,7 +122,7 @@ def report(result: dict) -> str:
             f"last {result['per_frame']['sharpness'][-1]:.2f}",
             f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
             f"samples differ by {result['diversity']:.4f} (RMSE)",
-            *(_at_bounces(**result["bounces"]) if "bounces" in result else ()),
+            *([_at_bounces(result["bounces"])] if "bounces" in result else []),
             *(
                 f"{name}  {values['mean']:.4f}, best of {result['samples']}: {values['best']:.4f}"
                 for name, values in result["also"].items()
@@ -131,13 +131,14 @@ def report(result: dict) -> str:
     )
 
 
-def _at_bounces(**numbers: float | None) -> list[str]:
+def _at_bounces(numbers: dict[str, float | None]) -> str:
     """A line on what was not to be known."""
-    at, between, sigma, calm, before, after = (math.nan if value is None else value for value in numbers.values())
-    return [
-        f"at a bounce: KL {at:.3f} nats, the prior's sigma {sigma:.3f}; between: {between:.3f}, {calm:.3f}; "
-        f"samples differ by {before:.4f} before the first one, by {after:.4f} from then on"
-    ]
+    n = {name: math.nan if value is None else value for name, value in numbers.items()}
+    return (
+        f"at a bounce: KL {n['kld_at']:.3f} nats, the prior's sigma {n['prior_sigma_at']:.3f}; "
+        f"between: {n['kld_between']:.3f}, {n['prior_sigma_between']:.3f}; "
+        f"samples differ by {n['diversity_before']:.4f} before the first one, by {n['diversity_after']:.4f} from then on"
+    )
 
 
 if __name__ == "__main__":
