@@ -137,7 +137,7 @@ def _at_bounces(numbers: dict[str, float | None]) -> str:
     return (
         f"at a bounce: KL {n['kld_at']:.3f} nats, the prior's sigma {n['prior_sigma_at']:.3f}; "
         f"between: {n['kld_between']:.3f}, {n['prior_sigma_between']:.3f}; "
-        f"samples differ by {n['diversity_before']:.4f} before the first one, by {n['diversity_after']:.4f} from then on"
+        f"samples differ by {n['diversity_before']:.4f} before the first one, by {n['diversity_after']:.4f} afterwards"
     )
 
 

@@ -81,13 +81,13 @@ class CompareHandlers(Handlers):
 def _answer(runs: list[Run]) -> str:
     """Which run is better than the first, and how sure that is."""
     first, *others = runs
-    lines = []
+    lines, ranked = [], False
     for other in others:
         name, found = literal(other.name), comparison.paired(other, first)
         if found is None:
-            lines.append(f"{name}: not evaluated on the same clips as {literal(first.name)}.")
+            lines.append(f"{name} and {literal(first.name)} were not evaluated alike on two clips or more.")
             continue
-        best = comparison.paired(other, first, "psnr_best")
+        best, ranked = comparison.paired(other, first, "psnr_best"), True
         verdict = "better than" if found.mean > 0 else "worse than"
         lines.append(
             f"**{name}** is {verdict if found.told_apart else 'not to be told from'} {literal(first.name)}: "
@@ -95,7 +95,7 @@ def _answer(runs: list[Run]) -> str:
             + (f", best of {other.evaluation.samples} {best.text}" if best else "")
             + f", higher on {found.higher} of {found.clips} clips."
         )
-    return "\n\n".join([*lines, SURE])
+    return "\n\n".join([*lines, SURE] if ranked else lines)
 
 
 def _table(headers: list[str], rows: list[list[str]]) -> str:
