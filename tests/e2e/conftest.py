@@ -1,11 +1,13 @@
-"""A browser, and the app as a person starts it."""
+"""A browser, and the apps that it opens."""
 
 import contextlib
 import functools
 import http.server
+import json
 import os
 import shutil
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +20,7 @@ from train.benchmark.app import open_browser, serve
 from vidpred import checkpoint, runs
 from vidpred.data.dance import video_folders, write_pair
 from vidpred.errors import BadInput
+from vidpred.explorer.__main__ import make_demo
 
 TWIN = "push-free-learned-cyclical"  # a run of the Learn pages' doors
 ROOT = Path(__file__).parent.parent.parent
@@ -34,22 +37,33 @@ def browser():
         (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
 
 
-@pytest.fixture
-def open_page(browser, request):
-    """Open an app in a window of its own and wait for the player, or click a tab; afterwards: no error, and no request
-    to another host. app: the fixture that holds its address."""
-    contexts, problems, hosts, addresses = [], [], set(), set()
+@pytest.fixture(scope="session")
+def free_windows():
+    """Windows that tests have left: their pages go to an address in less than half the time, because the scripts are
+    there and compiled. By app and options of the window."""
+    return defaultdict(list)
 
-    def open_(query="", app="app_url", tab=None, until=SHOWN, **window):
+
+@pytest.fixture
+def open_page(browser, free_windows, request):
+    """Open an app in a window that no other visitor has and wait for the player, or click a tab; afterwards: no error,
+    and no request to another host. app: the fixture that holds its address. new: a window of this test alone."""
+    taken, problems, hosts, addresses = [], [], set(), set()
+    failed_before = request.session.testsfailed
+    listeners = {
+        "console": lambda message: problems.append(message.text) if message.type == "error" else None,
+        "pageerror": lambda error: problems.append(str(error)),
+        "request": lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None,
+    }
+
+    def open_(query="", app="app_url", tab=None, until=SHOWN, new=False, **window):
         url = request.getfixturevalue(app)
         addresses.add(url.split("/")[2])
-        contexts.append(browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **window}))
-        contexts[-1].set_default_timeout(DEADLINE)
-        page = contexts[-1].new_page()
-        page.add_init_script(NOTE_EVENTS)
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None)
+        free = None if new else free_windows[app, json.dumps(window)]
+        page = free.pop() if free else new_window(browser, **window)
+        taken.append((page, free))
+        for event, listener in listeners.items():
+            page.on(event, listener)
         page.goto(url + query)
         if tab:
             page.get_by_role("tab", name=tab, exact=True).click()
@@ -58,10 +72,37 @@ def open_page(browser, request):
         return page
 
     yield open_
-    for context in contexts:
-        context.close()
+    for page, free in taken:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        if free is None or request.session.testsfailed > failed_before:
+            page.context.close()
+        else:
+            leave(page)
+            free.append(page)
     assert problems == []
     assert hosts == addresses
+
+
+def new_window(browser, **options):
+    """The page of a new window."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context.set_default_timeout(DEADLINE)
+    page = context.new_page()
+    page.add_init_script(NOTE_EVENTS)
+    return page
+
+
+def leave(page):
+    """Go away from an address, and take along what it has left in the window."""
+    page.evaluate("() => { localStorage.clear(); sessionStorage.clear(); }")
+    page.mouse.move(0, 0)
+    page.goto("about:blank")
+    page.context.clear_cookies()
+    page.context.clear_permissions()
+    protocol = page.context.new_cdp_session(page)
+    protocol.send("Page.resetNavigationHistory")
+    protocol.detach()
 
 
 @pytest.fixture(scope="session")
@@ -93,11 +134,19 @@ def linked_url(linked_library):
         yield address
 
 
+@contextlib.contextmanager
+def served_here(*options):
+    """The address of `python app.py options`, in this process, which has torch and Gradio loaded."""
+    demo, *_ = make_demo([*map(str, options)])
+    with served(demo) as address:
+        yield address
+
+
 @pytest.fixture(scope="session")
 def app_url(tiny_run, tiny_data):
     """The app with the tiny run and its clips."""
-    with serve("--runs", tiny_run, "--data", tiny_data) as (url, _):
-        yield url
+    with served_here("--runs", tiny_run, "--data", tiny_data) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +166,7 @@ def site_url(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def bundled_url():
-    """The app with everything that is bundled."""
+    """The app with everything that is bundled, as a person starts it."""
     with serve() as (url, _):
         yield url
 
@@ -136,5 +185,5 @@ def long_dance(tmp_path_factory):
 @pytest.fixture(scope="session")
 def dance_url(dance_run, long_dance):
     """The app with a dance run and a video of 630 frames."""
-    with serve("--runs", dance_run, "--data", long_dance) as (url, _):
-        yield url
+    with served_here("--runs", dance_run, "--data", long_dance) as address:
+        yield address

@@ -154,7 +154,7 @@ def test_downloads(open_page, tmp_path):
 
 
 def test_a_dance_of_630_frames(open_page, long_dance, dance_run):
-    page = open_page(app="dance_url")
+    page = open_page("?samples=1", app="dance_url")
     assert page.get_by_label("number input for Context frames").count() == 0
     answered(page, lambda: page.get_by_label("number input for Predicted frames").fill("629"))
     page.get_by_role("slider", name="Frame", exact=True).fill("617")

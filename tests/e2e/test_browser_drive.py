@@ -133,7 +133,7 @@ def test_keys_drive_and_undo_brings_the_frame_back(open_page, drive):
 
 
 def test_hold_to_repeat_and_diagonals(open_page):
-    page = open_page(**DRIVE)
+    page = open_page(**DRIVE, new=True)  # its clock will stand still
     page.locator(".drive").focus()
     page.keyboard.down("ArrowRight")
     page.keyboard.down("ArrowDown")

@@ -48,7 +48,7 @@ def kind(path):
 
 def test_the_page_is_light(open_page):
     """Page, scripts, style and the first picture, as they come over the wire."""
-    page = open_page(app="bundled_url")
+    page = open_page(app="bundled_url", new=True)  # nothing of it is there yet
     settled(page)
     assert page.evaluate(WEIGHT) < 1.5e6
 
