@@ -1,5 +1,7 @@
 """What SVG must do, whatever its weights: each test fails for a bug that published code has had."""
 
+import copy
+import functools
 from dataclasses import replace
 
 import pytest
@@ -24,6 +26,12 @@ B, T, N_PAST = 3, 7, 3
 
 
 def make(config=SIZES, seed=0, batch=B, train=False):
+    """A model, a clip and noise, which a test may change."""
+    return copy.deepcopy(made(config, seed, batch, train))
+
+
+@functools.cache
+def made(config, seed, batch, train):
     torch.manual_seed(seed)
     model = build_model(config).double()
     for p in model.parameters():
@@ -74,11 +82,12 @@ def test_action_free_has_no_trace_of_a_condition(kind):
 
 
 @each_kind
-@pytest.mark.parametrize("t", range(T))
-def test_depends_on_every_context_frame_and_on_no_frame_after(t, kind):
+def test_depends_on_every_context_frame_and_on_no_frame_after(kind):
     model, clip, noise = make(kind)
-    difference = (generated(model, changed(clip, t, "frames"), noise) - generated(model, clip, noise)).abs().max()
-    assert (difference > 1e-6) if t < N_PAST else (difference == 0)
+    before = generated(model, clip, noise)
+    for t in range(T):
+        difference = (generated(model, changed(clip, t, "frames"), noise) - before).abs().max()
+        assert (difference > 1e-6) if t < N_PAST else (difference == 0), t
 
 
 def test_generation_needs_only_the_context():
@@ -89,19 +98,19 @@ def test_generation_needs_only_the_context():
 
 @each_kind
 @pytest.mark.parametrize("condition_at", ["decoder", "everywhere"])
-@pytest.mark.parametrize("row", range(T))
-def test_row_t_of_the_conditions_reaches_frame_t_plus_1_first(row, condition_at, kind):
+def test_row_t_of_the_conditions_reaches_frame_t_plus_1_first(condition_at, kind):
     """Row t holds the gripper's position in frame t: used for frame t, it would give the target away."""
     model, clip, noise = make(replace(kind, condition_at=condition_at))
     with torch.no_grad():
         before = model.unroll(clip, noise, "posterior", "truth")
-        after = model.unroll(changed(clip, row, "conditions"), noise, "posterior", "truth")
-    reached = [(after.predictions, before.predictions)]
-    if condition_at == "everywhere":
-        reached.append((after.prior.mu, before.prior.mu))
-    for a, b in reached:
-        moved = [bool((a - b)[:, t - 1].abs().max() > 1e-9) for t in range(1, T)]  # frames 1 … T-1
-        assert (moved.index(True) + 1 if True in moved else None) == (row + 1 if row < T - 1 else None)
+        rows = [model.unroll(changed(clip, row, "conditions"), noise, "posterior", "truth") for row in range(T)]
+    for row, after in enumerate(rows):
+        reached = [(after.predictions, before.predictions)]
+        if condition_at == "everywhere":
+            reached.append((after.prior.mu, before.prior.mu))
+        for a, b in reached:
+            moved = [bool((a - b)[:, t - 1].abs().max() > 1e-9) for t in range(1, T)]  # frames 1 … T-1
+            assert (moved.index(True) + 1 if True in moved else None) == (row + 1 if row < T - 1 else None), row
 
 
 @each_kind
@@ -113,10 +122,10 @@ def test_skips_come_from_the_last_context_frame(options, frame, kind):
     model, clip, noise = make(replace(kind, last_frame_skip=False, **options))
     with torch.no_grad():
         model.decoder.head.weight.zero_()
+    before = generated(model, clip, noise)[:, -1]
     for t in range(N_PAST):
         last = generated(model, changed(clip, t, "frames"), noise)[:, -1]
-        moved = not torch.equal(last, generated(model, clip, noise)[:, -1])
-        assert moved == (t == frame)
+        assert torch.equal(last, before) == (t != frame)
 
 
 @each_kind
@@ -124,9 +133,10 @@ def test_last_frame_skip_takes_the_frame_before(kind):
     model, clip, noise = make(replace(kind, last_frame_skip=True))
     with torch.no_grad():
         model.decoder.head.weight.zero_()
+        before = model.unroll(clip, noise, "posterior", "truth").predictions
         for t in range(T - 1):
             other = model.unroll(changed(clip, t, "frames"), noise, "posterior", "truth").predictions
-            moved = (other - model.unroll(clip, noise, "posterior", "truth").predictions).abs().amax((0, 2, 3, 4)) > 0
+            moved = (other - before).abs().amax((0, 2, 3, 4)) > 0
             assert moved.tolist() == [step == t + 1 for step in range(1, T)]
 
 
@@ -254,26 +264,27 @@ def test_conditions_are_normalised_inside_the_model():
 
 @pytest.mark.parametrize(("kind", "lr", "steps"), [(SIZES, 0.01, 120), (MAPS, 0.003, 160)], ids=["published", "map"])
 def test_overfits_a_batch(kind, lr, steps):
-    """Seconds of training on four clips of a moving bar: the loss must fall to a tenth of what it was."""
+    """Seconds of training on two clips of a moving bar: the loss must fall to a twentieth of what it was. More is left
+    by one prediction for both clips (an eighth), or for both steps (a sixteenth)."""
     torch.manual_seed(0)
     model = build_model(replace(kind, width=8))
-    frames = torch.full((4, 4, 3, 64, 64), 0.1)
-    for b in range(4):
-        for t in range(4):
+    frames = torch.full((2, 3, 3, 64, 64), 0.1)
+    for b in range(2):
+        for t in range(3):
             frames[b, t, b % 3, :, 8 * b + 6 * t : 8 * b + 6 * t + 12] = 0.9
-    clip = Clip(frames, torch.zeros(4, 4, 7), 1)
+    clip = Clip(frames, torch.zeros(2, 3, 7), 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     losses = []
     for _ in range(steps):
-        noise = torch.randn(4, 3, *model.z_shape)
+        noise = torch.randn(2, 2, *model.z_shape)
         loss = reduce_terms(loss_terms(model.unroll(clip, noise, "posterior", "truth"), clip))["mse"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-        if losses[-1] < losses[0] / 10:
+        if losses[-1] < losses[0] / 20:
             break
-    assert losses[-1] < losses[0] / 10
+    assert losses[-1] < losses[0] / 20
 
 
 # --- losses and statistics -------------------------------------------------------------------------------------------
