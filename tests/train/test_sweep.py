@@ -290,7 +290,8 @@ def cluster():
     """A Ray cluster: a head without cores, and a machine of one core."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+    often = {"health_check_initial_delay_ms": 100, "health_check_period_ms": 500}  # a dead machine is soon found so
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": often})
     yield cluster, cluster.add_node(num_cpus=1)
     cluster.shutdown()
 
