@@ -22,6 +22,11 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Long files first: a worker that got one of them last would leave the other without work."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/test_processes.py", "tests/train/", "tests/e2e/")))
+
+
 def pytest_addoption(parser):
     parser.addoption(
         "--pictures", action="store_true", help="write the tour's pictures to docs/ (tests/e2e/test_tour.py)"
