@@ -28,7 +28,7 @@ def clips(tiny_data):
 
 @pytest.fixture(scope="module")
 def result(model, clips):
-    return evaluate(model, clips, samples=3, temperature=1.0, seed=0, **FRAMES)
+    return evaluate(model, clips, [0, 1, 2, 3], samples=3, temperature=1.0, seed=0, **FRAMES)
 
 
 def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
@@ -92,6 +92,7 @@ def test_evaluate_command(tiny_run, tiny_data, result, tmp_path):
     ("arguments", "said"),
     [
         (["RUN"], "missing: --data"),
+        (["RUN", "--data", "DATA", "--clips", "0"], "--clips must be at least 1, got 0"),
         (["RUN", "--data", "nowhere"], "nowhere: no such folder of clips"),
         (["nowhere", "--data", "DATA"], "is nowhere a run folder?"),
         (["RUN", "--data", "DATA", "--split", "tset"], "unknown split 'tset'"),

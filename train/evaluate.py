@@ -14,6 +14,7 @@ def evaluate_run(
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
     data: Path,
     split: str = "test",
+    clips: int | None = None,
     samples: int = 20,
     temperature: float = 1.0,
     seed: int = 0,
@@ -33,6 +34,7 @@ def evaluate_run(
         run: run folder
         data: folder with train/, validate/ and test/
         split: train, validate (or val) or test
+        clips: score so many, the first ones (none: all of the split)
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
         seed: of the noise
@@ -52,7 +54,7 @@ def evaluate_run(
         raise BadInput(f"--temperature must not be negative, got {temperature}")
     if prior_at_test not in (None, "learned", "standard"):
         raise BadInput(f"--prior-at-test is learned or standard, got {prior_at_test!r}")
-    for name, value in (("--n-past", n_past), ("--n-future", n_future)):
+    for name, value in (("--clips", clips), ("--n-past", n_past), ("--n-future", n_future)):
         if value is not None and value < 1:
             raise BadInput(f"{name} must be at least 1, got {value}")
     target = run / "eval.json" if out is None else out
@@ -73,17 +75,21 @@ def evaluate_run(
     model = checkpoint.load_model(run, processes.join(cpu))
     speaks = processes.rank() == 0
     with processes.first_alone():
-        clips = open_split(data, split, cache, progress=speaks)
-    require_suitable(clips, config.model)
+        every = open_split(data, split, cache, progress=speaks)
+    require_suitable(every, config.model)
+    chosen = list(range(len(every)))[:clips]
     n_past = config.data.n_past if n_past is None else n_past
     if n_future is None:
-        n_future = frames_ahead(config.data, clips, list(range(len(clips))))
-    bounces = [bounces_of(data / clip) for clip in clips.ids]
-    share = -(-len(clips) // processes.count())
-    with tqdm(total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=not speaks) as bar:
+        n_future = frames_ahead(config.data, every, chosen)
+    bounces = [bounces_of(data / every.ids[i]) for i in chosen]
+    share = -(-len(chosen) // processes.count())
+    with tqdm(
+        total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=None if speaks else True
+    ) as bar:
         result = evaluate(
             model,
-            clips,
+            every,
+            chosen,
             n_past=n_past,
             n_future=n_future,
             samples=samples,

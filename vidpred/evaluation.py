@@ -131,6 +131,7 @@ def look_at_latents(model: Model, clips: Clips, chosen: list[int], *, n_past: in
 def evaluate(
     model: Model,
     clips: Clips,
+    chosen: list[int],
     *,
     n_past: int,
     n_future: int,
@@ -143,13 +144,13 @@ def evaluate(
     bounces: list[list[int]] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
-    """All clips of a split: what train.evaluate writes. bounces: of each clip, the frames that were not to be known."""
-    everything = list(range(len(clips)))
+    """The chosen clips of a split: what train.evaluate writes. bounces: of each clip, the frames that were not to be
+    known."""
     frames = {"n_past": n_past, "n_future": n_future}
     scores = score_futures(
         model,
         clips,
-        everything,
+        chosen,
         samples=samples,
         temperature=temperature,
         seed=seed,
@@ -159,9 +160,9 @@ def evaluate(
         progress=progress,
         **frames,
     )
-    latents = look_at_latents(model, clips, everything, **frames)
+    latents = look_at_latents(model, clips, chosen, **frames)
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
-    best_curves = scores.psnr[best_psnr.index, torch.arange(len(clips))]
+    best_curves = scores.psnr[best_psnr.index, torch.arange(len(chosen))]
     of_clips = {name: getattr(scores, name).nanmean(2) for name in ("psnr", "ssim", "sharpness", "psnr_motion")}
     kld_map = metrics.kl_map(latents.kld)
     return {
@@ -183,7 +184,7 @@ def evaluate(
             "psnr_motion": scores.psnr_motion.nanmean((0, 1)).tolist(),
         },
         "per_clip": {
-            "clip": list(clips.ids),
+            "clip": [clips.ids[i] for i in chosen],
             **{name: values.nanmean(0).tolist() for name, values in of_clips.items()},
             **{f"{name}_best": of_clips[name].amax(0).tolist() for name in ("psnr", "ssim")},
         },
@@ -197,7 +198,7 @@ def evaluate(
         "kld_map": kld_map.tolist(),
         "active_units": metrics.active_units(latents.mu),
         "active_units_per_step": metrics.active_units_per_step(latents.mu_difference).tolist(),
-        "clips": len(clips),
+        "clips": len(chosen),
         "samples": samples,
         "temperature": temperature,
         "seed": seed,

@@ -16,6 +16,10 @@ _SMALL_TRAIN = replace(
     **{"epochs": 48, "iterations_per_epoch": 50, "batch_size": 4, "lr": 0.001},
     **{"tfr_decay_start": 16, "tfr_decay_step": 0.03125, "validation_clips": 24, "gif_every": 8},
 )
+_SHORT = {"epochs": 20, "best_by": "last", "validation_clips": 12}  # no run has a lucky epoch
+_TINY_TRAIN = replace(
+    _SMALL_TRAIN, iterations_per_epoch=25, tfr_decay="linear", tfr_decay_start=7, precision="no", **_SHORT
+)
 
 PRESETS: dict[str, RunConfig] = {
     # the published network, with every default as it should be
@@ -24,6 +28,9 @@ PRESETS: dict[str, RunConfig] = {
     "small": RunConfig(_SMALL, DataConfig(), _SMALL_TRAIN),
     # the same where nothing but frames is known: a map as code says more of them
     "small-free": RunConfig(replace(_MAP, condition="none"), DataConfig(), replace(_SMALL_TRAIN, beta_max=1e-5)),
+    # half as wide and a quarter as long: minutes, for comparisons of many runs
+    "tiny": RunConfig(replace(_SMALL, width=8), DataConfig(), _TINY_TRAIN),
+    "tiny-free": RunConfig(replace(_MAP, width=8, condition="none"), DataConfig(), replace(_TINY_TRAIN, beta_max=3e-5)),
     # the published layers at a quarter of their width
     "small-published": RunConfig(
         _QUARTER, DataConfig(), replace(_SMALL_TRAIN, iterations_per_epoch=25, batch_size=12, lr=0.002)
@@ -69,6 +76,12 @@ PRESETS |= {
         PoseCVAEConfig(frame_dim=32, pose_dim=16, z_channels=8, fusion_dim=48),
         DanceDataConfig(clip_length=8),
         replace(_SHORT_DANCE, epochs=30, lr=0.002, gif_every=10),
+    ),
+    # minutes, for comparisons of many runs
+    "pose-tiny": RunConfig(
+        PoseCVAEConfig(frame_dim=16, pose_dim=8, z_channels=4, fusion_dim=24),
+        DanceDataConfig(clip_length=8, val_length=120),
+        replace(_SHORT_DANCE, iterations_per_epoch=20, batch_size=2, lr=0.002, precision="no", **_SHORT),
     ),
     # seconds: to see that everything works
     "pose-debug": RunConfig(

@@ -15,7 +15,7 @@ import pytest
 from tests.commands import ROOT, fails, run_process, succeeds
 from tests.commands import run as run_command
 from train.sweep import progress
-from train.sweep.table import read_table
+from train.sweep.table import Evaluation, read_table
 from vidpred import runs
 from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
@@ -79,6 +79,7 @@ def test_settings_come_from_preset_defaults_and_run(table):
     seeds = [3, 5]
     train.kl-anneal-cycles = 2
     train.epochs = 9
+    evaluate.samples = 4
 
     [runs.learned]
     model.learned-prior = true
@@ -89,6 +90,7 @@ def test_settings_come_from_preset_defaults_and_run(table):
     clips = "dance"
     seeds = [0]
     train.grad-clip = "None"
+    evaluate.split = "validate"
     """
     first, second, dancer = read_table(table(text))
     start = PRESETS["small"]
@@ -97,11 +99,14 @@ def test_settings_come_from_preset_defaults_and_run(table):
         model=replace(start.model, learned_prior=True),
         train=replace(start.train, kl_anneal="monotonic", kl_anneal_cycles=2, epochs=7, seed=3),
     )
-    assert first == ("learned-s3", "", expected)
-    assert second == ("learned-s5", "", replace(expected, train=replace(expected.train, seed=5)))
+    assert first == ("learned-s3", "", expected, Evaluation(samples=4))
+    assert second == (
+        *("learned-s5", "", replace(expected, train=replace(expected.train, seed=5))),
+        Evaluation(samples=4),
+    )
     pose = PRESETS["pose"]
     expected = replace(pose, train=replace(pose.train, kl_anneal_cycles=2, epochs=9, grad_clip=None))
-    assert dancer == ("dancer-s0", "dance", expected)
+    assert dancer == ("dancer-s0", "dance", expected, Evaluation("validate", samples=4))
 
 
 @pytest.mark.parametrize(
@@ -127,6 +132,9 @@ def test_settings_come_from_preset_defaults_and_run(table):
         (A + 'train = {kl-anneal = "none", kl_anneal = "none"}', "run a: train.kl_anneal is given twice"),
         (A + "train.kl-anneal-cycles = 60", "run a: the rise of beta"),
         (A + f"model.condition-mean = {[0.0] * 7}\nmodel.condition-scale = {[1.0] * 7}", "are learned from"),
+        (A + 'evaluate.split = "tests"', "run a: unknown split 'tests'"),
+        (A + "evaluate.samples = 0", "run a: evaluate.samples must be at least 1, got 0"),
+        (A + "evaluate.seed = 0", "run a: evaluate: unknown key 'seed'"),
         (A + "seeds = 3", "run a: seeds: expected a list of whole numbers, got 3"),
         (A + "seeds = []", "run a: seeds: expected a list"),
         (A + 'seeds = ["0"]', "run a: train.seed: expected int, got '0'"),
@@ -173,8 +181,10 @@ def test_nothing_is_trained_before_all_is_checked(table, data, tmp_path, added, 
 
 
 def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
-    """Then settings are changed: refused, until what is there may be deleted."""
-    arm, dancer = "[runs.arm]\ndata.n-future = 2\n", '[runs.dancer]\npreset = "pose-debug"\nclips = "dance"\n'
+    """One is scored too, again where its score is lost. Then settings are changed: refused, until what is there may
+    be deleted."""
+    arm = "[runs.arm]\ndata.n-future = 2\nevaluate.clips = 1\nevaluate.samples = 2\n"
+    dancer = '[runs.dancer]\npreset = "pose-debug"\nclips = "dance"\n'
     file = table(TINY + arm + dancer)
     out = tmp_path / "out"
     command = ("train.sweep", file, "--data", data, "--out", out, "--json", "--at-once", 2)
@@ -190,6 +200,14 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
             **{"best_val_psnr": max(row["val_psnr"] for row in rows), "seconds": rows[-1]["seconds"], "error": None},
         }
         assert trained(out / run.name) == trained(alone(run, data, tmp_path / "alone" / run.name))
+
+    score = out / "arm" / runs.EVAL
+    before = json.loads(score.read_text())
+    assert (before["split"], before["clips"], before["samples"]) == ("test", 1, 2)
+    assert not (out / "dancer" / runs.EVAL).exists()
+    score.unlink()
+    assert json.loads(succeeds(*command).splitlines()[-1]) == said
+    assert json.loads(score.read_text()) == before
 
     logs = {log: log.read_text() for log in out.glob("*.log")}
     assert len(logs) == 2

@@ -132,9 +132,8 @@ def test_frames_that_never_change_are_no_crash(short_svg, tmp_path):
             write_clip(tmp_path / "clips" / split / "a" / str(i), frames, np.zeros((8, 4)), np.zeros((8, 3)))
     still = [open_split(tmp_path / "clips", split) for split in ("train", "validate")]
     run_training(tmp_path / "run", short_svg, still)
-    result = evaluate(
-        checkpoint.load_model(tmp_path / "run"), still[1], n_past=2, n_future=4, samples=2, temperature=1.0, seed=0
-    )
+    model, settings = checkpoint.load_model(tmp_path / "run"), {"samples": 2, "temperature": 1.0, "seed": 0}
+    result = evaluate(model, still[1], [0, 1, 2, 3], n_past=2, n_future=4, **settings)
     assert result["copy_last_psnr"] == float("inf")
     write_json(tmp_path / "eval.json", without_infinity(result))
     written = json.loads((tmp_path / "eval.json").read_text())

@@ -31,8 +31,9 @@ def sweep(
     """Train a table of runs, each on one thread in a process of its own. Ctrl-C saves; the same command goes on.
 
     Args:
-        file: the runs in TOML: [runs.NAME] with preset, clips (a folder in --data), seeds and any --model.*, --data.*
-            and --train.* option of the training commands; [defaults] holds what they share
+        file: the runs in TOML: [runs.NAME] with preset, clips (a folder in --data), seeds, any --model.*, --data.*
+            and --train.* option of the training commands, and evaluate.{split,clips,samples} for a score at the end;
+            [defaults] holds what they share
         data: folder of the clips, or of the folders that the runs name
         out: folder for the run folders, each with its log beside it; what is there goes on
         at_once: runs that train side by side (0: as many as there are cores, one where there is a GPU)
@@ -51,8 +52,18 @@ def sweep(
         settings = {run.name: {"clips": str(data / run.clips), **run.config.to_dict()} for run in table}
         print(json_module.dumps(settings, indent=None if json else 1))
         return
-    commands = {
-        run.name: Command(
+    import torch  # takes seconds: not before the table is known to be good
+
+    from train.sweep import cluster, local
+    from train.sweep.job import Job
+    from train.sweep.progress import watch
+    from train.sweep.training import require_ready
+    from vidpred import runs
+    from vidpred.data.batches import open_split
+
+    jobs = {}
+    for run in table:
+        command = Command(
             data=data.resolve() / run.clips,  # another machine starts in another folder
             out=out.resolve() / run.name,
             model=run.config.model,
@@ -62,29 +73,20 @@ def sweep(
             cache=cache and cache.resolve() / run.clips,
             cpu=cpu,
         )
-        for run in table
-    }
-    import torch  # takes seconds: not before the table is known to be good
-
-    from train.sweep import cluster, local
-    from train.sweep.progress import watch
-    from train.sweep.training import require_ready
-    from vidpred import runs
-    from vidpred.data.batches import open_split
-
+        jobs[run.name] = Job(command, run.evaluation)
     open_once = functools.cache(functools.partial(open_split, progress=True))
-    for name, command in commands.items():
+    for name, job in jobs.items():
         with naming(f"run {name}"):
-            require_ready(command, open_once, fresh)
+            require_ready(job, open_once, fresh)
     at_once = at_once or (1 if torch.cuda.is_available() and not cpu else os.cpu_count() or 1)
     train_all = functools.partial(local.train_here, at_once=at_once)
     if ray:
         train_all = functools.partial(cluster.train_there, ray=cluster.join(ray))
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
-        for command in commands.values():
-            runs.remove(command.out)
-    results = watch(commands, train_all)
+        for job in jobs.values():
+            runs.remove(job.out)
+    results = watch(jobs, train_all)
     for result in results:
         if result["error"]:
             print(f"{result['name']} failed: {result['error']}", file=sys.stderr)

@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from train.command import Command
+from train.sweep.job import Job
 from train.sweep.training import last_line, train_logged
 from vidpred.errors import BadInput
 
@@ -28,11 +28,11 @@ def join(address: str) -> Any:
     return ray
 
 
-def train_there(commands: dict[str, Command], stop: Callable[[], bool], ray: Any) -> Iterator[dict[str, str | None]]:
+def train_there(jobs: dict[str, Job], stop: Callable[[], bool], ray: Any) -> Iterator[dict[str, str | None]]:
     """As `train_here` on the cluster that `ray` has joined: a core for each run, and a GPU where there are any."""
-    gpus = ray.cluster_resources().get("GPU", 0) and not all(command.cpu for command in commands.values())
+    gpus = ray.cluster_resources().get("GPU", 0) and not all(job.command.cpu for job in jobs.values())
     task = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_retries=LOSSES)(train_logged)
-    running, told = {task.remote(command): name for name, command in commands.items()}, False
+    running, told = {task.remote(job): name for name, job in jobs.items()}, False
     while running:
         if stop() and not told:
             told = True
@@ -40,13 +40,13 @@ def train_there(commands: dict[str, Command], stop: Callable[[], bool], ray: Any
                 ray.cancel(ref)  # as Ctrl-C where it runs
         done, _ = ray.wait(list(running), num_returns=len(running), timeout=1)
         ended = {running.pop(ref): ref for ref in done}
-        yield {name: _error(commands[name], ref, ray) for name, ref in ended.items()}
+        yield {name: _error(jobs[name], ref, ray) for name, ref in ended.items()}
     ray.shutdown()
 
 
-def _error(command: Command, ref: Any, ray: Any) -> str | None:
+def _error(job: Job, ref: Any, ray: Any) -> str | None:
     try:
-        return None if ray.get(ref) else last_line(command.out)
+        return None if ray.get(ref) else last_line(job.out)
     except ray.exceptions.TaskCancelledError:
         return None
     except ray.exceptions.RayError as error:

@@ -9,21 +9,21 @@ import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import connection, resource_tracker
 
-from train.command import Command
+from train.sweep.job import Job
 from train.sweep.training import last_line, train_logged
 
 
-def train_here(commands: dict[str, Command], at_once: int, stop: Callable[[], bool]) -> Iterator[dict[str, str | None]]:
+def train_here(jobs: dict[str, Job], at_once: int, stop: Callable[[], bool]) -> Iterator[dict[str, str | None]]:
     """Train them all; when `stop` says so, those in work save and no other begins.
 
     Yields, at least every second, the runs that have ended, each with its error (None: finished or stopped).
     """
     spawn = multiprocessing.get_context("spawn")
-    waiting, running, told = list(commands), {}, False
+    waiting, running, told = list(jobs), {}, False
     while running or (waiting and not stop()):
         while waiting and len(running) < at_once and not stop():
             name = waiting.pop(0)
-            running[name] = spawn.Process(target=_work, args=(commands[name],), name=name, daemon=True)
+            running[name] = spawn.Process(target=_work, args=(jobs[name],), name=name, daemon=True)
             with _interrupts_blocked():
                 running[name].start()
         if stop() and not told:
@@ -34,12 +34,12 @@ def train_here(commands: dict[str, Command], at_once: int, stop: Callable[[], bo
         ended = {name: process.exitcode for name, process in running.items() if process.exitcode is not None}
         for name in ended:
             del running[name]
-        yield {name: _error(commands[name], code, told) for name, code in ended.items()}
+        yield {name: _error(jobs[name], code, told) for name, code in ended.items()}
 
 
-def _work(command: Command) -> None:
+def _work(job: Job) -> None:
     threading.Thread(target=_stop_without_parent, daemon=True).start()
-    sys.exit(0 if train_logged(command) else 1)
+    sys.exit(0 if train_logged(job) else 1)
 
 
 def _stop_without_parent() -> None:
@@ -48,9 +48,9 @@ def _stop_without_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _error(command: Command, code: int, told: bool) -> str | None:
+def _error(job: Job, code: int, told: bool) -> str | None:
     if code >= 0:
-        return last_line(command.out) if code else None
+        return last_line(job.out) if code else None
     if told and -code == signal.SIGTERM:  # before it had begun
         return None
     return f"the process was ended by {signal.Signals(-code).name}"

@@ -6,41 +6,42 @@ from datetime import timedelta
 
 from tqdm import tqdm
 
-from train.command import Command, interruptible
+from train.command import interruptible
+from train.sweep.job import Job
 from vidpred import runs
 
 Errors = dict[str, str | None]  # of runs that have ended; None: finished, or stopped
 
 
-def watch(commands: dict[str, Command], train_all: Callable[..., Iterator[Errors]]) -> list[dict]:
+def watch(jobs: dict[str, Job], train_all: Callable[..., Iterator[Errors]]) -> list[dict]:
     """Train what is not finished while showing where each run stands; at the end that of all, as JSON values."""
     errors: Errors = {}
 
     def standing(name: str) -> dict:
-        command, error = commands[name], errors.get(name)
-        rows = runs.read_metrics(command.out, damaged="skip")
+        job, error = jobs[name], errors.get(name)
+        rows = runs.read_metrics(job.out, damaged="skip")
         return {
             "name": name,
-            "run": str(command.out),
-            "state": "failed" if error else "finished" if len(rows) == command.train.epochs else "unfinished",
+            "run": str(job.out),
+            "state": "failed" if error else job.state(len(rows)),
             "epochs": len(rows),
             "best_val_psnr": max((row["val_psnr"] for row in rows if row["val_psnr"] is not None), default=None),
             "seconds": rows[-1]["seconds"] if rows else 0.0,
             "error": error,
         }
 
-    before = [standing(name) for name in commands]
-    table = Table({name: command.train.epochs for name, command in commands.items()})
+    before = [standing(name) for name in jobs]
+    table = Table({name: job.epochs for name, job in jobs.items()})
     for now in before:
         table.show(now)
-    unfinished = {now["name"]: commands[now["name"]] for now in before if now["state"] == "unfinished"}
+    unfinished = {now["name"]: jobs[now["name"]] for now in before if now["state"] == "unfinished"}
     with interruptible() as stop:
         for ended in train_all(unfinished, stop=stop):
             errors |= ended
             for name in unfinished:
                 table.show(standing(name))
     table.close()
-    return [standing(name) for name in commands]
+    return [standing(name) for name in jobs]
 
 
 class Table:

@@ -5,6 +5,7 @@ preset = "small"
 seeds = [0, 1, 2]            # NAME-s0, NAME-s1, NAME-s2
 clips = "robot"              # a folder in --data (none: --data itself)
 train.epochs = 96
+evaluate.samples = 20        # score each run when it is trained, as `train.evaluate` does: split, clips, samples
 
 [runs.learned]
 model.learned-prior = true   # as --model.learned-prior true
@@ -15,16 +16,34 @@ import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from train.command import require_sensible
 from vidpred.config import RunConfig, from_dict
+from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
 from vidpred.presets import preset
 
 SECTIONS = ("model", "data", "train")
-KEYS = ("preset", "clips", "seeds", *SECTIONS)
+TABLES = (*SECTIONS, "evaluate")
+KEYS = ("preset", "clips", "seeds", *TABLES)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a run is scored when it is trained; the rest as `train.evaluate` does it."""
+
+    split: str = "test"
+    clips: int | None = None
+    samples: int = 20
+
+    def __post_init__(self):
+        split_name(self.split)
+        for name in ("clips", "samples"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise BadInput(f"evaluate.{name} must be at least 1, got {number}")
 
 
 class Run(NamedTuple):
@@ -34,6 +53,8 @@ class Run(NamedTuple):
     clips: str
     """folder of its clips, relative to --data"""
     config: RunConfig
+    evaluation: Evaluation | None = None
+    """None: it is trained alone"""
 
 
 def read_table(file: Path) -> list[Run]:
@@ -74,23 +95,21 @@ def _runs(name: str, own: Any, defaults: dict) -> list[Run]:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise BadInput("a name is made of letters, digits, - and _")
     own = _entry(own)
-    entry = {**defaults, **own, **{part: {**defaults[part], **own[part]} for part in SECTIONS}}
+    entry = {**defaults, **own, **{part: {**defaults[part], **own[part]} for part in TABLES}}
     for key in ("preset", "clips"):
         if not isinstance(entry.setdefault(key, ""), str):
             raise BadInput(f"{key}: expected a string, got {entry[key]!r}")
     if not entry["preset"]:
         raise BadInput("no preset")
+    evaluation = from_dict(Evaluation, entry["evaluate"], "evaluate") if entry["evaluate"] else None
     if "seeds" not in entry:
-        return [Run(name, entry["clips"], _config(entry))]
+        return [Run(name, entry["clips"], _config(entry), evaluation)]
     seeds = entry["seeds"]
     if not isinstance(seeds, list) or not seeds:
         raise BadInput(f"seeds: expected a list of whole numbers, got {seeds!r}")
     if "seed" in entry["train"]:
         raise BadInput("seeds and train.seed exclude each other")
-    return [
-        Run(f"{name}-s{seed}", entry["clips"], _config({**entry, "train": {**entry["train"], "seed": seed}}))
-        for seed in seeds
-    ]
+    return [Run(f"{name}-s{seed}", entry["clips"], _config(entry, seed=seed), evaluation) for seed in seeds]
 
 
 def _entry(values: Any) -> dict:
@@ -99,7 +118,7 @@ def _entry(values: Any) -> dict:
     if unknown:
         raise BadInput(f"unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
     entry = dict(values)
-    for part in SECTIONS:
+    for part in TABLES:
         entry[part] = {}
         for key, value in _table(values.get(part, {}), f"{part}: ").items():
             field = key.replace("-", "_")  # options have dashes, fields underscores; both may be written
@@ -115,8 +134,9 @@ def _table(values: Any, where: str = "") -> dict:
     return values
 
 
-def _config(entry: dict) -> RunConfig:
+def _config(entry: dict, **train: Any) -> RunConfig:
     start = preset(entry["preset"])
+    entry = {**entry, "train": {**entry["train"], **train}}
     parts = {part: getattr(start, part) for part in SECTIONS}
     config = RunConfig(
         **{

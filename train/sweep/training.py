@@ -1,6 +1,7 @@
-"""One training of a sweep: what is refused beforehand, and what a process or a task of a cluster does."""
+"""One run of a sweep: what is refused beforehand, and what a process or a task of a cluster does."""
 
 import contextlib
+import dataclasses
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +9,23 @@ from pathlib import Path
 import torch
 
 from train.cli import require_outside
-from train.command import Command, run_training
+from train.command import run_training
+from train.evaluate import evaluate_run
+from train.sweep.job import Job
 from vidpred import runs
 from vidpred.config import RunConfig
 from vidpred.data.batches import Clips
+from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
 from vidpred.training.checks import require_same, require_trainable
 from vidpred.training.settings import with_condition_moments, with_whole_passes
 
 
-def require_ready(command: Command, open_split: Callable[..., Clips], fresh: bool) -> None:
+def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> None:
     """BadInput for what would end the training once it has begun: data, run folder, start of fine-tuning."""
+    command = job.command
+    if job.evaluation:
+        open_split(command.data, split_name(job.evaluation.split), command.cache)
     require_outside(command.data, command.out)
     training, validation = (open_split(command.data, split, command.cache) for split in ("train", "validate"))
     config = RunConfig(command.model, command.window, command.train)
@@ -40,8 +47,9 @@ def last_line(run: Path) -> str:
     return said.splitlines()[-1] if said else "it said nothing"
 
 
-def train_logged(command: Command) -> bool:
-    """Train on one thread, everything that is said to the log. False when it failed."""
+def train_logged(job: Job) -> bool:
+    """Train and evaluate on one thread, everything that is said to the log. False when it failed."""
+    command = job.command
     torch.set_num_threads(1)
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(open(log_of(command.out), "a", buffering=1))  # line by line
@@ -49,10 +57,14 @@ def train_logged(command: Command) -> bool:
         stack.enter_context(contextlib.redirect_stderr(log))
         try:
             run_training(command, show_progress=False)
+            epochs = len(runs.read_metrics(job.out))
+            if epochs == job.epochs and job.state(epochs) == "unfinished":
+                places = {"cache": command.cache, "cpu": command.cpu}
+                evaluate_run(job.out, command.data, **dataclasses.asdict(job.evaluation), **places)
             return True
         except BadInput as error:
             print(" ".join(str(error).split()))
-        except KeyboardInterrupt:  # asked twice, or before it had begun
+        except KeyboardInterrupt:  # asked twice, or outside training
             print("stopped at once: it goes on from the last state that was saved")
             return True
         except Exception:
