@@ -36,9 +36,10 @@ class Command(Generic[Model, Window]):
     train: TrainConfig
     speed: SpeedConfig
     preset: str = ""
-    """named settings that the other options change. SVG: svg (published network), small (2 M parameters), debug
-    (seconds), report-robot-{fixed,learned}-{cyclical,monotonic}[-early]. Pose CVAE: pose (published network),
-    pose-small (0.13 M parameters), pose-debug, report-dance-linear[-monotonic|-none],
+    """named settings that the other options change. SVG: svg (published network), small (2 M parameters), small-free
+    (frames alone), tiny and tiny-free (minutes), small-published, debug (seconds),
+    report-robot-{fixed,learned}-{cyclical,monotonic}[-early]. Pose CVAE: pose (published network), pose-small (0.13 M
+    parameters), pose-tiny, pose-debug, report-dance-linear[-monotonic|-none],
     report-dance-{interpolation,plateau,floor}"""
     fresh: bool = False
     """delete what an earlier training left in the run folder"""

@@ -32,8 +32,8 @@ def sweep(
 
     Args:
         file: the runs in TOML: [runs.NAME] with preset, clips (a folder in --data), seeds, any --model.*, --data.*
-            and --train.* option of the training commands, and evaluate.{split,clips,samples} for a score at the end;
-            [defaults] holds what they share
+            and --train.* option of the training commands, and evaluate.{split,clips,samples,n-future} for a score at
+            the end; [defaults] holds what they share
         data: folder of the clips, or of the folders that the runs name
         out: folder for the run folders, each with its log beside it; what is there goes on
         at_once: runs that train side by side (0: as many as there are cores, one where there is a GPU)

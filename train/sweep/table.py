@@ -5,7 +5,7 @@ preset = "small"
 seeds = [0, 1, 2]            # NAME-s0, NAME-s1, NAME-s2
 clips = "robot"              # a folder in --data (none: --data itself)
 train.epochs = 96
-evaluate.samples = 20        # score each run when it is trained, as `train.evaluate` does: split, clips, samples
+evaluate.samples = 20        # score each run when it is trained, as `train.evaluate` does (split, clips, …)
 
 [runs.learned]
 model.learned-prior = true   # as --model.learned-prior true
@@ -38,10 +38,11 @@ class Evaluation:
     split: str = "test"
     clips: int | None = None
     samples: int = 20
+    n_future: int | None = None
 
     def __post_init__(self):
         split_name(self.split)
-        for name in ("clips", "samples"):
+        for name in ("clips", "samples", "n_future"):
             if (number := getattr(self, name)) is not None and number < 1:
                 raise BadInput(f"evaluate.{name} must be at least 1, got {number}")
 

@@ -1,0 +1,287 @@
+"""The reports' claims about what a choice does, and the runs of train/grids/findings.toml that test each of them."""
+
+from typing import Literal, NamedTuple
+
+from train.findings import statistics
+from train.findings.statistics import Statistic
+
+PRIORS = ("fixed", "learned")
+SEEDS = (0, 1, 2)
+Pairs = list[tuple[str, str | None]]  # runs without their seeds: the claim speaks for the first against the second
+
+ROBOT, DANCE = "robot report", "dance reports"
+
+
+class Claim(NamedTuple):
+    """says: the claim, in the reports' setting, which is the first of the settings; the others show how far it carries.
+
+    test more: holds where the whole interval lies above `least`, does not hold where all of it lies below
+    `least` + `margin`. test little: holds where it lies within +- `margin`, does not hold where it lies outside.
+    """
+
+    id: str
+    says: str
+    source: str
+    statistic: Statistic
+    settings: dict[str, Pairs]
+    test: Literal["more", "little"] = "more"
+    least: float = 0.0
+    margin: float = 0.0
+
+
+def both_priors(one: str, other: str, priors: tuple[str, ...] = PRIORS) -> Pairs:
+    return [(one.format(prior), other.format(prior)) for prior in priors]
+
+
+SETTINGS = {
+    "actions known, beta to 1": "robot-{}-%s-beta1",
+    "actions known, beta to 1e-4": "robot-{}-%s",
+    "frames alone, beta to 3e-5": "free-{}-%s",
+}
+
+
+def annealing(one: str, other: str) -> dict[str, Pairs]:
+    return {setting: both_priors(runs % one, runs % other) for setting, runs in SETTINGS.items()}
+
+
+CLAIMS = [
+    Claim(
+        "cyclical-monotonic",
+        "Cyclical annealing beats monotonic annealing.",
+        ROBOT,
+        statistics.PSNR,
+        {
+            **annealing("cyclical", "monotonic"),
+            "dance, beta to 1": [("dance-cyclical", "dance-monotonic")],
+            "dance, beta to 1e-5": [("dance-1e-5-cyclical", "dance-1e-5-monotonic")],
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "annealing-none",
+        "Annealing beats a beta that is constant.",
+        DANCE,
+        statistics.PSNR,
+        {"dance, beta to 1": [("dance-cyclical", "dance-none")], **annealing("cyclical", "none")},
+        margin=0.1,
+    ),
+    Claim(
+        "learned-fixed",
+        "A learned prior beats a fixed one.",
+        ROBOT,
+        statistics.PSNR,
+        {
+            setting: [(runs.format("learned") % a, runs.format("fixed") % a) for a in ("cyclical", "monotonic", "none")]
+            for setting, runs in SETTINGS.items()
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "learned-fixed-best",
+        "Of 20 futures, the best one of a learned prior is nearer to what happens.",
+        "SVG paper",
+        statistics.PSNR_BEST,
+        {
+            "frames alone, beta to 3e-5": [
+                (f"free-learned-{a}", f"free-fixed-{a}") for a in ("cyclical", "monotonic", "none")
+            ],
+            "frames alone, beta calibrated": [("free-learned-calibrated", "free-fixed-calibrated")],
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "calibrated",
+        "A calibrated beta (2 MSE / D) makes the best of 20 futures better than an annealed one does.",
+        "sigma-VAE",
+        statistics.PSNR_BEST,
+        {"frames alone": both_priors("free-{}-calibrated", "free-{}-cyclical")},
+        margin=0.1,
+    ),
+    Claim(
+        "late-early",
+        "Teacher forcing that ends late beats one that ends early.",
+        ROBOT,
+        statistics.PSNR,
+        {
+            "actions known, beta to 1": both_priors("robot-{}-cyclical-beta1", "robot-{}-cyclical-beta1-early"),
+            "forced for a third, or never": [("robot-learned-cyclical", "robot-learned-cyclical-never")],
+            "forced throughout, or for a third": [("robot-learned-cyclical-always", "robot-learned-cyclical")],
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "kl-jump",
+        "When beta returns to 0, the KL jumps: it at least doubles.",
+        ROBOT,
+        statistics.KL_JUMP,
+        {
+            "actions known, beta to 1": [(f"robot-{prior}-cyclical-beta1", None) for prior in PRIORS],
+            "actions known, beta to 1e-4": [(f"robot-{prior}-cyclical", None) for prior in PRIORS],
+            "frames alone, beta to 3e-5": [(f"free-{prior}-cyclical", None) for prior in PRIORS],
+            "dance, beta to 1": [("dance-cyclical", None), ("dance-cyclical-forced", None)],
+        },
+        least=1.0,
+    ),
+    Claim(
+        "free-forced",
+        "Dancers that train free running are better than teacher-forced ones.",
+        DANCE,
+        statistics.PSNR,
+        {
+            "cyclical": [("dance-cyclical", "dance-cyclical-forced")],
+            "monotonic": [("dance-monotonic", "dance-monotonic-forced")],
+            "clips twice as long": [("dance-cyclical-long", "dance-cyclical-forced-long")],
+            "half of the true frame mixed in": [("dance-1e-5-cyclical", "dance-1e-5-mix-half")],
+            "the true frame in its place": [("dance-1e-5-cyclical", "dance-1e-5-mix-one")],
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "free-rough",
+        "But their PSNR is rougher from frame to frame.",
+        DANCE,
+        statistics.ROUGHNESS,
+        {
+            "cyclical": [("dance-cyclical", "dance-cyclical-forced")],
+            "monotonic": [("dance-monotonic", "dance-monotonic-forced")],
+            "clips twice as long": [("dance-cyclical-long", "dance-cyclical-forced-long")],
+        },
+        margin=0.01,
+    ),
+    Claim(
+        "first-loss",
+        "Without annealing, beta 1 from the start, training begins with a far larger loss: at least twice.",
+        DANCE,
+        statistics.FIRST_LOSS,
+        {
+            "dance": [("dance-none", "dance-cyclical"), ("dance-none-forced", "dance-cyclical-forced")],
+            "robot, actions known": both_priors("robot-{}-none-beta1", "robot-{}-cyclical-beta1"),
+        },
+        least=1.0,
+    ),
+    Claim(
+        "overfits",
+        "With beta 0 training PSNR leaves validation PSNR behind, further than with annealing.",
+        DANCE,
+        statistics.GAP,
+        {"dance": [("dance-zero", "dance-cyclical"), ("dance-zero-forced", "dance-cyclical-forced")]},
+        margin=0.1,
+    ),
+    Claim(
+        "monotonic-faster",
+        "Monotonic annealing converges faster than cyclical.",
+        DANCE,
+        statistics.EARLY_PSNR,
+        {
+            "dance, beta to 1": [("dance-monotonic", "dance-cyclical")],
+            "dance, beta to 1e-5": [("dance-1e-5-monotonic", "dance-1e-5-cyclical")],
+            **annealing("monotonic", "cyclical"),
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "monotonic-erratic",
+        "But it validates more erratically.",
+        DANCE,
+        statistics.UNREST,
+        {
+            "dance, beta to 1": [("dance-monotonic", "dance-cyclical")],
+            "dance, beta to 1e-5": [("dance-1e-5-monotonic", "dance-1e-5-cyclical")],
+            **annealing("monotonic", "cyclical"),
+        },
+        margin=0.05,
+    ),
+    Claim(
+        "forced-training",
+        "Epochs with forcing on have a higher training loss.",
+        DANCE,
+        statistics.FORCED_TRAINING,
+        {"dance": [(f"dance-{a}-forced", None) for a in ("cyclical", "monotonic", "none")]},
+        margin=0.05,
+    ),
+    Claim(
+        "unforced-validation",
+        "Epochs with forcing on have a lower validation loss.",
+        DANCE,
+        statistics.FORCED_VALIDATION._replace(of=lambda result: -statistics.FORCED_VALIDATION.of(result)),
+        {"dance": [(f"dance-{a}-forced", None) for a in ("cyclical", "monotonic", "none")]},
+        margin=0.05,
+    ),
+    Claim(
+        "interpolation",
+        "Interpolating the weights with the first ones changes little: less than half a decibel.",
+        DANCE,
+        statistics.PSNR,
+        {"dance": [("dance-1e-5-interpolated", "dance-1e-5-cyclical")]},
+        test="little",
+        margin=0.5,
+    ),
+    Claim(
+        "fine-tuning",
+        "A learning rate that falls at the end brings more.",
+        DANCE,
+        statistics.PSNR,
+        {"dance": [("dance-1e-5-fine-tuned", "dance-1e-5-constant")]},
+        margin=0.1,
+    ),
+    Claim(
+        "short-clips",
+        "Training on shorter clips beats training on longer ones.",
+        DANCE,
+        statistics.PSNR,
+        {
+            "free running": [("dance-cyclical", "dance-cyclical-long")],
+            "teacher forced": [("dance-cyclical-forced", "dance-cyclical-forced-long")],
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "fast-start",
+        "Half of the epochs on 40 % of the data changes little: less than half a decibel.",
+        DANCE,
+        statistics.PSNR,
+        {"dance": [("dance-1e-5-fast-start", "dance-1e-5-cyclical")]},
+        test="little",
+        margin=0.5,
+    ),
+    Claim(
+        "same-drops",
+        "PSNR drops at the same frames, whatever was trained: curves of two runs correlate by more than 0.5.",
+        DANCE,
+        statistics.SAME_DROPS,
+        {
+            "dance": [
+                ("dance-cyclical", "dance-monotonic"),
+                ("dance-none", "dance-zero"),
+                ("dance-1e-5-cyclical", "dance-cyclical-forced"),
+            ]
+        },
+        least=0.5,
+    ),
+]
+
+
+class Published(NamedTuple):
+    """A line of a report's table of results: what it says, the published PSNR in dB, and our runs of that setting."""
+
+    says: str
+    psnr: float
+    run: str
+
+
+TABLES = {
+    "robot": [
+        Published("fixed prior, cyclical, forcing ends late", 25.08, "robot-fixed-cyclical-beta1"),
+        Published("fixed prior, monotonic, late", 24.94, "robot-fixed-monotonic-beta1"),
+        Published("fixed prior, cyclical, early", 24.86, "robot-fixed-cyclical-beta1-early"),
+        Published("learned prior, cyclical, late", 25.12, "robot-learned-cyclical-beta1"),
+        Published("learned prior, monotonic, late", 25.08, "robot-learned-monotonic-beta1"),
+    ],
+    "dance": [
+        Published("cyclical, free running, 32 frames, fine-tuned", 36.12, "dance-1e-5-fine-tuned"),
+        Published("monotonic, free running, 32 frames", 31.99, "dance-monotonic"),
+        Published("cyclical, free running, 64 frames", 31.88, "dance-cyclical-long"),
+        Published("cyclical, teacher forced, 64 frames", 28.49, "dance-cyclical-forced-long"),
+        Published("cyclical, teacher forced, 32 frames", 27.38, "dance-cyclical-forced"),
+    ],
+}
