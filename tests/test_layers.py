@@ -10,7 +10,7 @@ from train.benchmark.__main__ import COMMANDS
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("vidpred", "vidpred.explorer")  # hold nothing themselves
 
-TABS = ("predict", "compare", "training", "drive", "latents", "your_data", "learn")
+TABS = ("predict", "compare", "training", "drive", "latents", "your_data", "findings", "learn")
 LAYERS = [
     {"vidpred.errors"},
     {"vidpred.files", "vidpred.clip", "vidpred.frames", "vidpred.randomness", "vidpred.config", "vidpred.processes"},

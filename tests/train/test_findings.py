@@ -67,7 +67,7 @@ def test_an_interval_of_whole_runs_is_students():
     ],
 )
 def test_verdicts(test, low, high, said):
-    claim = Claim("a", "A.", "report", statistics.PSNR, {}, test=test, least=1.0, margin=0.1)
+    claim = Claim("a", "Topic", "A.", "report", statistics.PSNR, {}, test=test, least=1.0, margin=0.1)
     assert verdict(claim, Interval((low + high) / 2, low, high, 3, 2)) == said
     assert verdict(claim, None) == "cannot tell"
 

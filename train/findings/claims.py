@@ -10,6 +10,7 @@ SEEDS = (0, 1, 2)
 Pairs = list[tuple[str, str | None]]  # runs without their seeds: the claim speaks for the first against the second
 
 ROBOT, DANCE = "robot report", "dance reports"
+ANNEALING, PRIOR, FORCING, OTHERS = "KL annealing", "The prior", "Teacher forcing", "Other strategies"
 
 
 class Claim(NamedTuple):
@@ -20,6 +21,7 @@ class Claim(NamedTuple):
     """
 
     id: str
+    topic: str
     says: str
     source: str
     statistic: Statistic
@@ -47,6 +49,7 @@ def annealing(one: str, other: str) -> dict[str, Pairs]:
 CLAIMS = [
     Claim(
         "cyclical-monotonic",
+        ANNEALING,
         "Cyclical annealing beats monotonic annealing.",
         ROBOT,
         statistics.PSNR,
@@ -59,6 +62,7 @@ CLAIMS = [
     ),
     Claim(
         "annealing-none",
+        ANNEALING,
         "Annealing beats a beta that is constant.",
         DANCE,
         statistics.PSNR,
@@ -66,51 +70,8 @@ CLAIMS = [
         margin=0.1,
     ),
     Claim(
-        "learned-fixed",
-        "A learned prior beats a fixed one.",
-        ROBOT,
-        statistics.PSNR,
-        {
-            setting: [(runs.format("learned") % a, runs.format("fixed") % a) for a in ("cyclical", "monotonic", "none")]
-            for setting, runs in SETTINGS.items()
-        },
-        margin=0.1,
-    ),
-    Claim(
-        "learned-fixed-best",
-        "Of 20 futures, the best one of a learned prior is nearer to what happens.",
-        "SVG paper",
-        statistics.PSNR_BEST,
-        {
-            "frames alone, beta to 3e-5": [
-                (f"free-learned-{a}", f"free-fixed-{a}") for a in ("cyclical", "monotonic", "none")
-            ],
-            "frames alone, beta calibrated": [("free-learned-calibrated", "free-fixed-calibrated")],
-        },
-        margin=0.1,
-    ),
-    Claim(
-        "calibrated",
-        "A calibrated beta (2 MSE / D) makes the best of 20 futures better than an annealed one does.",
-        "sigma-VAE",
-        statistics.PSNR_BEST,
-        {"frames alone": both_priors("free-{}-calibrated", "free-{}-cyclical")},
-        margin=0.1,
-    ),
-    Claim(
-        "late-early",
-        "Teacher forcing that ends late beats one that ends early.",
-        ROBOT,
-        statistics.PSNR,
-        {
-            "actions known, beta to 1": both_priors("robot-{}-cyclical-beta1", "robot-{}-cyclical-beta1-early"),
-            "forced for a third, or never": [("robot-learned-cyclical", "robot-learned-cyclical-never")],
-            "forced throughout, or for a third": [("robot-learned-cyclical-always", "robot-learned-cyclical")],
-        },
-        margin=0.1,
-    ),
-    Claim(
         "kl-jump",
+        ANNEALING,
         "When beta returns to 0, the KL jumps: it at least doubles.",
         ROBOT,
         statistics.KL_JUMP,
@@ -123,7 +84,103 @@ CLAIMS = [
         least=1.0,
     ),
     Claim(
+        "first-loss",
+        ANNEALING,
+        "Without annealing, beta 1 from the start, training begins with a far larger loss: at least twice.",
+        DANCE,
+        statistics.FIRST_LOSS,
+        {
+            "dance": [("dance-none", "dance-cyclical"), ("dance-none-forced", "dance-cyclical-forced")],
+            "robot, actions known": both_priors("robot-{}-none-beta1", "robot-{}-cyclical-beta1"),
+        },
+        least=1.0,
+    ),
+    Claim(
+        "overfits",
+        ANNEALING,
+        "With beta 0 training PSNR leaves validation PSNR behind, further than with annealing.",
+        DANCE,
+        statistics.GAP,
+        {"dance": [("dance-zero", "dance-cyclical"), ("dance-zero-forced", "dance-cyclical-forced")]},
+        margin=0.1,
+    ),
+    Claim(
+        "monotonic-faster",
+        ANNEALING,
+        "Monotonic annealing converges faster than cyclical.",
+        DANCE,
+        statistics.EARLY_PSNR,
+        {
+            "dance, beta to 1": [("dance-monotonic", "dance-cyclical")],
+            "dance, beta to 1e-5": [("dance-1e-5-monotonic", "dance-1e-5-cyclical")],
+            **annealing("monotonic", "cyclical"),
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "monotonic-erratic",
+        ANNEALING,
+        "But it validates more erratically.",
+        DANCE,
+        statistics.UNREST,
+        {
+            "dance, beta to 1": [("dance-monotonic", "dance-cyclical")],
+            "dance, beta to 1e-5": [("dance-1e-5-monotonic", "dance-1e-5-cyclical")],
+            **annealing("monotonic", "cyclical"),
+        },
+        margin=0.05,
+    ),
+    Claim(
+        "calibrated",
+        ANNEALING,
+        "A calibrated beta (2 MSE / D) makes the best of 20 futures better than an annealed one does.",
+        "sigma-VAE",
+        statistics.PSNR_BEST,
+        {"frames alone": both_priors("free-{}-calibrated", "free-{}-cyclical")},
+        margin=0.1,
+    ),
+    Claim(
+        "learned-fixed",
+        PRIOR,
+        "A learned prior beats a fixed one.",
+        ROBOT,
+        statistics.PSNR,
+        {
+            setting: [(runs.format("learned") % a, runs.format("fixed") % a) for a in ("cyclical", "monotonic", "none")]
+            for setting, runs in SETTINGS.items()
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "learned-fixed-best",
+        PRIOR,
+        "Of 20 futures, the best one of a learned prior is nearer to what happens.",
+        "SVG paper",
+        statistics.PSNR_BEST,
+        {
+            "frames alone, beta to 3e-5": [
+                (f"free-learned-{a}", f"free-fixed-{a}") for a in ("cyclical", "monotonic", "none")
+            ],
+            "frames alone, beta calibrated": [("free-learned-calibrated", "free-fixed-calibrated")],
+        },
+        margin=0.1,
+    ),
+    Claim(
+        "late-early",
+        FORCING,
+        "Teacher forcing that ends late beats one that ends early.",
+        ROBOT,
+        statistics.PSNR,
+        {
+            "actions known, beta to 1": both_priors("robot-{}-cyclical-beta1", "robot-{}-cyclical-beta1-early"),
+            "forced for a third, or never": [("robot-learned-cyclical", "robot-learned-cyclical-never")],
+            "forced throughout, or for a third": [("robot-learned-cyclical-always", "robot-learned-cyclical")],
+        },
+        margin=0.1,
+    ),
+    Claim(
         "free-forced",
+        FORCING,
         "Dancers that train free running are better than teacher-forced ones.",
         DANCE,
         statistics.PSNR,
@@ -138,6 +195,7 @@ CLAIMS = [
     ),
     Claim(
         "free-rough",
+        FORCING,
         "But their PSNR is rougher from frame to frame.",
         DANCE,
         statistics.ROUGHNESS,
@@ -149,50 +207,8 @@ CLAIMS = [
         margin=0.01,
     ),
     Claim(
-        "first-loss",
-        "Without annealing, beta 1 from the start, training begins with a far larger loss: at least twice.",
-        DANCE,
-        statistics.FIRST_LOSS,
-        {
-            "dance": [("dance-none", "dance-cyclical"), ("dance-none-forced", "dance-cyclical-forced")],
-            "robot, actions known": both_priors("robot-{}-none-beta1", "robot-{}-cyclical-beta1"),
-        },
-        least=1.0,
-    ),
-    Claim(
-        "overfits",
-        "With beta 0 training PSNR leaves validation PSNR behind, further than with annealing.",
-        DANCE,
-        statistics.GAP,
-        {"dance": [("dance-zero", "dance-cyclical"), ("dance-zero-forced", "dance-cyclical-forced")]},
-        margin=0.1,
-    ),
-    Claim(
-        "monotonic-faster",
-        "Monotonic annealing converges faster than cyclical.",
-        DANCE,
-        statistics.EARLY_PSNR,
-        {
-            "dance, beta to 1": [("dance-monotonic", "dance-cyclical")],
-            "dance, beta to 1e-5": [("dance-1e-5-monotonic", "dance-1e-5-cyclical")],
-            **annealing("monotonic", "cyclical"),
-        },
-        margin=0.1,
-    ),
-    Claim(
-        "monotonic-erratic",
-        "But it validates more erratically.",
-        DANCE,
-        statistics.UNREST,
-        {
-            "dance, beta to 1": [("dance-monotonic", "dance-cyclical")],
-            "dance, beta to 1e-5": [("dance-1e-5-monotonic", "dance-1e-5-cyclical")],
-            **annealing("monotonic", "cyclical"),
-        },
-        margin=0.05,
-    ),
-    Claim(
         "forced-training",
+        FORCING,
         "Epochs with forcing on have a higher training loss.",
         DANCE,
         statistics.FORCED_TRAINING,
@@ -201,6 +217,7 @@ CLAIMS = [
     ),
     Claim(
         "unforced-validation",
+        FORCING,
         "Epochs with forcing on have a lower validation loss.",
         DANCE,
         statistics.FORCED_VALIDATION._replace(of=lambda result: -statistics.FORCED_VALIDATION.of(result)),
@@ -209,6 +226,7 @@ CLAIMS = [
     ),
     Claim(
         "interpolation",
+        OTHERS,
         "Interpolating the weights with the first ones changes little: less than half a decibel.",
         DANCE,
         statistics.PSNR,
@@ -218,6 +236,7 @@ CLAIMS = [
     ),
     Claim(
         "fine-tuning",
+        OTHERS,
         "A learning rate that falls at the end brings more.",
         DANCE,
         statistics.PSNR,
@@ -226,6 +245,7 @@ CLAIMS = [
     ),
     Claim(
         "short-clips",
+        OTHERS,
         "Training on shorter clips beats training on longer ones.",
         DANCE,
         statistics.PSNR,
@@ -237,6 +257,7 @@ CLAIMS = [
     ),
     Claim(
         "fast-start",
+        OTHERS,
         "Half of the epochs on 40 % of the data changes little: less than half a decibel.",
         DANCE,
         statistics.PSNR,
@@ -246,6 +267,7 @@ CLAIMS = [
     ),
     Claim(
         "same-drops",
+        OTHERS,
         "PSNR drops at the same frames, whatever was trained: curves of two runs correlate by more than 0.5.",
         DANCE,
         statistics.SAME_DROPS,

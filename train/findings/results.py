@@ -17,8 +17,8 @@ DIGITS = 6  # significant ones that are kept
 
 
 class Result(NamedTuple):
-    """A trained and evaluated run. curves: a list over epochs by name. scores: numbers of the run, `protocol`,
-    `per_clip` and `per_frame` lists, as in eval.json."""
+    """A trained and evaluated run. curves: a list over epochs by name, kld per step of a window. scores: numbers of the
+    run, `protocol`, and `per_clip` and `per_frame` lists, as in eval.json."""
 
     name: str
     config: dict[str, Any]
@@ -61,18 +61,18 @@ def _stored(path: Path) -> list[Result]:
 def _of_run(run: Path) -> Result | None:
     if not all((run / name).exists() for name in (runs.CONFIG, runs.EVAL)):
         return None
-    config, evaluation = runs.read_config(run).to_dict(), runs.read_eval(run)
-    rows = runs.read_metrics(run)
-    if len(rows) < config["train"]["epochs"]:
+    config, evaluation, rows = runs.read_config(run), runs.read_eval(run), runs.read_metrics(run)
+    if len(rows) < config.train.epochs:
         return None
     missing = [name for name in (*OF_A_RUN, *PROTOCOL, "per_clip", "per_frame") if name not in evaluation]
     if missing:
         raise BadInput(f"{run / runs.EVAL}: no {missing[0]!r} in it; run python -m train.evaluate again")
     curves = {name: [row[name] for row in rows] for name in CURVES}
+    curves["kld"] = [kld / (config.data.length - 1) for kld in curves["kld"]]
     scores = {name: evaluation[name] for name in (*PROTOCOL, *OF_A_RUN)}
     scores["per_clip"] = {name: evaluation["per_clip"][name] for name in ("clip", *OF_CLIPS)}
     scores["per_frame"] = {"psnr": evaluation["per_frame"]["psnr"]}
-    return Result(run.name, config, _rounded(curves), _rounded(scores))
+    return Result(run.name, config.to_dict(), _rounded(curves), _rounded(scores))
 
 
 def _rounded(value: Any) -> Any:

@@ -47,7 +47,7 @@ def kl_jump(result: Result) -> np.ndarray:
     over all returns."""
     beta, kld = np.array(result.curves["beta"]), np.array(result.curves["kld"])
     returns = np.flatnonzero(np.diff(beta) < 0) + 1
-    return np.array([np.log2(kld[returns] / kld[returns - 1]).mean()])
+    return np.log2(kld[returns] / kld[returns - 1]).mean(keepdims=True) if len(returns) else np.array([np.nan])
 
 
 def first_loss(result: Result) -> np.ndarray:

@@ -32,7 +32,13 @@ def judged(claim: Claim, results: dict[str, Result]) -> dict:
             numbers = {k: round(v, 4) if isinstance(v, float) else v for k, v in interval._asdict().items()}
         settings.append({"setting": setting, "verdict": verdict(claim, interval), **numbers, "runs": pairs})
     return {
-        **{"id": claim.id, "says": claim.says, "source": claim.source, "verdict": settings[0]["verdict"]},
+        **{
+            "id": claim.id,
+            "topic": claim.topic,
+            "says": claim.says,
+            "source": claim.source,
+            "verdict": settings[0]["verdict"],
+        },
         **{"statistic": claim.statistic.what, "unit": claim.statistic.unit},
         **{"test": claim.test, "least": claim.least, "margin": claim.margin, "settings": settings},
     }

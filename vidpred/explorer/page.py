@@ -6,6 +6,7 @@ import gradio as gr
 
 from vidpred.explorer.compare import tab as compare_tab
 from vidpred.explorer.drive import tab as drive_tab
+from vidpred.explorer.findings import tab as findings_tab
 from vidpred.explorer.latents import tab as latents_tab
 from vidpred.explorer.learn import tab as learn_tab
 from vidpred.explorer.predict import tab as predict_tab
@@ -27,6 +28,8 @@ TABS = (
     ("latents", "Latents", latents_tab.build),
     ("yours", "Your data", your_data_tab.build),
 )
+# And those with doors into the others: id, title, build(library, all tabs, parts of the others).
+LEADING = (("findings", "Findings", findings_tab.build), ("learn", "Learn", learn_tab.build))
 
 CSS = """
 .gradio-container { width: 100%; max-width: 1280px !important; margin: 0 auto !important; }
@@ -46,6 +49,7 @@ CSS = """
   #schedule-chart { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); padding: 6px 0; }
 }
 .page { max-width: 800px; margin: 0 auto; gap: 18px; }
+.page.wide { max-width: 1040px; }
 .lesson { font-size: 16px; line-height: 1.6; }
 .lesson h2 { font-size: 24px; }
 :is(.lesson, .figures) table { font-size: 14px; display: block; overflow-x: auto; border: 0 !important; }
@@ -75,8 +79,9 @@ def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., Ta
             for name, title, build in tabs:
                 with gr.Tab(title, id=name) as places[name]:
                     parts[name] = build(library, demo)
-            with gr.Tab("Learn", id="learn") as places["learn"]:
-                parts["learn"] = learn_tab.build(library, all_tabs, parts)
+            for name, title, build in LEADING:
+                with gr.Tab(title, id=name) as places[name]:
+                    parts[name] = build(library, all_tabs, parts)
         deep_links.wire(library, demo, all_tabs, places, parts)
     # closed: the plain HTTP routes would skip the queue and its limits
     return demo.queue(api_open=False, max_size=16)
@@ -86,7 +91,7 @@ def launch_options() -> dict:
     """Options of `launch()`, host and port aside."""
     return {
         "theme": theme(),
-        "css": CSS,
+        "css": CSS + findings_tab.CSS,
         "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD,
         "footer_links": ["api", "settings"],
         "run_history": False,

@@ -6,10 +6,13 @@ import gradio as gr
 import pytest
 
 from vidpred import runs
+from vidpred.explorer.findings.stored import read_findings
+from vidpred.explorer.findings.tab import DOORS
 from vidpred.explorer.learn import tab
-from vidpred.explorer.learn.tab import CHARTS, PAGES, PAGES_FOLDER, blocks, evaluated, opening, page_chart
+from vidpred.explorer.learn.tab import CHARTS, PAGES, PAGES_FOLDER, blocks, evaluated, page_chart
 from vidpred.explorer.runs import comparison
 from vidpred.explorer.runs.library import names
+from vidpred.explorer.ui.doors import opening
 
 
 def test_every_page_has_its_text_and_every_text_its_page():
@@ -87,11 +90,11 @@ def test_the_page_on_priors_opens_runs_whose_prior_matters(bundled):
 
 def test_doors_set_only_what_is_there(library, bundled):
     known = {"views": 1, "runs": 1, "curves": 1}
-    assert opening(library, "bound", known) == {"views": "curves", "curves": PAGES["bound"].sets["curves"]}
-    assert opening(bundled, "bound", known)["runs"] == ["push-free-learned-cyclical"]
-    assert opening(bundled, "noise", {}) == {}
-    assert opening(bundled, "noise", {"run": 1}) == {"run": "push-free-learned-cyclical"}
-    assert opening(library, "noise", {"run": 1}) == {}
+    assert opening(library, PAGES["bound"].sets, known) == {"views": "curves", "curves": PAGES["bound"].sets["curves"]}
+    assert opening(bundled, PAGES["bound"].sets, known)["runs"] == ["push-free-learned-cyclical"]
+    assert opening(bundled, PAGES["noise"].sets, {}) == {}
+    assert opening(bundled, PAGES["noise"].sets, {"run": 1}) == {"run": "push-free-learned-cyclical"}
+    assert opening(library, PAGES["noise"].sets, {"run": 1}) == {}
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -104,8 +107,13 @@ def test_every_door_leads_to_a_tab(demo):
     (tabs,) = (block for block in demo.blocks.values() if block.elem_id == "tabs")
     places = {place.id for place in tabs.children}
     doors = [fn for fn in demo.fns.values() if fn.name == "open_tab"]
-    assert len(doors) == len(PAGES)
-    assert {page.tab for page in PAGES.values()} == {fn.fn().selected for fn in doors} <= places
+    findings = DOORS.values() if read_findings() else ()
+    assert len(doors) == len(PAGES) + len(findings)
+    assert (
+        {page.tab for page in PAGES.values()} | {tab for _, tab, _ in findings}
+        == {fn.fn().selected for fn in doors}
+        <= places
+    )
     assert all([type(output) for output in fn.outputs] == [gr.Tabs] for fn in doors)
     setting = [fn for fn in demo.fns.values() if fn.name == "set_widgets"]
     assert setting

@@ -10,8 +10,7 @@ import gradio as gr
 from vidpred import runs
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import chart
-from vidpred.explorer.ui.events import chain
-from vidpred.explorer.ui.handlers import QUIET
+from vidpred.explorer.ui.doors import wire_door
 from vidpred.explorer.ui.markdown import table
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.tab_parts import TabParts
@@ -114,17 +113,6 @@ def evaluated(library: Library) -> str:
     return f"{table(headers, rows)}\n\n{note}"
 
 
-def opening(library: Library, page: str, known: Any) -> dict[str, Any]:
-    """What a page's button sets: runs that are not there are left as the visitor has them."""
-    values = {}
-    for name, value in PAGES[page].sets.items():
-        if name == "runs":
-            value = [run for run in value if run in library.runs]
-        if name in known and value and (name != "run" or value in library.runs):
-            values[name] = value
-    return values
-
-
 def picture(name: str, **options: Any) -> gr.HTML:
     """A drawing with sliders: its own static page, style and script; no value ever gets into the template."""
     script = PAGES_FOLDER / f"{name}.js"
@@ -149,7 +137,7 @@ def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> Tab
                 for kind, content in blocks(page):
                     _place(kind, content, own)
                 door_btn = gr.Button(f"{what.button} →", variant="primary", elem_classes="door")
-            _wire(door_btn, library, page, tabs, parts.get(what.tab, TabParts()))
+            wire_door(door_btn, library, what.tab, what.sets, tabs, parts.get(what.tab, TabParts()))
     return TabParts()
 
 
@@ -163,25 +151,3 @@ def _place(kind: str, content: str, own: Library | None) -> None:
         gr.Markdown(evaluated(own), elem_classes=["lesson", "figures"])
     elif own and (value := page_chart(own, content)):
         chart(value=value, elem_id=f"learn-chart-{content}")
-
-
-def _wire(door_btn: gr.Button, library: Library, page: str, tabs: gr.Tabs, part: TabParts) -> None:
-    """A door is a link: a tab, some fields of its view, and what else is set there."""
-    link, known = part.link, part.widgets
-    sets = opening(library, page, known)
-    given = {name: value for name, value in sets.items() if link and name in link.first}
-    others = {name: value for name, value in sets.items() if name not in given}
-
-    def set_widgets() -> dict[gr.blocks.Block, Any]:
-        updates = link.open(given, library) if given else {}
-        updates |= {name: gr.Tabs(selected=value) if name == "views" else value for name, value in others.items()}
-        return {known[name]: update for name, update in updates.items()}
-
-    def open_tab() -> gr.Tabs:
-        return gr.Tabs(selected=PAGES[page].tab)
-
-    at_once = {"queue": False, **QUIET}
-    outputs = [known[name] for name in [*(link.first if given else ()), *others]]
-    setting = [{"fn": set_widgets, "outputs": outputs, **at_once}] if sets else []
-    opening_tab = {"fn": open_tab, "outputs": tabs, **at_once}  # once its fields are set: it is filled when it is shown
-    chain(door_btn.click, *setting, opening_tab, {"fn": None, "js": "() => window.scrollTo(0, 0)"})

@@ -1,0 +1,1 @@
+"""The tab that tells which claims hold."""

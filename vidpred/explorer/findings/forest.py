@@ -1,0 +1,67 @@
+"""A claim and its intervals as HTML: a line for each setting, as a forest plot shows the trials of a treatment."""
+
+from html import escape
+
+MARKS = {"holds": "holds", "does not hold": "fails", "cannot tell": "unknown"}  # verdict -> class
+
+
+def claim_html(claim: dict) -> str:
+    """The claim, its verdict in the reports' setting, and every setting's difference with its interval."""
+    low, high = _range(claim)
+    axis = "".join(f'<i class="{kind}" style="{_at(at, low, high)}"></i>' for kind, at in _lines(claim))
+    rows = "".join(_row(claim, setting, low, high, axis) for setting in claim["settings"])
+    unit = f", {escape(claim['unit'])}" if claim["unit"] else ""
+    return (
+        f'<div class="claim"><p class="says">{_verdict(claim["verdict"])} {escape(claim["says"])} '
+        f"<small>{escape(claim['source'])}</small></p>"
+        f'<div class="forest"><div class="row head"><span>setting</span>'
+        f"<span><em>against</em><em>for</em></span><span>{escape(claim['statistic'])}{unit}</span></div>{rows}</div></div>"
+    )
+
+
+def _row(claim: dict, setting: dict, low: float, high: float, axis: str) -> str:
+    name = escape(setting["setting"])
+    if setting["mean"] is None:
+        bar, numbers = "", "no runs yet"
+    else:
+        place = f"left:{_share(setting['low'], low, high):.2f}%;right:{100 - _share(setting['high'], low, high):.2f}%"
+        mark = MARKS[setting["verdict"]]
+        bar = f'<i class="interval {mark}" style="{place}"></i>'
+        bar += f'<i class="mean {mark}" style="{_at(setting["mean"], low, high)}"></i>'
+        numbers = f"<b>{number(setting['mean'])}</b> ({number(setting['low'])} … {number(setting['high'])})"
+    return (
+        f'<div class="row"><span>{name}</span><span class="bar">{axis}{bar}</span>'
+        f"<span><span>{numbers}</span>{_verdict(setting['verdict'])}</span></div>"
+    )
+
+
+def number(value: float) -> str:
+    """With its sign, and as many digits as tell something."""
+    return f"{value:+.1f}" if abs(value) >= 10 else f"{value:+.2f}"
+
+
+def _verdict(verdict: str) -> str:
+    return f'<b class="verdict {MARKS[verdict]}">{verdict}</b>'
+
+
+def _lines(claim: dict) -> list[tuple[str, float]]:
+    """What decides: no difference, or the least one that the claim speaks of, or those that count as little."""
+    if claim["test"] == "little":
+        return [("limit", -claim["margin"]), ("zero", 0.0), ("limit", claim["margin"])]
+    return [("zero", claim["least"])]
+
+
+def _range(claim: dict) -> tuple[float, float]:
+    values = [at for _, at in _lines(claim)]
+    values += [s[end] for s in claim["settings"] if s["mean"] is not None for end in ("low", "high")]
+    low, high = min(values), max(values)
+    room = 0.08 * (high - low) or 1.0
+    return low - room, high + room
+
+
+def _share(value: float, low: float, high: float) -> float:
+    return 100 * (value - low) / (high - low)
+
+
+def _at(value: float, low: float, high: float) -> str:
+    return f"left:{_share(value, low, high):.2f}%"
