@@ -39,6 +39,9 @@ def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
     psnr = metrics.psnr(futures, truth.expand_as(futures))
     assert result["psnr"] == pytest.approx(psnr.mean().item(), abs=1e-9)
     assert result["psnr_best"] == pytest.approx(psnr.mean(2).max(0).values.mean().item(), abs=1e-9)
+    assert result["psnr_best_of"][0] == pytest.approx(psnr[0].mean().item(), abs=1e-9)
+    assert result["psnr_best_of"][1] == pytest.approx(psnr[:2].mean(2).amax(0).mean().item(), abs=1e-9)
+    assert result["psnr_best_of"][2:] == [result["psnr_best"]]
     assert result["per_frame"]["psnr"] == pytest.approx(psnr.mean((0, 1)).tolist(), abs=1e-9)
     copied = metrics.psnr(clip.frames[:, 1:2].expand_as(truth), truth)
     assert result["copy_last_psnr"] == pytest.approx(copied.mean().item(), abs=1e-9)
@@ -82,6 +85,7 @@ def test_evaluate_command(tiny_run, tiny_data, result, tmp_path):
     assert same_numbers({name: printed[name] for name in result}, result)
     assert set(printed) >= {
         *("psnr", "ssim", "psnr_best", "ssim_best", "per_frame", "copy_last_psnr", "kld_per_step", "kld_map"),
+        *("psnr_best_of", "z_from", "conditions"),
         *("active_units", "clips", "samples", "temperature", "protocol", "best_by"),
     }
     assert printed["protocol"] == "finn"

@@ -7,7 +7,7 @@ from tests.commands import ROOT
 from tests.promise import same_picture
 from vidpred import checkpoint, metrics
 from vidpred.data.batches import open_split, window_batch
-from vidpred.latents import SOURCES, clip_latents, psnr_by_source, traverse
+from vidpred.latents import CONDITIONS, SOURCES, clip_latents, owed, psnr_by_conditions, psnr_by_source, traverse
 from vidpred.losses import kl_divergence
 from vidpred.rollout import predict
 
@@ -69,6 +69,35 @@ def test_the_prior_s_sample_is_the_prediction(model, clips):
     ours = psnr_by_source(model, clip, name, "finn", seed=5)["prior"]
     future = predict(model, clip, [name], n_future=10, seed=5)[0]
     assert torch.allclose(ours, metrics.psnr(future, clip.frames[:, 2:]), atol=1e-3)
+
+
+def test_frames_owe_to_actions_what_is_lost_without_them(clips):
+    """The context keeps its own conditions, so that only the predicted steps are told something else."""
+    model = checkpoint.load_model(ROOT / "assets" / "runs" / "push-learned-cyclical")
+    clip, name = one(clips)
+    psnr = psnr_by_conditions(model, clip, name, "finn", seed=5)
+    future = predict(model, clip, [name], n_future=10, seed=5)[0]
+    assert torch.allclose(psnr["true"], metrics.psnr(future, clip.frames[:, 2:]), atol=1e-3)
+    turned = clip.conditions.clone()
+    turned[:, 1:11] = turned[:, 1:11].flip(1)
+    future = predict(model, clip._replace(conditions=turned), [name], n_future=10, seed=5)[0]
+    assert torch.allclose(psnr["reversed"], metrics.psnr(future, clip.frames[:, 2:]), atol=1e-3)
+    assert all(psnr[other].mean() < psnr["true"].mean() - 3 for other in ("shuffled", "reversed", "zeroed"))
+
+
+def test_what_frames_owe_is_the_mean_over_the_clips(clips, dance_run, tiny_dance):
+    frames = {"n_past": 2, "n_future": 10, "seed": 1}
+    free, informed = (
+        checkpoint.load_model(ROOT / "assets" / "runs" / f"push-{n}learned-cyclical") for n in ("free-", "")
+    )
+    found = owed(free, clips, [1, 3], **frames)
+    alone = [psnr_by_source(free, *one(clips, i), "finn", seed=1) for i in (1, 3)]
+    assert found["z_from"] == {name: pytest.approx(sum(p[name].mean().item() for p in alone) / 2) for name in SOURCES}
+    assert found["conditions"] is None
+    assert list(owed(informed, clips, [0], **frames)["conditions"]) == list(CONDITIONS)
+    dancer = checkpoint.load_model(dance_run)
+    found = owed(dancer, open_split(tiny_dance, "validate"), [0], n_past=1, n_future=5)
+    assert list(found["conditions"]) == list(CONDITIONS) and list(found["z_from"]) == list(SOURCES)
 
 
 def test_a_traversal_moves_one_dimension_by_the_prior_s_sigma(model, clips):

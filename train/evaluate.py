@@ -67,6 +67,7 @@ def evaluate_run(
     from vidpred.data.layout import split_name
     from vidpred.evaluation import evaluate, frames_ahead
     from vidpred.files import without_infinity, write_json
+    from vidpred.latents import owed
     from vidpred.simulate.bounce import bounces_of
 
     for name in also:
@@ -101,6 +102,7 @@ def evaluate_run(
             bounces=None if None in bounces else bounces,
             progress=bar.update,
         )
+    result |= owed(model, every, chosen, n_past=n_past, n_future=n_future, seed=seed)
     if not speaks:
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}
@@ -128,6 +130,8 @@ def report(result: dict) -> str:
             f"last {result['per_frame']['sharpness'][-1]:.2f}",
             f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
             f"samples differ by {result['diversity']:.4f} (RMSE)",
+            "PSNR by where z comes from: " + _listed(result["z_from"]),
+            *(["given other conditions: " + _listed(result["conditions"])] if result["conditions"] else []),
             *([_at_bounces(result["bounces"])] if "bounces" in result else []),
             *(
                 f"{name}  {values['mean']:.4f}, best of {result['samples']}: {values['best']:.4f}"
@@ -135,6 +139,10 @@ def report(result: dict) -> str:
             ),
         ]
     )
+
+
+def _listed(psnr: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.2f}" for name, value in psnr.items()) + " dB"
 
 
 def _at_bounces(numbers: dict[str, float | None]) -> str:

@@ -1,4 +1,4 @@
-"""Looking at z: what posterior and prior say of one clip, and what the predicted frames owe to it.
+"""Looking at z: what posterior and prior say of one clip, and what the predicted frames owe to z and to the conditions.
 
 Pictures here are made a few at a time, not in the fixed internal batch of `rollout.predict`: they explain, and are not
 scored in any table.
@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vidpred import metrics
+from vidpred import metrics, processes
 from vidpred.clip import Clip
+from vidpred.data.batches import Clips, window_batch
 from vidpred.losses import kl_divergence
 from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
@@ -18,6 +19,8 @@ from vidpred.randomness import generator
 from vidpred.rollout import Stepper, rollout_noise
 
 SOURCES = ("posterior", "prior", "zero", "shuffled")
+CONDITIONS = ("true", "shuffled", "reversed", "zeroed")
+OWED_FRAMES = 60  # of a long video, that are predicted to see what they owe to z and conditions
 
 
 class ClipLatents(NamedTuple):
@@ -62,6 +65,43 @@ def psnr_by_source(model: Model, clip: Clip, clip_id: str, protocol: str, seed: 
     return dict(zip(SOURCES, (others[0], prior, *others[1:])))
 
 
+def psnr_by_conditions(model: Model, clip: Clip, clip_id: str, protocol: str, seed: int = 0) -> dict[str, Tensor]:
+    """PSNR (n_future,) of a clip's (B = 1) predicted frames, sample 0, given each of CONDITIONS from the context on.
+
+    shuffled: those of the clip in another order of the steps; reversed: the last one first; zeroed: the training mean
+    of each number, or black poses.
+    """
+    steps, start = clip.frames.shape[1] - 1, clip.n_past - model.condition_lag
+    true = clip.conditions
+    ahead = true[:, start : steps + 1 - model.condition_lag]
+    order = generator("shuffled conditions", seed, clip_id).permutation(ahead.shape[1])
+    nothing = model.condition_mean.expand_as(ahead) if ahead.dim() == 3 else torch.zeros_like(ahead)
+    given = [torch.cat([true[:, :start], other], 1) for other in (ahead, ahead[:, order], ahead.flip(1), nothing)]
+    eps = rollout_noise(model, seed, 0, clip_id, steps).to(clip.frames)
+    frames = _imagine(model, clip, eps.expand(len(given), *eps.shape), conditions=torch.cat(given))
+    truth = clip.frames[:, clip.n_past :].expand_as(frames)
+    return dict(zip(CONDITIONS, metrics.psnr(frames, truth, protocol).cpu()))
+
+
+def owed(
+    model: Model, clips: Clips, chosen: list[int], *, n_past: int, n_future: int, seed: int = 0
+) -> dict[str, dict[str, float] | None]:
+    """What train.evaluate writes of it: mean PSNR of the chosen clips by where z comes from (`z_from`) and by what is
+    known of the steps (`conditions`; None where nothing is), of at most OWED_FRAMES predicted frames."""
+    weight = next(model.parameters())
+    parts = []
+    for i in processes.own(chosen):
+        batch = window_batch(clips, [i], n_past + min(n_future, OWED_FRAMES))
+        given = batch.to_clip(n_past, weight.device, weight.dtype), batch.ids[0], model.config.psnr_protocol, seed
+        parts.append((psnr_by_source(model, *given), psnr_by_conditions(model, *given) if model.conditioned else None))
+    z, conditions = zip(*processes.gathered(parts))
+    return {"z_from": _means(z), "conditions": _means(conditions) if model.conditioned else None}
+
+
+def _means(of_clips: tuple[dict[str, Tensor], ...]) -> dict[str, float]:
+    return {name: torch.stack([psnr[name] for psnr in of_clips]).mean().item() for name in of_clips[0]}
+
+
 def traverse(model: Model, clip: Clip, n_future: int, dimension: int, values: list[float]) -> Tensor:
     """Futures (values, n_future, C, H, W) of a clip (B = 1) with one dimension (or channel) of z pushed by so many
     standard deviations of the prior at every step, and all others at the prior's means."""
@@ -74,12 +114,17 @@ def traverse(model: Model, clip: Clip, n_future: int, dimension: int, values: li
 
 
 @torch.no_grad()
-def _imagine(model: Model, clip: Clip, eps: Tensor, z: Tensor | None = None) -> Tensor:
-    """Futures (K, n_future, C, H, W) of one clip, for eps and z (K, steps, *z_shape)."""
+def _imagine(
+    model: Model, clip: Clip, eps: Tensor, z: Tensor | None = None, conditions: Tensor | None = None
+) -> Tensor:
+    """Futures (K, n_future, C, H, W) of one clip, for eps and z (K, steps, *z_shape) and conditions (K, T, …; none:
+    the clip's own)."""
     n_past, rows = clip.n_past, torch.zeros(len(eps), dtype=torch.long, device=clip.frames.device)
+    if conditions is None and model.conditioned:
+        conditions = clip.conditions.expand(len(eps), *clip.conditions.shape[1:])
     stepper = Stepper(model, model.look(clip).rows(rows), eps[:, : n_past - 1])
     frames = []
     for t in range(n_past, eps.shape[1] + 1):
-        known = clip.conditions[rows, t - model.condition_lag] if model.conditioned else None
+        known = conditions[:, t - model.condition_lag] if model.conditioned else None
         frames.append(stepper.next(known, eps[:, t - 1], None if z is None else z[:, t - 1]))
     return torch.stack(frames, 1)

@@ -10,7 +10,8 @@ from vidpred.files import replaced
 
 FILE = "results.jsonl"
 CURVES = ("epoch", "loss", "mse", "kld", "train_psnr", "val_psnr", "val_loss", "beta", "tfr", "teacher_forced")
-OF_A_RUN = ("psnr", "psnr_best", "ssim", "sharpness", "copy_last_psnr", "diversity", "kld_per_step", "active_units")
+OF_A_RUN = ("psnr", "psnr_best", "psnr_best_of", "ssim", "sharpness", "copy_last_psnr", "diversity", "kld_per_step",
+            "active_units", "z_from", "conditions")  # fmt: skip
 PROTOCOL = ("protocol", "split", "clips", "samples", "temperature", "seed", "n_past", "n_future")
 OF_CLIPS = ("psnr", "psnr_best", "sharpness")
 DIGITS = 6  # significant ones that are kept
