@@ -7,6 +7,9 @@ import pytest
 from tests.commands import fails, succeeds
 from vidpred import runs
 from vidpred.data.robot_push import list_clips
+from vidpred.explorer.latents.analysis import analyse
+from vidpred.explorer.runs.library import Library
+from vidpred.simulate.bounce import bounces_of
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,10 @@ def test_an_action_free_run_is_trained_evaluated_and_drawn(clips, tmp_path):
     assert runs.read_eval(run)["bounces"]["prior_sigma_between"] == pytest.approx(1)  # of N(0, I)
     succeeds("train.generate", run, "--data", clips, "--out", tmp_path / "futures", "--samples", 1)
     assert len(list((tmp_path / "futures").glob("*.gif"))) == 4
+    library = Library([run], [clips])
+    clip = library.clips_for(library.run("run"))[0]
+    found = analyse(library, library.run("run"), clip, 0)
+    assert found.gaussians.marks == [frame for frame in bounces_of(clip.folder) if frame < 12]  # drawn in Latents
 
 
 def test_a_run_that_is_told_actions_refuses_them(clips, tiny_run, tmp_path):

@@ -91,3 +91,17 @@ def test_without_truth_there_is_nothing_to_infer(dance_run, tiny_dance, tmp_path
         analysis.analyse(library, run, library.clip("test/0"), 0)
     assert "test/0" not in [clip.name for clip in analysis.clips_for(library, run)]
     assert analysis.analyse(library, run, library.clip("validate"), 0).kld.shape == (11, 4)
+
+
+def test_all_test_clips_stand_beside_this_one(bundled, free, clip, found):
+    """From eval.json; a run without it, or with a damaged one, has this clip alone."""
+    result = free.evaluation
+    assert f"Over all 32 test clips, PSNR with z posterior {result.z_from['posterior']:.1f}, prior " in found.note
+    assert "other conditions" not in found.note  # nothing is known of its steps
+    curves = {curve.name: list(curve.y) for curve in found.best.panels[0].lines}
+    assert curves["all test clips"] == result.psnr_best_of and len(result.psnr_best_of) == 20
+    told = analysis.analyse(bundled, bundled.run("push-learned-cyclical"), clip, 0).note
+    assert "With other conditions than the true ones (26.7 dB): shuffled " in told
+    damaged = replace(free, evaluation=replace(result, z_from={}, psnr_best_of=[]))
+    bare = analysis.analyse(bundled, damaged, clip, 0)
+    assert "Over all" not in bare.note and [curve.name for curve in bare.best.panels[0].lines] == ["this clip"]

@@ -20,3 +20,4 @@ def test_a_chart_without_lines_and_one_with_infinity():
     assert empty["x_full"] == [0, 1]
     short = chart_value([Panel("a", "b", [Line("n", "l", 0, "solid", [2, 3], [1, math.inf])])], "x", 1)
     assert short["panels"][0]["lines"][0]["y"] == [1, None]
+    assert chart_value([], "x", 1, marks=[3, 7])["marks"] == [3, 7]

@@ -9,9 +9,10 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED, predict_clip
-from vidpred.explorer.runs.run import COLLAPSED, Clip, Run
+from vidpred.explorer.runs.run import COLLAPSED, Clip, Evaluation, Run
 from vidpred.explorer.ui.chart import Line, Panel
 from vidpred.explorer.ui.player import Choice, Display, Tile
+from vidpred.simulate.bounce import bounces_of
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch
@@ -27,11 +28,12 @@ DRAWN = 3  # dimensions whose means are drawn: those that carry most
 
 
 class Plot(NamedTuple):
-    """A chart: panels over one x axis, and (name, colour) of its legend."""
+    """A chart: panels over one x axis, and (name, colour) of its legend. marks: frames that were not to be known."""
 
     panels: list[Panel]
     x_title: str
     legend: list[tuple[str, int]]
+    marks: list[int] = []  # noqa: RUF012 -- never changed
 
 
 class Analysis(NamedTuple):
@@ -75,9 +77,15 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     kld += [Line(f"{unit} {d}", f"{unit} {d}", i, "solid", steps, latents.kld[:, d].tolist())
             for i, d in enumerate(order[:DRAWN])]  # fmt: skip
     per_step = latents.kld.sum(1).mean().item()
+    bounces = [frame for frame in bounces_of(clip.folder) or [] if frame < length]
+    note = _note(per_step, carried.tolist(), psnr, best, unit)
+    if run.evaluation and run.evaluation.z_from:
+        note += f"\n\n{_over_all(run.evaluation)}"
     return Analysis(
         latents.kld,
-        Plot([Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(psnr)]),
+        Plot(
+            [Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(psnr)], bounces
+        ),
         Plot(
             [
                 Panel("KL of each step", "nats", kld, from_zero=True),
@@ -86,13 +94,10 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
             ],
             "step",
             [*((f"{unit} {d}", i) for i, d in enumerate(order[:DRAWN])), (f"all {unit}s", 3)],
+            bounces,
         ),
-        Plot(
-            [Panel("Best of N", "dB", [Line("best", "best of N", 0, "solid", range(1, samples + 1), best.tolist())])],
-            "N samples",
-            [],
-        ),
-        _note(per_step, carried.tolist(), psnr, best, unit),
+        _best_of(best.tolist(), run.evaluation),
+        note,
         order,
     )
 
@@ -162,6 +167,32 @@ def heat_map(kld: np.ndarray) -> np.ndarray:
 
     top = max(float(kld.max()), ACTIVE)
     return upscale(heat(255 * kld.T[None] / top), HEAT_SIDE)[0]
+
+
+def _best_of(best: list[float], evaluation: Evaluation | None) -> Plot:
+    """PSNR of the best of the first N samples of this clip and, where that is known, of all test clips."""
+    curves = {"this clip": best, **({"all test clips": evaluation.psnr_best_of} if evaluation else {})}
+    lines = [
+        Line(name, name, i, "solid", range(1, len(values) + 1), values)
+        for i, (name, values) in enumerate(curves.items())
+        if len(values) > 1
+    ]
+    return Plot([Panel("Best of N", "dB", lines)], "N samples", [(line.name, line.colour) for line in lines])
+
+
+def _over_all(evaluation: Evaluation) -> str:
+    """What z and conditions bring on every clip that was evaluated, in words."""
+    z, known = evaluation.z_from, evaluation.conditions
+    line = f"Over all {evaluation.text('clips')} {evaluation.split} clips, PSNR with z " + _listed(z)
+    if known:
+        line += f". With other conditions than the true ones ({known.get('true', 0):.1f} dB): " + _listed(
+            {name: value for name, value in known.items() if name != "true"}
+        )
+    return f"*{line}.*"
+
+
+def _listed(psnr: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.1f}" for name, value in psnr.items())
 
 
 def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, unit: str) -> str:

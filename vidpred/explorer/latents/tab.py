@@ -19,6 +19,8 @@ SOURCES = (
     "**shuffled** takes the posterior's z of other steps. The further the first lies above the others, the more z says."
 )
 
+BOUNCES = "Dotted: a shape has just left a wall in a new direction, which nobody could know."
+
 
 class LatentHandlers(Handlers):
     @toast_refusals
@@ -26,7 +28,15 @@ class LatentHandlers(Handlers):
         """What z carries on a clip: a note, the heat map, three charts, and the dimension that carries most."""
         found = analysis.analyse(self.library, self.library.run(run), self.library.clip(clip), seed)
         charts = [
-            chart_value(plot.panels, plot.x_title, next_request(), plot.legend, whole=True)
+            chart_value(
+                plot.panels,
+                plot.x_title,
+                next_request(),
+                plot.legend,
+                whole=True,
+                hint=BOUNCES if plot.marks else "",
+                marks=plot.marks,
+            )
             for plot in (found.sources, found.gaussians, found.best)
         ]
         dimension = gr.update(maximum=found.kld.shape[1] - 1, value=found.dimensions[0])

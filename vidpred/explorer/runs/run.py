@@ -57,6 +57,12 @@ class Evaluation:
     protocol: str
     per_clip: dict[str, dict[str, float]]
     """psnr and psnr_best by clip"""
+    z_from: dict[str, float]
+    """PSNR by where z comes from"""
+    conditions: dict[str, float]
+    """PSNR by what is known of the steps"""
+    psnr_best_of: list[float]
+    """of the first sample, the better of two, …"""
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluation | None":
@@ -77,6 +83,9 @@ class Evaluation:
             split=str(values.get("split", "")),
             protocol=str(values.get("protocol", "unnamed")),
             per_clip=_per_clip(values.get("per_clip")),
+            z_from=_numbers(values.get("z_from")),
+            conditions=_numbers(values.get("conditions")),
+            psnr_best_of=_curve(values.get("psnr_best_of")),
         )
 
     def text(self, name: str, form: str = "g") -> str:
@@ -90,6 +99,17 @@ class Evaluation:
         if self.n_past is None or self.n_future is None:
             return "all predicted frames"
         return f"frames {self.n_past:g}…{self.n_past + self.n_future - 1:g}"
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    """Numbers by name; none where a file has none, or one that is no number."""
+    found = values if isinstance(values, dict) else {}
+    return {} if any(finite(value) is None for value in found.values()) else {str(k): v for k, v in found.items()}
+
+
+def _curve(values: Any) -> list[float]:
+    found = values if isinstance(values, list) else []
+    return [] if any(finite(value) is None for value in found) else found
 
 
 def _per_clip(values: Any) -> dict[str, dict[str, float]]:

@@ -55,10 +55,12 @@ def chart_value(
     whole: bool = False,
     message: str = "",
     hint: str = "",
+    marks: Sequence[float] = (),
 ) -> dict:
     """What the chart draws, as JSON values, thinned out except where it is looked at.
 
-    legend: (name, colour); window: part of the x axis that is looked at (None: all of it); whole: ticks at whole x only
+    legend: (name, colour); window: part of the x axis that is looked at (None: all of it); whole: ticks at whole x
+    only; marks: places on the x axis where something happens, which the hint explains
     """
     everything = [x for panel in panels for line in panel.lines for x in (*line.x[:1], *line.x[-1:])]
     drawn, left_out = [], False
@@ -81,6 +83,7 @@ def chart_value(
         "thinned": left_out,
         "message": message,
         "hint": hint,
+        "marks": list(marks),
     }
 
 

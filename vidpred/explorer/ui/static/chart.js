@@ -160,6 +160,7 @@ function drawPlot(plot) {
     make("svg:line", { class: "grid", x1: LEFT, x2: right, y1: plot.y.at(tick), y2: plot.y.at(tick) }, box);
     make("svg:text", { x: LEFT - 6, y: plot.y.at(tick) + 4, "text-anchor": "end" }, svg, short(tick));
   }
+  for (const mark of shown.marks || []) make("svg:line", { class: "mark", x1: plot.x(mark), x2: plot.x(mark), y1: TOP, y2: base }, box);
   for (const line of panel.lines.filter(visible)) drawLine(plot, line, box);
   describe(plot);
 }
