@@ -69,7 +69,7 @@ def simulate_bounce(
     """Action-free clips of shapes that leave every wall in a random new direction. Run again to go on.
 
     Args:
-        out: Folder to write: OUT/{train,validate,test}/traj_<a>_to_<b>/<clip>.
+        out: Folder to write: OUT/{train,validate,test}/bounce_<a>_to_<b>/<clip>.
         train: Number of training clips (30 frames each). A larger number extends a folder made with the same seed.
         validate: Number of validation clips.
         test: Number of test clips.
@@ -149,10 +149,10 @@ def _simulate_clips(
         _remove_unfinished(out, CLIP_GROUPS)
 
 
-def clip_folder(out: Path, split: str, index: int) -> Path:
+def clip_folder(out: Path, split: str, index: int, kind: str = "traj") -> Path:
     """Clips lie in groups of 256 and are numbered from 1 in each, as in an imported BAIR set."""
     start = index // GROUP_SIZE * GROUP_SIZE
-    return out / split / f"traj_{start}_to_{start + GROUP_SIZE - 1}" / str(index - start + 1)
+    return out / split / f"{kind}_{start}_to_{start + GROUP_SIZE - 1}" / str(index - start + 1)
 
 
 def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int]) -> None:
@@ -226,6 +226,10 @@ class BounceClipJob(ClipJob):
     """Makes a clip of bouncing shapes: frames, and which of them were not to be known."""
 
     shapes: int = 2
+
+    @property
+    def folder(self) -> Path:
+        return clip_folder(self.out, self.split, self.index, "bounce")
 
     def __call__(self) -> int:
         clip = bounce.simulate_clip(self.seed, self.split, self.index, N_FRAMES, self.size, self.shapes)

@@ -13,7 +13,7 @@ import numpy as np
 
 from vidpred.simulate.engine import RECORD_FILE, SPLIT_NUMBERS, average_down
 
-SIMULATOR_VERSION = "bounce-1"
+SIMULATOR_VERSION = "bounce-2"
 GROUND = (18, 20, 28)
 COLOURS = ((236, 94, 80), (86, 178, 232), (246, 200, 68), (110, 204, 120), (214, 130, 224), (240, 240, 240))
 RADIUS = 10.0  # of the circle around a shape, in pixels of a frame of 64

@@ -52,6 +52,10 @@ def test_names(families, tiny_data, tiny_run, tmp_path):
     several = Library([tiny_run], [tiny_data, other, tiny_data])
     assert len(several.clips) == 8
     assert "other/traj_0_to_255/1" in several.clips
+    (other / "test" / "traj_0_to_255").rename(other / "test" / "more")
+    apart = Library([tiny_run], [tiny_data, other])  # no name is in both of them
+    assert list(apart.clips) == [*(f"{group}/{i}" for group in ("traj_0_to_255", "more") for i in (1, 2, 3, 4))]
+    (other / "test" / "more").rename(other / "test" / "traj_0_to_255")
     twin = shutil.copytree(tiny_data, tmp_path / "twin" / "other")
     assert "twin/other/traj_0_to_255/1" in Library([tiny_run], [other, twin]).clips
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import threading
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, MutableMapping
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +17,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs import gpu_lease
 from vidpred.explorer.runs.run import Clip, Evaluation, Run
 from vidpred.explorer.runs.validate import choice
+from vidpred.simulate.bounce import bounces_of
 
 if TYPE_CHECKING:  # torch takes seconds to import: the first page is served before it is needed
     from vidpred.data.batches import Batch, Clips
@@ -173,34 +175,34 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _list_clips(folders: list[Path]) -> dict[str, Clip]:
-    """Name -> clip: group/clip, or a dance's split and sequence; with the folder's name before it where several folders
-    of a family are open."""
+    """Name -> clip: group/clip, or a dance's split and sequence; with the folder's name before it where another folder
+    has clips of these names, too."""
     roots = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
-    clips = {}
-    for has_poses in (False, True):
-        own = [root for root in roots if dance.is_dance(root) == has_poses]
-        root_names = [root.name for root in own]
-        for root in own:
-            prefix = "" if len(own) == 1 else f"{root.name}/"
-            if root_names.count(root.name) > 1:
-                prefix = f"{root.parent.name}/{prefix}"
-            found = _dance_clips(root, prefix) if has_poses else _robot_clips(root, prefix)
-            clips |= {clip.name: clip for clip in found}
-    return clips
+    found = {root: list((_dance_clips if dance.is_dance(root) else _robot_clips)(root)) for root in roots}
+    found = dict(sorted(found.items(), key=lambda item: bool(item[1]) and item[1][0].has_poses))  # robots come first
+    owners = Counter(name for clips in found.values() for name in names(clips))
+    root_names = Counter(root.name for root in roots)
+    listed = {}
+    for root, clips in found.items():
+        prefix = ""
+        if any(owners[clip.name] > 1 for clip in clips):
+            prefix = f"{root.parent.name}/{root.name}/" if root_names[root.name] > 1 else f"{root.name}/"
+        listed |= {prefix + clip.name: replace(clip, name=prefix + clip.name) for clip in clips}
+    return listed
 
 
-def _robot_clips(root: Path, prefix: str) -> Iterator[Clip]:
+def _robot_clips(root: Path) -> Iterator[Clip]:
     for folder in robot_push.list_clips(root, SPLIT):
         frames = len(robot_push.list_frames(folder))
-        name = prefix + folder.relative_to(root / SPLIT).as_posix()
+        name, bounces = folder.relative_to(root / SPLIT).as_posix(), bounces_of(folder) is not None
         known = robot_push.has_actions(folder)
-        yield Clip(name, root, SPLIT, folder.relative_to(root).as_posix(), frames, frames, False, known)
+        yield Clip(name, root, SPLIT, folder.relative_to(root).as_posix(), frames, frames, False, known, bounces)
 
 
-def _dance_clips(root: Path, prefix: str) -> Iterator[Clip]:
+def _dance_clips(root: Path) -> Iterator[Clip]:
     there = [split for split in DANCE_SPLITS if (root / dance.FOLDERS[split]).is_dir()]
     if not there:
         raise BadInput(f"{root}: no video to look at (expected {' or '.join(dance.FOLDERS[s] for s in DANCE_SPLITS)}/)")
     for split in there:
         for video in dance.list_videos(root, split):
-            yield Clip(prefix + video.id, root, split, video.id, len(video.poses), len(video.frames), has_poses=True)
+            yield Clip(video.id, root, split, video.id, len(video.poses), len(video.frames), has_poses=True)

@@ -21,7 +21,7 @@ class Clip:
 
     name: by which it is chosen; id: as in PackedClips.ids, by which its noise is drawn. frames: how far it reaches;
     known: how many of its true frames are there (of some dance sequences only the first); has_actions: whether a robot
-    clip's actions and positions are known.
+    clip's actions and positions are known; has_bounces: whether it is one of shapes that leave walls at random.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Clip:
     known: int
     has_poses: bool
     has_actions: bool = True
+    has_bounces: bool = False
 
     @property
     def folder(self) -> Path:
@@ -63,6 +64,8 @@ class Evaluation:
     """PSNR by what is known of the steps"""
     psnr_best_of: list[float]
     """of the first sample, the better of two, …"""
+    has_bounces: bool
+    """whether the clips were shapes that leave walls at random"""
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluation | None":
@@ -86,6 +89,7 @@ class Evaluation:
             z_from=_numbers(values.get("z_from")),
             conditions=_numbers(values.get("conditions")),
             psnr_best_of=_curve(values.get("psnr_best_of")),
+            has_bounces="bounces" in values,
         )
 
     def text(self, name: str, form: str = "g") -> str:
@@ -203,6 +207,8 @@ class Run:
             return "" if clip.has_poses else "dance videos"
         if clip.has_poses:
             return "robot clips"
+        if self.evaluation and self.evaluation.has_bounces != clip.has_bounces:
+            return "bouncing shapes" if self.evaluation.has_bounces else "robot clips"
         return "" if clip.has_actions or not self.takes_actions else "clips with known actions"
 
     def longest_future(self, clip: Clip, n_past: int | None = None) -> int:
