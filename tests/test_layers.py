@@ -20,6 +20,7 @@ LAYERS = [
     {"vidpred.checkpoint"},
     {"vidpred.rollout", "vidpred.hub"},
     {"vidpred.evaluation", "vidpred.latents"},
+    {"vidpred.onnx_export"},
     {"vidpred.training"},
     {"train", "vidpred.explorer.runs", "vidpred.explorer.cli"},
     {"vidpred.explorer.ui"},  # what draws
