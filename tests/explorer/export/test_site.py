@@ -18,7 +18,7 @@ from vidpred.explorer.ui.run_colors import COLOURS
 @pytest.fixture(scope="module")
 def folder(families, tmp_path_factory):
     out = tmp_path_factory.mktemp("export")
-    assert export(families, out, 2) == 4  # two runs, two clips each
+    assert export(families, out, 2, live=False) == 4  # two runs, two clips each
     return out
 
 
@@ -62,5 +62,5 @@ def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
     with pytest.raises(BadInput, match="--clips must be at least 1"):
         export(families, tmp_path / "new", 0)
     assert not (tmp_path / "new").exists()
-    assert export(families, folder, 2) == 4  # an earlier one is replaced
+    assert export(families, folder, 2, live=False) == 4  # an earlier one is replaced
     assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")

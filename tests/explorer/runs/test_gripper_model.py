@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidpred.config import ACTION_DIM
-from vidpred.explorer.drive.gripper_model import fit_gripper_model, gripper_model_of
+from vidpred.explorer.runs.gripper_model import fit_gripper_model, gripper_model_of
 from vidpred.explorer.runs.library import Library
 
 
