@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.commands import fails
 from vidpred.errors import BadInput
+from vidpred.explorer.export.runtime import FILES, add_runtime
 from vidpred.explorer.export.site import export
 from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.explorer.ui.run_colors import COLOURS
@@ -39,7 +40,7 @@ def test_pictures_are_the_predictions(folder, families):
 
 def test_nothing_points_outside(folder):
     """No address of another host, and no path of this machine."""
-    for file in [folder / "index.html", *(folder / "views").glob("*.json")]:
+    for file in [folder / "index.html", *folder.rglob("*.json"), *folder.rglob("*js")]:
         text = file.read_text()
         assert "http://" not in text.replace("http://www.w3.org", "")
         assert "https://" not in text
@@ -52,6 +53,17 @@ def test_every_place_of_the_template_is_filled_and_every_colour_defined(folder):
     assert re.findall(r"\[\[[\w.]+\]\]", page) == []
     used = set(re.findall(r"var\((--[\w-]+)", page)) - {"--c"} | {f"--c{colour}" for colour in range(COLOURS)}
     assert used <= set(re.findall(r"(--[\w-]+)(?::|&quot;,)", page))
+
+
+def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = add_runtime(tmp_path)
+    for part in ("npm is missing", "onnxruntime-web 1.30", *FILES, str(tmp_path / "runtime")):
+        assert part in line
+    (tmp_path / "runtime").mkdir()
+    for name in FILES:
+        (tmp_path / "runtime" / name).write_bytes(b"put there by hand")
+    assert add_runtime(tmp_path) == ""
 
 
 def test_what_is_no_export_is_left_alone(folder, families, tmp_path):

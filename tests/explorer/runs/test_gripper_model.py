@@ -8,6 +8,11 @@ from vidpred.explorer.runs.gripper_model import fit_gripper_model, gripper_model
 from vidpred.explorer.runs.library import Library
 
 
+@pytest.fixture
+def clip(library):
+    return library.clip("traj_0_to_255/2")
+
+
 def test_the_fit_is_what_moved_the_tiny_disc(library, clip):
     """Its clips push by 5 pixels for an action of 1, positions are in 64 pixels; the height never changes."""
     model = gripper_model_of(clip)

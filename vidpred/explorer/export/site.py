@@ -29,11 +29,12 @@ def export(
     clips: int,
     progress: Any = lambda done: None,
     live: bool = True,
-    doing: Any = lambda text: None,
+    doing: Any = lambda run: None,
+    warn: Any = lambda line: None,
 ) -> int:
     """Write the page of `clips` clips of each run; the number of views. An earlier export in the folder is replaced,
-    but for the runtime. live: with the models themselves; progress and doing are told how many views are done, and
-    what is done next."""
+    but for the runtime. live: with the models themselves; progress is told how many views are done, doing which run
+    is next, warn what is missing for the models to run."""
     if clips < 1:
         raise BadInput(f"--clips must be at least 1, got {clips}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / VIEWS).is_dir())):
@@ -61,7 +62,7 @@ def export(
         add_clip(library, clip, out)
     missing = add_page(out, live)
     if missing:
-        doing(missing)
+        warn(missing)
         for one in menu.values():
             one.pop("live", None)
     (out / VIEWS / "curves.json").write_text(json.dumps(_curves(library)))
@@ -129,8 +130,10 @@ def main(args: list[str] | None = None) -> None:
 
         library = Library(options.runs, options.data)
         with tqdm(desc="views", unit="view") as bar:
-            live, done = not options.stored_only, lambda done: bar.update()
-            count = export(library, options.out, options.clips, done, live, bar.set_postfix_str)
+            live, done, missing = not options.stored_only, lambda done: bar.update(), []
+            count = export(library, options.out, options.clips, done, live, bar.set_postfix_str, missing.append)
+        for line in missing:
+            print(f"vidpred.explorer.export: {line}", file=sys.stderr)
     except BadInput as error:
         stop("vidpred.explorer.export", error)
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())

@@ -41,6 +41,13 @@ const text = (values) => {
   return !known.length ? "–" : mean(known) === Infinity ? "∞" : mean(known).toFixed(2) + " dB";
 };
 
+// The words that tell runs apart, as vidpred.explorer.runs.comparison.short_names has them.
+function shortNames(names) {
+  const words = names.map((name) => name.split("-")), shared = words[0].filter((word) => words.every((others) => others.includes(word)));
+  const short = words.map((each, i) => each.filter((word) => !shared.includes(word)).join("-") || names[i]);
+  return new Set(short).size === names.length ? short : names;
+}
+
 // The futures of several runs for one clip, while they grow and when they are done.
 export class Futures {
   constructor(clip, runs, { seed, temperature, samples, frames }) {
@@ -92,7 +99,8 @@ export class Futures {
     if (this.poses) still("pose", "Pose", this.poses);
     if (this.truth) still("truth", "Truth", this.truth);
     const count = this.each[0].samples.length, several = finished && count > 1;
-    for (const { run, samples } of this.each) {
+    const labels = shortNames(this.runs.map(({ name }) => name));
+    for (const [number, { run, samples }] of this.each.entries()) {
       const each = [...samples];
       if (several) {
         const score = ({ psnr }) => mean(psnr.map((v) => v ?? 0));
@@ -100,7 +108,7 @@ export class Futures {
       }
       const lines = each.map(({ psnr }) => psnr.slice(0, shown)), scored = this.known;
       tiles.push({
-        kind: "prediction", label: this.runs.length > 1 ? run.name : "Prediction", clips: each.map(({ sheet }) => place(sheet)), of: null, on: true,
+        kind: "prediction", label: this.runs.length > 1 ? labels[number] : "Prediction", clips: each.map(({ sheet }) => place(sheet)), of: null, on: true,
         colour: this.runs.length > 1 ? run.colour : null,
         scores: scored ? { PSNR: lines.map((line) => [...Array(n_past).fill(null), ...line]) } : {},
         means: scored ? { PSNR: lines.map(text) } : {}, average: scored && count > 1 ? text(lines.slice(0, count).flat()) : "",

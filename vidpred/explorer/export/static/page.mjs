@@ -22,7 +22,7 @@ const showClip = mount("player"), showCurves = mount("chart");
 let worker = null, messages = 0;
 const waiting = new Map(); // id -> {resolve, reject, told}
 
-export function ask(what, data = {}, told = () => {}) {
+function ask(what, data = {}, told = () => {}) {
   if (!worker) {
     worker = new Worker("live/worker.mjs", { type: "module" });
     worker.onmessage = ({ data: { id, ...rest } }) => {
@@ -161,7 +161,7 @@ async function predict() {
         if (!drawn) document.body.dataset.first = (performance.now() - pressed).toFixed(0);
         if (number === runs.length - 1 && (performance.now() - drawn > 100 || futures.done === settings.frames)) {
           drawn = performance.now();
-          showClip(futures.value(++request, futures.done === settings.frames && !runs.length ? undefined : futures.n_past + futures.done - 1));
+          showClip(futures.value(++request, futures.n_past + futures.done - 1));
         }
       });
       if (answer.ended || mine !== busy) return;

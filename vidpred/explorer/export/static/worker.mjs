@@ -5,7 +5,7 @@ import { psnr, rgba } from "./scores.mjs";
 
 const RUNTIME = new URL("../runtime/", import.meta.url).href;
 let ort = null, predicting = 0, drive = null;
-const models = new Map(); // folder -> {about, sessions}
+const models = new Map(); // folder -> promise of {about, context, step}, so that two who ask load once
 
 async function runtime() {
   if (ort) return ort;
@@ -26,8 +26,15 @@ async function bytes(url, told) {
   return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
-async function load(folder, told) {
-  if (models.has(folder)) return models.get(folder);
+function load(folder, told) {
+  if (!models.has(folder)) {
+    models.set(folder, open(folder, told));
+    models.get(folder).catch(() => models.delete(folder)); // a network may come back
+  }
+  return models.get(folder);
+}
+
+async function open(folder, told) {
   const about = await (await fetch(folder + "model.json")).json(), files = Object.values(about.files)[0], sessions = {};
   const { InferenceSession } = await runtime(), began = performance.now();
   let fetched = 0;
@@ -35,9 +42,7 @@ async function load(folder, told) {
     const graph = await bytes(folder + file.file, (count) => told(fetched += count));
     sessions[name] = await InferenceSession.create(graph, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
   }
-  const model = { about, ...sessions, seconds: (performance.now() - began) / 1000 };
-  models.set(folder, model);
-  return model;
+  return { about, ...sessions, seconds: (performance.now() - began) / 1000 };
 }
 
 // --- tensors --------------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ function hold(name, move) {
   paintHeld();
   if (!waiting) { // the second arrow of a diagonal comes a moment later
     clearTimeout(timer);
-    timer = setTimeout(() => go(held.size ? sum() : move), name.startsWith("Arrow") && held.size === 1 ? 30 : 0);
+    timer = setTimeout(() => go(held.size ? sum() : move), name.startsWith("Arrow") && held.size === 1 ? Math.min(30, setup.pace ?? PACE) : 0);
   } else if (held.size === 1) send("step", { move: move.map((x) => x * Number(part("stride").value)), fingers: open });
 }
 
