@@ -19,6 +19,7 @@ LAYERS = [
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},
     {"vidpred.checkpoint"},
     {"vidpred.rollout", "vidpred.hub"},
+    {"vidpred.onnx_graphs"},
     {"vidpred.evaluation", "vidpred.latents"},
     {"vidpred.onnx_export"},
     {"vidpred.training"},

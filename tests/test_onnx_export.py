@@ -13,7 +13,8 @@ from vidpred.clip import Clip
 from vidpred.config import DataConfig, RunConfig, SVGConfig
 from vidpred.data.batches import open_split, window_batch
 from vidpred.models import build_model
-from vidpred.onnx_export import export_onnx, graphs, moved_by_half, read_description
+from vidpred.onnx_export import export_onnx, moved_by_half, read_description
+from vidpred.onnx_graphs import graphs
 from vidpred.presets import preset
 from vidpred.rollout import predict, rollout_noise
 

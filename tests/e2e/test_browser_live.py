@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vidpred.explorer.drive.session import Drive
 from vidpred.explorer.drive.simulator import Physics
@@ -98,6 +99,10 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     with page.expect_download() as saved:
         page.click("#drive-host [data-do=save]")
     assert saved.value.suggested_filename == "drive-tiny.gif"
+    with Image.open(saved.value.path()) as gif:
+        assert (gif.n_frames, gif.size) == (run.n_past + 1, (3 * 64 + 6, 3 * 64 + 6))
+        gif.seek(run.n_past)
+        assert gif.convert("RGB").getpixel((0, 0)) == (213, 30, 30)  # predicted
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
     page.context.set_offline(True)

@@ -6,6 +6,7 @@ const byId = (id) => document.getElementById(id);
 const read = (path) => fetch(path).then((answer) => answer.json());
 const asked = new URLSearchParams(location.search);
 const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
+const MOST_OTHERS = 3; // runs beside the chosen one
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
 
 // What Gradio hands to a component's script: its element, its value, and a way to be told of new ones.
@@ -78,6 +79,11 @@ function keep() {
   history.replaceState(null, "", "?" + new URLSearchParams(state));
 }
 
+function limit() { // as many as can be told apart
+  const full = compared().length >= MOST_OTHERS;
+  for (const box of byId("compare").querySelectorAll("input")) box.disabled = full && !box.checked;
+}
+
 async function clipOf(chosen, name) {
   const path = chosen.clips[name];
   if (!clips.has(path)) clips.set(path, await readClip(path));
@@ -130,6 +136,7 @@ function chooseRun() {
       return label;
     }));
     say("");
+    limit();
     weigh();
   }
   stored();
@@ -142,7 +149,7 @@ function stop() { busy += 1; if (worker) ask("stop"); byId("predict").textConten
 async function predict() {
   if (byId("predict").dataset.running) { stop(); say("Stopped."); return; }
   if (!byId("settings").reportValidity()) return;
-  const mine = ++busy, runs = [run(), ...compared().slice(0, 3)], settings = numbers();
+  const mine = ++busy, runs = [run(), ...compared().slice(0, MOST_OTHERS)], settings = numbers();
   keep();
   byId("predict").dataset.running = "yes";
   byId("predict").textContent = "Stop";
@@ -207,7 +214,7 @@ async function begin() {
   byId("run").addEventListener("change", () => { for (const name of ["frames", "samples", "with"]) asked.delete(name); chooseRun(); });
   byId("clip").addEventListener("change", () => { stored(); drive.choose(run().folder ? run() : null); });
   byId("settings").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
-  byId("settings").addEventListener("change", () => { keep(); weigh(); });
+  byId("settings").addEventListener("change", () => { limit(); keep(); weigh(); });
   new MutationObserver(keep).observe(document.querySelector("#player-host [data-part=stage]"), { attributes: true, attributeFilter: ["data-frame"] });
   byId("copy").addEventListener("click", async () => {
     keep();
