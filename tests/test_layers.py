@@ -19,7 +19,9 @@ LAYERS = [
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},
     {"vidpred.checkpoint"},
     {"vidpred.rollout", "vidpred.hub"},
+    {"vidpred.onnx_graphs"},
     {"vidpred.evaluation", "vidpred.latents"},
+    {"vidpred.onnx_export"},
     {"vidpred.training"},
     {"train", "vidpred.explorer.runs", "vidpred.explorer.cli"},
     {"vidpred.explorer.ui"},  # what draws

@@ -171,7 +171,9 @@ def test_pictures_and_curves(tmp_path):
 
 def test_the_page_of_plain_files(tmp_path):
     module, rest = arguments(command("explorer.export"), {"site": tmp_path / "site"})
-    assert "wrote" in succeeds(module, *rest, "--clips", "1")
+    one = ROOT / "assets" / "runs" / "dance-cyclical"
+    assert "wrote" in succeeds(module, *rest, "--clips", "1", "--runs", one)
+    assert (tmp_path / "site" / "models" / "0" / "step-float16.onnx").exists()
     assert (tmp_path / "site" / "index.html").exists()
 
 

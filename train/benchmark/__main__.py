@@ -1,7 +1,8 @@
-"""`python -m train.benchmark {step,rollout,loader,startup,app,quality,ceiling} [--json]`: the wall-clock figures of the
-project, and what a processor's time buys."""
+"""`python -m train.benchmark {step,rollout,loader,startup,app,browser,quality,ceiling} [--json]`: the wall-clock
+figures of the project, and what a processor's time buys."""
 
 from train.benchmark.app import app
+from train.benchmark.browser import browser
 from train.benchmark.ceiling import ceiling
 from train.benchmark.loader import loader
 from train.benchmark.quality import quality
@@ -10,7 +11,7 @@ from train.benchmark.startup import startup
 from train.benchmark.step import step
 from train.cli import run_commands
 
-COMMANDS = (step, rollout, loader, startup, app, quality, ceiling)  # each a function in a file of its name
+COMMANDS = (step, rollout, loader, startup, app, browser, quality, ceiling)  # each a function in a file of its name
 
 if __name__ == "__main__":
     run_commands({command.__name__: command for command in COMMANDS}, prog="python -m train.benchmark")

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -15,18 +14,10 @@ from urllib.parse import quote
 from tqdm import tqdm
 
 from train.benchmark import harness
+from train.benchmark.chromium import open_browser
 from train.cli import print_json
 from vidpred.errors import BadInput
 
-BROWSER_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 DRAWN = "document.querySelector('{} [data-request]')?.dataset.request"
 # Does something on the page; milliseconds until a player has drawn another answer.
 UNTIL_DRAWN = """([act, player]) => new Promise(resolve => {
@@ -105,22 +96,6 @@ def app(rounds: int = 3, json: bool = False) -> None:
         for name, figure in FIGURES.items()
     ]  # fmt: skip
     print(f"{harness.device_name('cpu')}\n\n{harness.table(['what', 'median', 'limit', 'of', ''], rows)}")
-
-
-@contextlib.contextmanager
-def open_browser() -> Iterator:
-    """Headless Chromium."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise BadInput("a browser is driven by playwright: pip install -r requirements-dev.txt") from None
-    if chromium is None:
-        raise BadInput("no Chromium here: apt-get install -y --no-install-recommends chromium")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=chromium, headless=True, args=BROWSER_OPTIONS)
-        yield found
-        found.close()
 
 
 @contextlib.contextmanager

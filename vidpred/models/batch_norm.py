@@ -131,11 +131,9 @@ def merge_batch_norm(model: nn.Module) -> None:
 
     Wherever a module normalises, its one or last layer before that is called conv, head or out.
     """
-    for module in model.modules():
-        norm = getattr(module, "norm", None)
-        if not isinstance(norm, StepBatchNorm) or norm.merged:
+    for _, layer, norm in _normalised(model):
+        if norm.merged:
             continue
-        layer = next(getattr(module, name) for name in ("conv", "head", "out") if hasattr(module, name))
         moments = (norm.running_mean, norm.running_var, EPS, norm.weight, norm.bias)
         if isinstance(layer, nn.Linear):
             weight, bias = fuse_linear_bn_weights(layer.weight, layer.bias, *moments)
@@ -145,6 +143,25 @@ def merge_batch_norm(model: nn.Module) -> None:
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)
         norm.merged = True
+
+
+def merged_scales(model: nn.Module) -> dict[str, Tensor]:
+    """What `merge_batch_norm` multiplies each weight by, by the weight's name and in a shape that fits it."""
+    scales = {}
+    for name, layer, norm in _normalised(model):
+        shape = [1] * layer.weight.dim()
+        shape[isinstance(layer, nn.ConvTranspose2d)] = -1  # the output's channels
+        scales[f"{name}.weight"] = (norm.weight * torch.rsqrt(norm.running_var + EPS)).detach().view(shape)
+    return scales
+
+
+def _normalised(model: nn.Module) -> Iterator[tuple[str, nn.Module, StepBatchNorm]]:
+    """Each layer that batch normalisation follows, with its name."""
+    for path, module in model.named_modules():
+        norm = getattr(module, "norm", None)
+        if isinstance(norm, StepBatchNorm):
+            name = next(name for name in ("conv", "head", "out") if hasattr(module, name))
+            yield f"{path}.{name}".lstrip("."), getattr(module, name), norm
 
 
 def update_running_statistics(model: nn.Module, momentum: float = 0.1) -> None:

@@ -221,12 +221,12 @@ class PoseCVAE(nn.Module):
         prior = standard_like(posterior if latent == "posterior" else Gaussian(z, z))
         return Unroll(torch.cat(predictions).transpose(0, 1), _batch_first(posterior), _batch_first(prior))
 
-    def look(self, clip: Clip) -> Context:
-        """The context of each clip, encoded once for all the futures that continue it, clip by clip."""
+    def look(self, clip: Clip, together: bool = False) -> Context:
+        """The context of each clip, encoded once for all the futures that continue it, clip by clip or together."""
         if clip.frames.shape[1] < clip.n_past:
             raise ValueError(f"{clip.n_past} context frames needed, {clip.frames.shape[1]} given")
         last = clip.frames[:, clip.n_past - 1 : clip.n_past].transpose(0, 1)
-        return Context(torch.cat([self._encode(one) for one in last.split(1, dim=1)], 1))
+        return Context(torch.cat([self._encode(one) for one in ((last,) if together else last.split(1, dim=1))], 1))
 
     def begin(self, context: Context, noise: Tensor) -> State:
         """The state after the context; frame n_past is the next."""

@@ -158,16 +158,18 @@ class SVG(nn.Module):
             Gaussian(*(torch.cat(v).transpose(0, 1) for v in zip(*priors))),
         )
 
-    def look(self, clip: Clip) -> Context:
+    def look(self, clip: Clip, together: bool = False) -> Context:
         """The context of each clip, encoded once for all the futures that continue it.
 
-        A clip is encoded in a call of its own, so that its batch mates do not change the last bits of float32.
+        A clip is encoded in a call of its own, so that its batch mates do not change the last bits of float32;
+        together: all in one call, as a graph for any number of clips has it.
         """
         n_past, frozen = clip.n_past, self._frozen(clip.n_past)
         if clip.frames.shape[1] < n_past:
             raise ValueError(f"{n_past} context frames needed, {clip.frames.shape[1]} given")
         frames = clip.frames[:, :n_past].transpose(0, 1)
-        looks = [self._encode(one, n_past if frozen is None else frozen + 1) for one in frames.split(1, dim=1)]
+        calls = (frames,) if together else frames.split(1, dim=1)
+        looks = [self._encode(one, n_past if frozen is None else frozen + 1) for one in calls]
         return Context(
             torch.cat([look.h for look in looks], 1),
             [torch.cat(level, 1) for level in zip(*(_of_step(look.laterals, n_past, frozen) for look in looks))],

@@ -6,7 +6,6 @@ import pytest
 from tests.promise import same_picture
 from vidpred.errors import BadInput
 from vidpred.explorer.drive import what_if as module
-from vidpred.explorer.drive.gripper_model import GripperModel
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.drive.what_if import (
     CAMERA,
@@ -27,6 +26,7 @@ from vidpred.explorer.drive.what_if import (
     plan_poses,
     what_if,
 )
+from vidpred.explorer.runs.gripper_model import GripperModel
 from vidpred.explorer.runs.library import Library, names
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tests.commands import fails
 from vidpred.errors import BadInput
+from vidpred.explorer.export.runtime import FILES, add_runtime
 from vidpred.explorer.export.site import export
 from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.explorer.ui.run_colors import COLOURS
@@ -18,7 +19,7 @@ from vidpred.explorer.ui.run_colors import COLOURS
 @pytest.fixture(scope="module")
 def folder(families, tmp_path_factory):
     out = tmp_path_factory.mktemp("export")
-    assert export(families, out, 2) == 4  # two runs, two clips each
+    assert export(families, out, 2, live=False) == 4  # two runs, two clips each
     return out
 
 
@@ -39,7 +40,7 @@ def test_pictures_are_the_predictions(folder, families):
 
 def test_nothing_points_outside(folder):
     """No address of another host, and no path of this machine."""
-    for file in [folder / "index.html", *(folder / "views").glob("*.json")]:
+    for file in [folder / "index.html", *folder.rglob("*.json"), *folder.rglob("*js")]:
         text = file.read_text()
         assert "http://" not in text.replace("http://www.w3.org", "")
         assert "https://" not in text
@@ -54,6 +55,17 @@ def test_every_place_of_the_template_is_filled_and_every_colour_defined(folder):
     assert used <= set(re.findall(r"(--[\w-]+)(?::|&quot;,)", page))
 
 
+def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    line = add_runtime(tmp_path)
+    for part in ("npm is missing", "onnxruntime-web 1.30", *FILES, str(tmp_path / "runtime")):
+        assert part in line
+    (tmp_path / "runtime").mkdir()
+    for name in FILES:
+        (tmp_path / "runtime" / name).write_bytes(b"put there by hand")
+    assert add_runtime(tmp_path) == ""
+
+
 def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
     (tmp_path / "mine.txt").write_text("notes")
     with pytest.raises(BadInput, match="not empty and no earlier export"):
@@ -62,5 +74,5 @@ def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
     with pytest.raises(BadInput, match="--clips must be at least 1"):
         export(families, tmp_path / "new", 0)
     assert not (tmp_path / "new").exists()
-    assert export(families, folder, 2) == 4  # an earlier one is replaced
+    assert export(families, folder, 2, live=False) == 4  # an earlier one is replaced
     assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")

@@ -14,6 +14,7 @@ FOLDER = Path(explorer.__file__).parent
 STATIC = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".css", ".html", ".js"))
 DEFINED = r"(--[\w-]+)(?::|\", )"  # in a style, or by a script
 WIDGETS = [{"player"}, {"filmstrip"}, {"player", "filmstrip"}, {"chart"}, {"deep_links"}, {"run_colors"}]
+WIDGETS += [{"drive"}, {"drawing"}, {"drive", "drawing"}]
 
 
 def name(path):

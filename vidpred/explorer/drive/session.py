@@ -18,9 +18,9 @@ from cachetools import TTLCache
 from vidpred.config import ACTION_DIM
 from vidpred.errors import BadInput
 from vidpred.explorer.drive.drivable import checked
-from vidpred.explorer.drive.gripper_model import gripper_model_of
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
+from vidpred.explorer.runs.gripper_model import gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.simulate.robot_push.scene import scene_of

@@ -19,15 +19,13 @@ from vidpred.explorer.drive.session import Drive, Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
+from vidpred.explorer.ui.drive_widget import CSS, JS, TEMPLATE
 from vidpred.explorer.ui.events import again, once
 from vidpred.explorer.ui.handlers import NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
-STATIC = Path(__file__).parent / "static"
-TEMPLATE, CSS = (STATIC / "drive.html").read_text(), (STATIC / "drive.css").read_text()
-JS = "\n".join((STATIC / f"{part}.js").read_text() for part in ("drawing", "drive"))
 REFUSED = {"fn": None, "js": "() => { document.dispatchEvent(new CustomEvent('drive-refused')); }", **PRIVATE}
 DRIVE_QUEUE = {"concurrency_id": "drive", "concurrency_limit": 2, **QUIET}
 MOST_PRESSES = 8  # at once, of all visitors; each waits for the model

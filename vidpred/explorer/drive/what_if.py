@@ -11,9 +11,9 @@ import numpy as np
 from vidpred.config import ACTION_DIM, POSITION_DIM
 from vidpred.errors import BadInput
 from vidpred.explorer.drive.drivable import require_drivable
-from vidpred.explorer.drive.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
+from vidpred.explorer.runs.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE, by_name
 from vidpred.explorer.runs.run import Clip, Run

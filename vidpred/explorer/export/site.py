@@ -1,7 +1,7 @@
 """The bundled runs and clips as a folder of plain files: `python -m vidpred.explorer.export OUT [--clips N]`.
 
-A page, the player, lossless sheets and JSON: any web server or free static hosting can show it, nothing is computed
-there. The player and the charts are the app's own files.
+A page, the player, lossless sheets and JSON: any web server or free static hosting can show it. The models run in the
+visitor's browser, as ONNX graphs. The player, the charts and what one drives with are the app's own files.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import Any
 
 from vidpred.errors import BadInput
 from vidpred.explorer.cli import Parser, stop
+from vidpred.explorer.export.live import CLIPS, DANCE_FRAMES, MODELS, add_clip, add_model, add_page, add_worker_cache
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
 
@@ -20,32 +21,54 @@ PROG = "python -m vidpred.explorer.export"
 STATIC = Path(__file__).parent / "static"
 INDEX, SHEETS, VIEWS = "index.html", "sheets", "views"
 SAMPLES = 5
-DANCE_FRAMES = 200
 
 
-def export(library: Library, out: Path, clips: int, progress: Any = lambda done: None) -> int:
-    """Write the page of `clips` clips of each run; the number of views. An earlier export in the folder is replaced."""
+def export(
+    library: Library,
+    out: Path,
+    clips: int,
+    progress: Any = lambda done: None,
+    live: bool = True,
+    doing: Any = lambda run: None,
+    warn: Any = lambda line: None,
+) -> int:
+    """Write the page of `clips` clips of each run; the number of views. An earlier export in the folder is replaced,
+    but for the runtime. live: with the models themselves; progress is told how many views are done, doing which run
+    is next, warn what is missing for the models to run."""
     if clips < 1:
         raise BadInput(f"--clips must be at least 1, got {clips}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / VIEWS).is_dir())):
         raise BadInput(f"{out} is not empty and no earlier export; give another folder")
-    for name in (SHEETS, VIEWS):
+    for name in (SHEETS, VIEWS, MODELS, CLIPS):
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name).mkdir(parents=True)
-    menu, count = {}, 0
+    menu, count, needed = {}, 0, {}
     for number, run in enumerate(library.all_runs()):
         if run.weights is None:
             continue  # in its first epoch
         menu[run.name] = {"about": _about(run), "views": {}}
-        for place, clip in enumerate(library.clips_for(run)[:clips]):
+        shown = library.clips_for(run)[:clips]
+        if live and shown:
+            doing(run.name)
+            menu[run.name]["live"] = add_model(library, run, shown, out, number, lambda text: None)
+            needed |= {clip.name: clip for clip in shown}
+        for place, clip in enumerate(shown):
             name = f"{number}-{place}.json"
             (out / VIEWS / name).write_text(json.dumps(_view(library, run, clip, out)))
             menu[run.name]["views"][clip.name] = f"{VIEWS}/{name}"
             count += 1
             progress(count)
+    for clip in needed.values():
+        add_clip(library, clip, out)
+    missing = add_page(out, live)
+    if missing:
+        warn(missing)
+        for one in menu.values():
+            one.pop("live", None)
     (out / VIEWS / "curves.json").write_text(json.dumps(_curves(library)))
     (out / VIEWS / "menu.json").write_text(json.dumps(menu))
     (out / INDEX).write_text(_page())
+    add_worker_cache(out)
     return count
 
 
@@ -81,6 +104,7 @@ def _about(run: Run) -> str:
 
 def _page() -> str:
     """The page. What Gradio gives a component (element, props, watch, trigger) is given by a few lines of its own."""
+    from vidpred.explorer.ui import drive_widget
     from vidpred.explorer.ui.chart import CHART
     from vidpred.explorer.ui.player import PLAYER
 
@@ -89,6 +113,8 @@ def _page() -> str:
         for kind, text in (("html", widget.markup), ("css", widget.style), ("js", escape(widget.script))):
             # the script as inert text: the page makes a function of it
             template = template.replace(f"[[{widget.name}.{kind}]]", text)
+    for kind, text in (("html", drive_widget.TEMPLATE), ("css", drive_widget.CSS), ("js", escape(drive_widget.JS))):
+        template = template.replace(f"[[drive.{kind}]]", text)
     return template
 
 
@@ -97,13 +123,17 @@ def main(args: list[str] | None = None) -> None:
     parser = Parser(PROG, "Write the runs and clips as a page of plain files.")
     parser.add_argument("out", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--clips", type=int, default=3, metavar="N", help="clips of each run (default: 3)")
+    parser.add_argument("--stored-only", action="store_true", help="leave out the models: what was predicted is shown")
     try:
         options = parser.parse(sys.argv[1:] if args is None else args)
         from tqdm import tqdm
 
         library = Library(options.runs, options.data)
         with tqdm(desc="views", unit="view") as bar:
-            count = export(library, options.out, options.clips, lambda done: bar.update())
+            live, done, missing = not options.stored_only, lambda done: bar.update(), []
+            count = export(library, options.out, options.clips, done, live, bar.set_postfix_str, missing.append)
+        for line in missing:
+            print(f"vidpred.explorer.export: {line}", file=sys.stderr)
     except BadInput as error:
         stop("vidpred.explorer.export", error)
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())

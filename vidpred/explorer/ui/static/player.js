@@ -26,6 +26,7 @@ function accept() {
   const images = value.sheets.map(() => null);
   const current = () => value.request === latest || (shown && shown.value === value);
   const load = (i) => {
+    if (value.sheets[i].image) { images[i] = value.sheets[i].image; return Promise.resolve(); } // drawn in this page
     const image = new Image();
     image.src = value.sheets[i].file.url;
     return image.decode().then(() => { images[i] = image; });
@@ -50,7 +51,7 @@ function say(text, problem = false) {
 function show(value, images) {
   const first = shown === null;
   shown = { value, images };
-  frame = first ? Math.min(value.n_past, last()) : Math.min(frame, last());
+  frame = Math.min(value.at ?? (first ? value.n_past : frame), last()); // at: the frame to begin with, if a certain one
   say("");
   part("content").hidden = false;
   part("content").classList.remove("stale");

@@ -53,8 +53,9 @@ function refuse(text) {
   element.dataset.request = latest;
 }
 
-function picture(base64) { // raw RGB
-  const raw = atob(base64), [w, h] = setup.size, image = new ImageData(w, h);
+function picture(pixels) { // raw RGB in base64, or RGBA
+  const raw = typeof pixels === "string" ? atob(pixels) : "", [w, h] = setup.size, image = new ImageData(w, h);
+  if (typeof pixels !== "string") image.data.set(pixels);
   for (let i = 0, j = 0; i < raw.length; i++) {
     image.data[j++] = raw.charCodeAt(i);
     if (i % 3 === 2) image.data[j++] = 255;
@@ -101,7 +102,7 @@ function go(move) {
 function next() {
   clearTimeout(timer);
   if (queue.length) return send(...queue.shift());
-  if (held.size) timer = setTimeout(() => { if (held.size && !waiting) go(sum()); }, Math.max(0, PACE - (performance.now() - sent)));
+  if (held.size) timer = setTimeout(() => { if (held.size && !waiting) go(sum()); }, Math.max(0, (setup.pace ?? PACE) - (performance.now() - sent)));
 }
 
 const sum = () => [...held.values()].reduce((a, b) => a.map((x, i) => x + b[i]), [0, 0, 0]);
@@ -112,7 +113,7 @@ function hold(name, move) {
   paintHeld();
   if (!waiting) { // the second arrow of a diagonal comes a moment later
     clearTimeout(timer);
-    timer = setTimeout(() => go(held.size ? sum() : move), name.startsWith("Arrow") && held.size === 1 ? 30 : 0);
+    timer = setTimeout(() => go(held.size ? sum() : move), name.startsWith("Arrow") && held.size === 1 ? Math.min(30, setup.pace ?? PACE) : 0);
   } else if (held.size === 1) send("step", { move: move.map((x) => x * Number(part("stride").value)), fingers: open });
 }
 

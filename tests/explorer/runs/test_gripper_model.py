@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 
 from vidpred.config import ACTION_DIM
-from vidpred.explorer.drive.gripper_model import fit_gripper_model, gripper_model_of
+from vidpred.explorer.runs.gripper_model import fit_gripper_model, gripper_model_of
 from vidpred.explorer.runs.library import Library
+
+
+@pytest.fixture
+def clip(library):
+    return library.clip("traj_0_to_255/2")
 
 
 def test_the_fit_is_what_moved_the_tiny_disc(library, clip):

@@ -1,0 +1,143 @@
+"""The model in the exported page: its pictures are the server's, for both families, and it needs no network twice."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vidpred.explorer.drive.session import Drive
+from vidpred.explorer.drive.simulator import Physics
+from vidpred.explorer.runs.prediction import predict_clip
+
+N_FUTURE, SEED, TEMPERATURE, SAMPLES = 10, 3, 0.8, 2
+FIRST = "document.querySelector('#player-host').dataset.request"
+# Every frame of a tile, one number of every pixel's middle, as the player draws it.
+FRAMES = """([tile, first]) => {
+  const scrub = document.querySelector('#player-host [data-part=scrub]'), found = [];
+  for (let t = first; t <= Number(scrub.max); t++) {
+    scrub.value = t;
+    scrub.dispatchEvent(new Event('input'));
+    const canvas = document.querySelector(`#player-host canvas[data-tile="${tile}"]`), {width, height} = canvas;
+    const zoom = Number(document.querySelector('#player-host [data-part=stage]').dataset.zoom), half = zoom >> 1;
+    const {data} = canvas.getContext('2d').getImageData(0, 0, width, height);
+    for (let y = half; y < height; y += zoom)
+      for (let x = half; x < width; x += zoom) found.push(...data.slice(4 * (y * width + x), 4 * (y * width + x) + 3));
+  }
+  return found;
+}"""
+DRIVEN = """() => {
+  const canvas = document.querySelector('#drive-host [data-part=model]'), {zoom, border} = canvas.dataset, found = [];
+  const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  const side = canvas.width - 2 * border;
+  for (let y = 0; y < 64; y++) for (let x = 0; x < 64; x++) {
+    const at = v => Number(border) + Math.floor((v + 0.5) * side / 64), i = 4 * (at(y) * canvas.width + at(x));
+    found.push(...data.slice(i, i + 3));
+  }
+  return found;
+}"""
+
+
+def frames_of(page, tile, shape):
+    return np.array(page.evaluate(FRAMES, [tile, 0]), np.int16).reshape(shape)
+
+
+def predict(page):
+    page.evaluate("delete document.body.dataset.predicted")
+    page.click("#predict")
+    page.wait_for_function("document.body.dataset.predicted || document.querySelector('#live-status.problem')")
+    assert page.locator("#live-status.problem").count() == 0, page.locator("#live-status").inner_text()
+
+
+@pytest.mark.parametrize(("name", "frames"), [("tiny", N_FUTURE), ("dance", N_FUTURE)])
+def test_pictures_are_the_servers(open_page, site_library, name, frames):
+    run = site_library.run(name)
+    clip = site_library.clips_for(run)[0]
+    query = f"?run={name}&clip={clip.name}&seed={SEED}&temperature={TEMPERATURE}&samples={SAMPLES}&frames={frames}"
+    page = open_page(query, app="site_url", until=FIRST)
+    fields = {"seed": SEED, "temperature": TEMPERATURE, "samples": SAMPLES, "n_future": frames}
+    expected = predict_clip(site_library, run, clip, **fields).futures[0]
+    assert "loads" in page.locator("#weight").inner_text() and " MB" in page.locator("#weight").inner_text()
+    predict(page)
+    for k in range(SAMPLES):
+        page.select_option("#player-host [data-part=choice]", str(k))
+        found = frames_of(page, "Prediction", expected.samples[k].shape)
+        assert np.abs(found - expected.samples[k]).max() <= 1
+        psnr = float(page.locator("#player-host [data-part=numbers] b").first.inner_text().removesuffix(" dB"))
+        assert psnr == pytest.approx(expected.scores["PSNR"][k].mean(), abs=0.01)
+    page.select_option("#player-host [data-part=choice]", "mean")
+    assert np.abs(frames_of(page, "Prediction", expected.mean.shape) - expected.mean).max() <= 1
+    for part in (f"run={name}", f"seed={SEED}", f"temperature={TEMPERATURE}", f"frames={frames}", "frame="):
+        assert part in page.url
+
+
+def test_it_drives_and_works_without_a_network_afterwards(open_page, site_library):
+    """By keyboard, in a narrow dark window; what is driven is what the server's Drive makes."""
+    run, clip = site_library.run("tiny"), site_library.clip("traj_0_to_255/1")
+    window = {"viewport": {"width": 400, "height": 800}, "color_scheme": "dark"}
+    page = open_page("?run=tiny", app="site_url", until=FIRST, **window)
+    assert page.evaluate("document.documentElement.classList.contains('dark')")
+    page.focus("#drive-start")
+    page.keyboard.press("Enter")
+    request = "document.querySelector('#drive-host').dataset.request"
+    page.wait_for_function(request)
+    server = Drive(site_library, Physics(), run, clip, 0, 1.0)
+    page.focus(".drive")
+    for key, move in (("ArrowRight", [0, 1, 0]), ("ArrowDown", [1, 0, 0])):
+        before = page.evaluate(request)
+        page.keyboard.press(key)
+        page.wait_for_function(f"{request} > {before}")
+        image = server.step(move, 1 if server.frames[-1].fingers >= 0.5 else 0).image
+        assert np.abs(np.array(page.evaluate(DRIVEN)).reshape(64, 64, 3) - image.astype(int)).max() <= 1
+    assert "frames a second" in page.locator("#drive-host [data-part=note]").inner_text()
+    page.keyboard.press("Backspace")
+    page.wait_for_function("document.querySelector('#drive-host [data-part=counter]').textContent === 'step 1 of 1'")
+    page.click("#latents summary")
+    before = page.evaluate(request)
+    page.focus("#sliders input")
+    page.keyboard.press("End")  # three sigmas up: the last step is made again
+    page.wait_for_function(f"{request} > {before} + 1")
+    assert page.locator("#sliders output").first.inner_text() == "+3 σ"
+    with page.expect_download() as saved:
+        page.click("#drive-host [data-do=save]")
+    assert saved.value.suggested_filename == "drive-tiny.gif"
+    with Image.open(saved.value.path()) as gif:
+        assert (gif.n_frames, gif.size) == (run.n_past + 1, (3 * 64 + 6, 3 * 64 + 6))
+        gif.seek(run.n_past)
+        assert gif.convert("RGB").getpixel((0, 0)) == (213, 30, 30)  # predicted
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+    page.context.set_offline(True)
+    page.reload()
+    page.wait_for_function(FIRST)
+    page.fill("#seed", "11")
+    predict(page)
+    assert page.locator("#weight").inner_text().startswith("Loaded")
+
+
+def test_the_dancer_follows_a_skeleton(open_page):
+    page = open_page("?run=dance", app="site_url", until=FIRST)
+    page.click("#drive-start")
+    steps = "Number(document.querySelector('#pose-picture').dataset.steps ?? 0)"
+    picture = "document.querySelector('#pose-picture').toDataURL()"
+    page.wait_for_function(f"{steps} >= 1")
+    before, count = page.evaluate(picture), page.evaluate(steps)
+    page.focus("#pose-board")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"{steps} > {count}")
+    assert page.evaluate(picture) != before
+    box = page.locator("#pose-board").bounding_box()
+    count = page.evaluate(steps)
+    page.mouse.move(box["x"] + box["width"] * 38 / 64, box["y"] + box["height"] * 18 / 32)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 48 / 64, box["y"] + box["height"] * 8 / 32)
+    page.mouse.up()
+    page.wait_for_function(f"{steps} > {count}")
+    assert page.locator("#pose-joint").input_value() == "left_hand"
+
+
+def test_without_simd_it_says_so(open_page):
+    page = open_page("?run=tiny", app="site_url", until=FIRST)
+    page.add_init_script("WebAssembly.validate = () => false")
+    page.reload()
+    page.wait_for_function(FIRST)
+    assert "no WebAssembly SIMD" in page.locator("#missing").inner_text()
+    assert not page.locator("#live").is_visible()

@@ -1,0 +1,67 @@
+"""A run as ONNX: `python -m train.export RUN OUT [--data DIR]`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from train.cli import print_json, run_command
+from vidpred.errors import BadInput
+
+
+def export(
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    data: Path | None = None,
+    split: str = "test",
+    cache: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Write a run as ONNX: OUT/context.onnx looks at a context, OUT/step.onnx makes a frame and hands on its state, for
+    any number of clips at once. OUT/model.json names tensors, shapes, protocol, noise and sizes.
+
+    Beside them the same with float16 weights, half the size, where that moves the PSNR by less than 0.02 dB: of a
+    bundled run, whose weights are float16, always; of any other it takes clips to say so.
+
+    Args:
+        run: run folder
+        out: folder to write
+        data: folder with clips, on which float16 weights are tried (none: they are not)
+        split: train, validate (or val) or test
+        cache: folder for the packed clips (none: .packed beside the splits)
+        json: print one JSON object as the last line
+    """
+    if out.is_file():
+        raise BadInput(f"{out}: a file, not a folder")
+    if out.resolve() == run.resolve():
+        raise BadInput(f"{out}: a run cannot be exported into itself")
+    from tqdm import tqdm
+
+    from vidpred import runs
+    from vidpred.data.batches import open_split
+    from vidpred.onnx_export import export_onnx
+
+    runs.read_config(run)  # what is no run is refused before the work
+    clips = None if data is None else open_split(data, split, cache, progress=True)
+    with tqdm(desc=run.resolve().name, bar_format="{desc}: {postfix} [{elapsed}]") as bar:
+        written = export_onnx(run, out, clips, bar.set_postfix_str)
+    if json:
+        print_json(written)
+        return
+    for kind, files in written["files"].items():
+        megabytes = sum(file["bytes"] for file in files.values()) / 1e6
+        print(f"{kind}: {', '.join(file['file'] for file in files.values())} ({megabytes:.1f} MB)")
+    half = written["float16"]
+    if half["exact"]:
+        print("the run's own weights are float16: nothing is lost")
+    elif not half["tried"]:
+        print("float16 weights were not tried: --data names clips to try them on")
+    elif half["psnr_moved_by"] is None:
+        print("float16 has no numbers as large as this run's weights")
+    else:
+        print(f"float16 weights move the PSNR by {half['psnr_moved_by']:.3f} dB")
+    print(f"wrote {out}")
+
+
+if __name__ == "__main__":
+    run_command(export, "python -m train.export")

@@ -1,0 +1,37 @@
+"""ONNX Runtime for browsers: three files of an npm package, fetched by its name when a page is made."""
+
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+PACKAGE, VERSION = "onnxruntime-web", "1.30"
+FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+"""WebAssembly with SIMD in one thread: what every browser of the last years runs, without special headers."""
+FOLDER = "runtime"
+
+
+def add_runtime(out: Path) -> str:
+    """Put the runtime into OUT/runtime; "" or, where it could not be had, a line on what to put where."""
+    folder = out / FOLDER
+    if all((folder / name).exists() for name in FILES):
+        return ""
+    by_hand = (
+        f"for the model in the page put {', '.join(FILES)} of npm's {PACKAGE} {VERSION} (its folder dist) into {folder}"
+    )
+    npm = shutil.which("npm")
+    if npm is None:
+        return f"npm is missing: {by_hand}"
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [npm, "pack", f"{PACKAGE}@~{VERSION}.0", "--prefer-offline", "--pack-destination", temporary]
+        done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
+        packed = next(Path(temporary).glob("*.tgz"), None)
+        if done.returncode or packed is None:
+            return f"npm could not fetch {PACKAGE} {VERSION}: {by_hand}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(packed) as archive:
+            for name in FILES:
+                with archive.extractfile(f"package/dist/{name}") as source, open(folder / name, "wb") as target:
+                    shutil.copyfileobj(source, target)
+    return ""

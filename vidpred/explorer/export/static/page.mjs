@@ -1,0 +1,227 @@
+// The exported page: stored predictions, and the model itself in a worker. What is looked at stands in the address.
+import { Futures, givenTo, readClip } from "./imagine.mjs";
+import { prepareDrive } from "./drive.mjs";
+
+const byId = (id) => document.getElementById(id);
+const read = (path) => fetch(path).then((answer) => answer.json());
+const asked = new URLSearchParams(location.search);
+const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
+const MOST_OTHERS = 3; // runs beside the chosen one
+const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
+
+// What Gradio hands to a component's script: its element, its value, and a way to be told of new ones.
+function mount(name, trigger = () => {}, server = {}) {
+  const listeners = [], props = { value: null };
+  new Function("element", "props", "watch", "trigger", "server", byId(name + "-code").value)(
+    byId(name + "-host"), props, (what, listener) => listeners.push(listener), trigger, server);
+  return (value) => { props.value = value; listeners.forEach((listener) => listener()); };
+}
+const showClip = mount("player"), showCurves = mount("chart");
+
+// --- the worker -----------------------------------------------------------------------------------------------------
+
+let worker = null, messages = 0;
+const waiting = new Map(); // id -> {resolve, reject, told}
+
+function ask(what, data = {}, told = () => {}) {
+  if (!worker) {
+    worker = new Worker("live/worker.mjs", { type: "module" });
+    worker.onmessage = ({ data: { id, ...rest } }) => {
+      const one = waiting.get(id);
+      if (!one) return;
+      if (!("answer" in rest) && !("error" in rest)) return one.told(rest);
+      waiting.delete(id);
+      if ("error" in rest) one.reject(new Error(rest.error)); else one.resolve(rest.answer);
+    };
+    worker.onerror = (event) => { for (const one of waiting.values()) one.reject(new Error(event.message || "the worker could not start")); waiting.clear(); };
+  }
+  const id = ++messages;
+  return new Promise((resolve, reject) => { waiting.set(id, { resolve, reject, told }); worker.postMessage({ id, what, ...data }); });
+}
+
+const loaded = new Set(); // folders of runs
+async function load(run) {
+  if (loaded.has(run.folder)) return;
+  const whole = run.bytes + (loaded.size ? 0 : menuOfRuntime.bytes), began = performance.now();
+  say("Loading " + run.name + ", " + megabytes(whole) + " …");
+  const { seconds } = await ask("load", { folder: new URL(run.folder, location.href).href }, ({ fetched }) => {
+    say("Loading " + run.name + ": " + megabytes(fetched) + " of " + megabytes(run.bytes) + " …");
+  });
+  loaded.add(run.folder);
+  document.body.dataset.loaded = ((performance.now() - began) / 1000).toFixed(2); // seconds, for tests and measurements
+  document.body.dataset.prepared = seconds.toFixed(2);
+  weigh();
+}
+
+// --- menus and the address ------------------------------------------------------------------------------------------
+
+let menu = null, menuOfRuntime = null, request = 0, clips = new Map(), busy = 0;
+const say = (text, problem = false) => { byId("live-status").textContent = text; byId("live-status").classList.toggle("problem", problem); };
+const run = () => ({ name: byId("run").value, ...menu[byId("run").value], ...menu[byId("run").value].live });
+const numbers = () => Object.fromEntries(["seed", "temperature", "samples", "frames"].map((name) => [name, Number(byId(name).value)]));
+const compared = () => [...byId("compare").querySelectorAll("input:checked")].map((box) => ({ name: box.value, ...menu[box.value].live }));
+
+function options(select, names) {
+  select.replaceChildren(...names.map((name) => {
+    const option = document.createElement("option");
+    option.value = option.textContent = name;
+    return option;
+  }));
+}
+
+function keep() {
+  const state = { run: byId("run").value, clip: byId("clip").value };
+  if (menu[state.run].live) Object.assign(state, numbers());
+  const others = compared().map(({ name }) => name);
+  if (others.length) state.with = others.join(" ");
+  const frame = document.querySelector("#player-host [data-part=stage]").dataset.frame;
+  if (frame) state.frame = frame;
+  history.replaceState(null, "", "?" + new URLSearchParams(state));
+}
+
+function limit() { // as many as can be told apart
+  const full = compared().length >= MOST_OTHERS;
+  for (const box of byId("compare").querySelectorAll("input")) box.disabled = full && !box.checked;
+}
+
+async function clipOf(chosen, name) {
+  const path = chosen.clips[name];
+  if (!clips.has(path)) clips.set(path, await readClip(path));
+  return clips.get(path);
+}
+
+function weigh() { // what a run costs, before it is loaded
+  if (!menuOfRuntime) return;
+  const wanted = [run(), ...compared()].filter((one) => one.folder && !loaded.has(one.folder));
+  const bytes = wanted.reduce((sum, one) => sum + one.bytes, 0) + (loaded.size ? 0 : menuOfRuntime.bytes);
+  const packed = wanted.reduce((sum, one) => sum + one.gzip_bytes, 0) + (loaded.size ? 0 : menuOfRuntime.gzip_bytes);
+  byId("weight").textContent = wanted.length
+    ? "Predict loads " + megabytes(bytes) + " (" + megabytes(packed) + " where the server compresses): the runtime once, then each run; kept for next time."
+    : "Loaded: nothing more to fetch.";
+}
+
+function stored() {
+  const mine = ++request;
+  stop();
+  keep();
+  read(menu[byId("run").value].views[byId("clip").value]).then((value) => {
+    if (mine !== request) return;
+    const at = asked.get("frame"); // the frame that a link names, once
+    asked.delete("frame");
+    showClip({ ...value, request: mine, ...(at === null ? {} : { at: Number(at) }) });
+  });
+}
+
+function chooseRun() {
+  const name = byId("run").value, chosen = menu[name], before = byId("clip").value || asked.get("clip");
+  options(byId("clip"), Object.keys(chosen.views));
+  if (chosen.views[before]) byId("clip").value = before;
+  byId("about").textContent = chosen.about;
+  byId("live").hidden = !chosen.live;
+  drive.choose(chosen.live ? run() : null);
+  if (chosen.live) {
+    const { kind, n_past, n_future } = chosen.live;
+    byId("frames").max = chosen.live.longest;
+    byId("frames").value = asked.get("frames") ?? Math.min(n_future, chosen.live.longest);
+    byId("samples").value = asked.get("samples") ?? (kind === "poses" ? 1 : 5);
+    const alike = Object.entries(menu).filter(([other, { live }]) => other !== name && live && live.n_past === n_past && (live.kind === "poses") === (kind === "poses"));
+    const ticked = new Set((asked.get("with") ?? "").split(" "));
+    byId("compare").hidden = !alike.length;
+    byId("compare").querySelector("div").replaceChildren(...alike.map(([other]) => {
+      const label = document.createElement("label"), box = document.createElement("input");
+      box.type = "checkbox";
+      box.value = other;
+      box.checked = ticked.has(other);
+      label.append(box, " " + other);
+      return label;
+    }));
+    say("");
+    limit();
+    weigh();
+  }
+  stored();
+}
+
+// --- predict and compare --------------------------------------------------------------------------------------------
+
+function stop() { busy += 1; if (worker) ask("stop"); byId("predict").textContent = "Predict"; delete byId("predict").dataset.running; }
+
+async function predict() {
+  if (byId("predict").dataset.running) { stop(); say("Stopped."); return; }
+  if (!byId("settings").reportValidity()) return;
+  const mine = ++busy, runs = [run(), ...compared().slice(0, MOST_OTHERS)], settings = numbers();
+  keep();
+  byId("predict").dataset.running = "yes";
+  byId("predict").textContent = "Stop";
+  try {
+    const pressed = performance.now(), clip = await clipOf(run(), byId("clip").value);
+    settings.frames = Math.min(settings.frames, (clip.poses ?? clip.conditions ?? clip.pictures).length - runs[0].n_past);
+    const futures = new Futures(clip, runs, settings);
+    for (const one of runs) await load(one);
+    let drawn = 0, seconds = 0;
+    const began = performance.now();
+    for (const [number, one] of runs.entries()) {
+      const answer = await ask("predict", { folder: new URL(one.folder, location.href).href, given: givenTo(clip), ...settings }, ({ t, made }) => {
+        if (mine !== busy) return;
+        futures.add(number, made);
+        say(one.name + ": frame " + t + " of " + (runs[0].n_past + settings.frames - 1) + " …");
+        if (!drawn) document.body.dataset.first = (performance.now() - pressed).toFixed(0);
+        if (number === runs.length - 1 && (performance.now() - drawn > 100 || futures.done === settings.frames)) {
+          drawn = performance.now();
+          showClip(futures.value(++request, futures.n_past + futures.done - 1));
+        }
+      });
+      if (answer.ended || mine !== busy) return;
+    }
+    seconds = (performance.now() - began) / 1000;
+    const count = runs.length * settings.frames * futures.each[0].samples.length;
+    document.body.dataset.took = seconds.toFixed(3);
+    say(count + " frames in " + seconds.toFixed(1) + " s, in this page: " + (count / seconds).toFixed(0) + " a second.");
+    document.body.dataset.predicted = request; // for tests
+  } catch (error) {
+    if (mine === busy) say("This did not work: " + error.message, true);
+  } finally {
+    if (mine === busy) stop();
+  }
+}
+
+// --- the beginning --------------------------------------------------------------------------------------------------
+
+const drive = prepareDrive({ ask, mount, load, clipOf, say, numbers, clip: () => byId("clip").value });
+
+async function offline() { // what is fetched from now on is kept, where the page is allowed to keep anything
+  if (!navigator.serviceWorker) return;
+  await navigator.serviceWorker.register("sw.js").catch(() => null);
+  if (!navigator.serviceWorker.controller) await Promise.race([
+    new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true })),
+    new Promise((done) => setTimeout(done, 2000)),
+  ]);
+}
+
+async function begin() {
+  await offline();
+  menu = await read("views/menu.json");
+  if (Object.values(menu).some(({ live }) => live)) menuOfRuntime = await read("live/runtime.json");
+  if (!WebAssembly.validate(SIMD)) {
+    for (const one of Object.values(menu)) delete one.live;
+    byId("missing").textContent = "This browser has no WebAssembly SIMD: the model cannot run here. What is shown was computed before.";
+  }
+  options(byId("run"), Object.keys(menu));
+  if (menu[asked.get("run")]) byId("run").value = asked.get("run");
+  byId("seed").value = asked.get("seed") ?? 0;
+  byId("temperature").value = asked.get("temperature") ?? 1;
+  chooseRun();
+  byId("run").addEventListener("change", () => { for (const name of ["frames", "samples", "with"]) asked.delete(name); chooseRun(); });
+  byId("clip").addEventListener("change", () => { stored(); drive.choose(run().folder ? run() : null); });
+  byId("settings").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
+  byId("settings").addEventListener("change", () => { limit(); keep(); weigh(); });
+  new MutationObserver(keep).observe(document.querySelector("#player-host [data-part=stage]"), { attributes: true, attributeFilter: ["data-frame"] });
+  byId("copy").addEventListener("click", async () => {
+    keep();
+    await navigator.clipboard?.writeText(location.href);
+    byId("copy").textContent = "Copied";
+    setTimeout(() => { byId("copy").textContent = "Copy link"; }, 1500);
+  });
+  read("views/curves.json").then(showCurves);
+}
+begin();

@@ -1,0 +1,29 @@
+// Keeps what was fetched, so that the page works without a network afterwards. [[version]] changes with the files.
+const CACHE = "vidpred-[[version]]";
+// What a page asks for before this script stands between it and the network.
+const BEFORE = [[files]];
+self.addEventListener("install", (event) => event.waitUntil((async () => {
+  await (await caches.open(CACHE)).addAll(BEFORE);
+  await self.skipWaiting();
+})()));
+self.addEventListener("activate", (event) => event.waitUntil((async () => {
+  for (const name of await caches.keys()) if (name.startsWith("vidpred-") && name !== CACHE) await caches.delete(name);
+  await self.clients.claim();
+})()));
+self.addEventListener("fetch", (event) => {
+  const { request } = event;
+  if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
+  event.respondWith((async () => {
+    const cache = await caches.open(CACHE), page = request.mode === "navigate";
+    const kept = await cache.match(request, { ignoreSearch: page });
+    if (kept && !page) return kept;
+    try {
+      const answer = await fetch(request);
+      if (answer.ok) await cache.put(page ? request.url.split("?")[0] : request, answer.clone());
+      return answer;
+    } catch (error) {
+      if (kept) return kept; // the page itself is asked for anew where there is a network
+      throw error;
+    }
+  })());
+});

@@ -1,0 +1,152 @@
+// The model in the visitor's browser, away from the page: ONNX Runtime, the noise, the scores, and the state of a drive.
+// Asked by messages {id, what, …}; every answer carries the id. A newer prediction ends an older one.
+import { keyOf, normals } from "./philox.mjs";
+import { psnr, rgba } from "./scores.mjs";
+
+const RUNTIME = new URL("../runtime/", import.meta.url).href;
+let ort = null, predicting = 0, drive = null;
+const models = new Map(); // folder -> promise of {about, context, step}, so that two who ask load once
+
+async function runtime() {
+  if (ort) return ort;
+  ort = await import(RUNTIME + "ort.wasm.bundle.min.mjs");
+  ort.env.wasm.numThreads = 1; // more would need headers that plain hosting does not send
+  ort.env.wasm.wasmPaths = RUNTIME;
+  return ort;
+}
+
+async function bytes(url, told) {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(url + ": " + answer.status);
+  const parts = [], reader = answer.body.getReader();
+  for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
+    parts.push(value);
+    told(value.length);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
+
+function load(folder, told) {
+  if (!models.has(folder)) {
+    models.set(folder, open(folder, told));
+    models.get(folder).catch(() => models.delete(folder)); // a network may come back
+  }
+  return models.get(folder);
+}
+
+async function open(folder, told) {
+  const about = await (await fetch(folder + "model.json")).json(), files = Object.values(about.files)[0], sessions = {};
+  const { InferenceSession } = await runtime(), began = performance.now();
+  let fetched = 0;
+  for (const [name, file] of Object.entries(files)) {
+    const graph = await bytes(folder + file.file, (count) => told(fetched += count));
+    sessions[name] = await InferenceSession.create(graph, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+  }
+  return { about, ...sessions, seconds: (performance.now() - began) / 1000 };
+}
+
+// --- tensors --------------------------------------------------------------------------------------------------------
+
+// RGBA pictures -> one float tensor (1, [T,] C, H, W) in [0, 1]
+function pictures(images, { channels, height, width }, inTime) {
+  const area = height * width, data = new Float32Array(images.length * channels * area);
+  images.forEach((rgba, t) => {
+    for (let c = 0; c < channels; c++) for (let i = 0; i < area; i++) data[(t * channels + c) * area + i] = rgba[4 * i + c] / 255;
+  });
+  return new ort.Tensor("float32", data, inTime ? [1, images.length, channels, height, width] : [1, channels, height, width]);
+}
+
+function noise(about, { seed, sample, clip, temperature }, draw) {
+  const shape = about.z_shape, drawn = normals(keyOf(seed, sample, clip), draw, shape.reduce((a, b) => a * b));
+  for (let i = 0; i < drawn.length; i++) drawn[i] *= temperature;
+  return drawn;
+}
+
+// The state after the context. future: {seed, sample, clip, temperature}; given: {frames, conditions: of the frames}.
+async function begin(model, given, future) {
+  const { about } = model, wanted = model.context.inputNames, warm = about.n_past - 1, feeds = {};
+  feeds.frames = pictures(given.frames.slice(0, about.n_past), about.frame, true);
+  if (wanted.includes("eps")) {
+    const each = Array.from({ length: warm }, (_, t) => noise(about, future, t)), data = new Float32Array(warm * each[0].length);
+    each.forEach((one, t) => data.set(one, t * one.length));
+    feeds.eps = new ort.Tensor("float32", data, [1, warm, ...about.z_shape]);
+  }
+  if (wanted.includes("conditions"))
+    feeds.conditions = new ort.Tensor("float32", Float32Array.from(given.conditions.slice(0, warm).flat()), [1, warm, 7]);
+  return model.context.run(feeds);
+}
+
+// The next frame and the state after it. known: what is known about the step (numbers, or an RGBA picture of a pose).
+async function step(model, state, known, eps) {
+  const { about } = model, feeds = { ...state, eps: new ort.Tensor("float32", eps, [1, ...about.z_shape]) };
+  if (about.conditions.kind === "actions") feeds.conditions = new ort.Tensor("float32", Float32Array.from(known), [1, 7]);
+  if (about.conditions.kind === "poses") feeds.conditions = pictures([known], about.frame, false);
+  const made = await model.step.run(feeds), after = { ...state };
+  for (const name of Object.keys(state)) if (made["next_" + name]) after[name] = made["next_" + name];
+  return { frame: made.frame.data, mu: made.mu?.data, logvar: made.logvar?.data, state: after };
+}
+
+const pause = () => new Promise((done) => { // lets messages in
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => { port1.close(); done(); };
+  port2.postMessage(0);
+});
+
+// --- what is asked for ----------------------------------------------------------------------------------------------
+
+async function predict(id, { folder, given, seed, temperature, samples, frames }) {
+  const mine = (predicting = id), model = await load(folder, () => {}), { about } = model;
+  const area = about.frame.height * about.frame.width, count = temperature > 0 ? samples : 1, began = performance.now();
+  const futures = Array.from({ length: count }, (_, sample) => ({ seed, sample, clip: given.id, temperature }));
+  for (const future of futures) future.state = await begin(model, given, future);
+  for (let t = about.n_past; t < about.n_past + frames; t++) {
+    const made = [];
+    // one after the other: together they take no less, and more memory
+    for (const future of futures) {
+      const known = given.conditions && given.conditions[t - about.conditions.lag];
+      const { frame, state } = await step(model, future.state, known, noise(about, future, t - 1));
+      future.state = state;
+      made.push({ pixels: rgba(frame, area), psnr: psnr(frame, given.frames[t], area, about.protocol) });
+    }
+    await pause();
+    if (predicting !== mine) return { ended: true };
+    postMessage({ id, t, made }, made.map(({ pixels }) => pixels.buffer));
+  }
+  return { done: true, seconds: (performance.now() - began) / 1000 };
+}
+
+async function drives(id, { act, folder, given, seed, temperature, known, pushed }) {
+  if (act === "begin") {
+    const model = await load(folder, () => {}), future = { seed, sample: 0, clip: given.id, temperature };
+    drive = { model, future, states: [await begin(model, given, future)] };
+    return { z_shape: model.about.z_shape };
+  }
+  const { model, future, states } = drive, { about } = model;
+  if (act === "undo") { if (states.length > 1) states.pop(); return { steps: states.length - 1 }; }
+  const began = performance.now(), eps = noise(about, future, about.n_past - 1 + states.length - 1);
+  const each = eps.length / about.z_shape[0];
+  for (const [dimension, sigmas] of Object.entries(pushed ?? {})) eps.fill(sigmas, dimension * each, (Number(dimension) + 1) * each);
+  const made = await step(model, states.at(-1), known, eps), area = about.frame.height * about.frame.width;
+  states.push(made.state);
+  const average = (values) => values && Array.from({ length: about.z_shape[0] }, (_, d) =>
+    values.subarray(d * each, (d + 1) * each).reduce((a, b) => a + b) / each);
+  const sigma = made.logvar && average(made.logvar.map((v) => Math.exp(v / 2)));
+  return { pixels: rgba(made.frame, area), mu: average(made.mu), sigma, eps: average(eps), milliseconds: performance.now() - began };
+}
+
+const ACTS = {
+  load: async (id, { folder }) => {
+    const { seconds, about } = await load(folder, (fetched) => postMessage({ id, fetched }));
+    return { seconds, about };
+  },
+  predict,
+  drive: drives,
+  stop: async () => { predicting = 0; return {}; },
+  noise: async (id, { names, draw, count }) => ({ values: normals(keyOf(...names), draw, count) }),
+};
+let before = Promise.resolve(); // a drive's steps come one after the other
+onmessage = ({ data: { id, what, ...rest } }) => {
+  const run = () => ACTS[what](id, rest).then((answer) => postMessage({ id, answer }), (error) => postMessage({ id, error: String(error.message ?? error) }));
+  if (what === "drive") before = before.then(run);
+  else run();
+};
