@@ -168,3 +168,7 @@ def test_a_run_begun_later_is_offered_on_reload(copied_run, tiny_run, tiny_data)
     shutil.copytree(tiny_run, copied_run.parent / "later")
     library.rescan()
     assert listed() == ["later", "tiny"]
+
+
+def test_side_by_side_the_slider_that_is_ignored_is_off(handlers):
+    assert [handlers.lock_temperature(sweep)["interactive"] for sweep in (True, False)] == [False, True]

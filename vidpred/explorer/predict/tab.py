@@ -117,6 +117,10 @@ class PredictHandlers(Handlers):
             return gr.skip()
         return gr.update(value=validate.within(n_future, 1, longest, longest), maximum=longest)
 
+    def lock_temperature(self, sweep: Any) -> dict:
+        """Side by side all temperatures are drawn, whatever the slider says: it is off."""
+        return gr.update(interactive=not sweep)
+
     def save(self, view: Any, kind: Any, run: Any, clip: Any, **fields: Any) -> dict:
         """A file that shows what the player shows."""
         request = next_request()
@@ -238,6 +242,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         ([widget.change for widget in changing], [predicting]),
         ([n_past_slider.change], [limiting, predicting]),
     ]
+    sweep_check.change(handlers.lock_temperature, sweep_check, temperature_slider, queue=False, **QUIET)
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     for kind, button in buttons.items():
         gr.on(

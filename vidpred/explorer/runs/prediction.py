@@ -44,7 +44,7 @@ class Future(NamedTuple):
     them after the given frames.
 
     scores: by name, (N + 1, n_future), the last row the mean's, sharpness NaN where nothing moves; None where the truth
-        is unknown. best: sample.
+        is unknown. best: sample. diversity: RMSE between two samples, 0 for a single one; None with the truth unknown.
     """
 
     samples: np.ndarray
@@ -52,6 +52,7 @@ class Future(NamedTuple):
     spread: np.ndarray
     scores: dict[str, np.ndarray] | None
     best: int
+    diversity: float | None
 
 
 class Prediction(NamedTuple):
@@ -171,13 +172,13 @@ def _futures(model: "Model", batch: "Batch", settings: Settings) -> tuple[list[F
             latent=LATENTS[settings.prior],
         )
         samples = np.stack([np.concatenate([frames[:n_past], future]) for future in to_uint8(x_pred[:, 0])])
-        mean, table, best = mean_clip(samples), None, 0
+        mean, table, best, diversity = mean_clip(samples), None, 0, None
         if known:
             scores = score(x_pred, given, psnr)
-            best = best_of_n(scores.psnr).index.item()
+            best, diversity = best_of_n(scores.psnr).index.item(), scores.diversity.mean().item()
             each, whole = by_name(scores), by_name(score(pictured(mean), given, psnr))
             table = {name: np.concatenate([each[name], whole[name]]) for name in each}
-        futures.append(Future(samples, mean, spread_clip(samples), table, best))
+        futures.append(Future(samples, mean, spread_clip(samples), table, best, diversity))
     copied = {}
     if known:
         repeated = frames[[*range(n_past), *[n_past - 1] * settings.n_future]]

@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -62,6 +63,7 @@ class Tile(NamedTuple):
         where there is none.
     on: whether it is switched on at first.
     colour: of a prediction's scores, a place in the palette; None: by the order of the predictions.
+    spread: of a prediction, the RMSE between two of its samples; None where there are no two.
     """
 
     kind: Kind
@@ -71,6 +73,7 @@ class Tile(NamedTuple):
     scores: Mapping[str, list[list[float]]] = NOTHING
     on: bool = True
     colour: int | None = None
+    spread: float | None = None
 
 
 class Display(NamedTuple):
@@ -152,7 +155,7 @@ def player_value(display: Display, request: int) -> dict:
                 "colour": tile.colour,
                 "scores": {name: [over_frames(v) for v in lines] for name, lines in tile.scores.items()},
                 "means": {name: [score_text(name, v) for v in lines] for name, lines in tile.scores.items()},
-                "average": _average(tile, display.samples),
+                "over_samples": _over_samples(tile, display.samples),
             }
             for tile in display.tiles
         ],
@@ -175,10 +178,16 @@ def score_text(name: str, values: list[float]) -> str:
     return "∞" if mean == math.inf else f"{mean:.{DIGITS[name]}f} {UNITS[name]}".strip()
 
 
-def _average(tile: Tile, samples: int) -> str:
-    """The PSNR of all samples of a tile; of a single one there is nothing to average."""
-    lines = tile.scores.get("PSNR", [])[:samples]
-    return score_text("PSNR", [value for line in lines for value in line]) if len(lines) > 1 else ""
+def _over_samples(tile: Tile, samples: int) -> dict[str, str]:
+    """What all samples of a tile score together, by its name; of a single one nothing: one sample is luck."""
+    lines = [line for line in tile.scores.get("PSNR", [])[:samples] if line]
+    if len(lines) < 2:
+        return {}
+    values = {
+        f"PSNR, average of {samples}": score_text("PSNR", [value for line in lines for value in line]),
+        f"best of {samples}": score_text("PSNR", max(lines, key=fmean)),
+    }
+    return values if tile.spread is None else {**values, "spread": f"{tile.spread:.3f}"}
 
 
 def read_view(text: Any, display: Display) -> View:

@@ -70,7 +70,8 @@ def prediction_tile(label: str, future: Future) -> Tile:
         return Tile("prediction", label, (future.samples[0],), scores={n: v[:1] for n, v in scores.items()})
     each = list(future.samples)
     clips = (*each, each[future.best], future.mean)
-    return Tile("prediction", label, clips, scores={n: [*v[:-1], v[future.best], v[-1]] for n, v in scores.items()})
+    scores = {n: [*v[:-1], v[future.best], v[-1]] for n, v in scores.items()}
+    return Tile("prediction", label, clips, scores=scores, spread=future.diversity)
 
 
 def _numbers(future: Future) -> tuple[tuple[str, str], ...]:

@@ -41,6 +41,11 @@ const text = (values) => {
   return !known.length ? "–" : mean(known) === Infinity ? "∞" : mean(known).toFixed(2) + " dB";
 };
 
+const overSamples = (lines) => ({
+  ["PSNR, average of " + lines.length]: text(lines.flat()),
+  ["best of " + lines.length]: text(lines.reduce((a, b) => (mean(b) > mean(a) ? b : a))),
+});
+
 // The words that tell runs apart, as vidpred.explorer.runs.comparison.short_names has them.
 function shortNames(names) {
   const words = names.map((name) => name.split("-")), shared = words[0].filter((word) => words.every((others) => others.includes(word)));
@@ -95,7 +100,7 @@ export class Futures {
   value(request, at) {
     const { clip, n_past } = this, shown = this.done, finished = shown === this.frames, tiles = [], sheets = [], clips = [];
     const place = ({ image, columns }) => { sheets.push({ image, columns }); clips.push([sheets.length - 1, 0]); return clips.length - 1; };
-    const still = (kind, label, sheet) => tiles.push({ kind, label, clips: [place(sheet)], of: null, on: true, colour: null, scores: {}, means: {}, average: "" });
+    const still = (kind, label, sheet) => tiles.push({ kind, label, clips: [place(sheet)], of: null, on: true, colour: null, scores: {}, means: {}, over_samples: {} });
     if (this.poses) still("pose", "Pose", this.poses);
     if (this.truth) still("truth", "Truth", this.truth);
     const count = this.each[0].samples.length, several = finished && count > 1;
@@ -111,11 +116,11 @@ export class Futures {
         kind: "prediction", label: this.runs.length > 1 ? labels[number] : "Prediction", clips: each.map(({ sheet }) => place(sheet)), of: null, on: true,
         colour: this.runs.length > 1 ? run.colour : null,
         scores: scored ? { PSNR: lines.map((line) => [...Array(n_past).fill(null), ...line]) } : {},
-        means: scored ? { PSNR: lines.map(text) } : {}, average: scored && count > 1 ? text(lines.slice(0, count).flat()) : "",
+        means: scored ? { PSNR: lines.map(text) } : {}, over_samples: scored && count > 1 ? overSamples(lines.slice(0, count)) : {},
       });
     }
     if (this.truth && this.runs.length === 1)
-      tiles.push({ kind: "error", label: "Error", clips: [], of: tiles.length - 1, on: true, colour: null, scores: {}, means: {}, average: "" });
+      tiles.push({ kind: "error", label: "Error", clips: [], of: tiles.length - 1, on: true, colour: null, scores: {}, means: {}, over_samples: {} });
     const choices = Array.from({ length: count }, (_, k) => ({ key: String(k), label: "sample " + k }));
     if (several) choices.push({ key: "best", label: "best of " + count }, { key: "mean", label: "mean picture" });
     const copied = this.copied.slice(0, shown), last = n_past + shown - 1;

@@ -133,17 +133,15 @@ function numbers() {
     return made;
   };
   const table = make("table"), names = Object.keys(scored[0].scores);
-  const averaged = scored.some((tile) => tile.average); // one sample is luck
-  const also = (text) => (averaged ? [text] : []);
-  const average = also("PSNR, average of " + value.samples);
-  table.append(row([value.choices.length > 1 ? value.choices[chosen()].label : "", ...names, ...average], "th"));
+  const also = [...new Set(scored.flatMap((tile) => Object.keys(tile.over_samples)))]; // one sample is luck
+  table.append(row([value.choices.length > 1 ? value.choices[chosen()].label : "", ...names, ...also], "th"));
   for (const tile of scored) {
     const label = make("span");
     label.append(swatch(tile), tile.label);
-    table.append(row([label, ...names.map((name) => ofChoice(tile.means[name])), ...also(tile.average)], "td"));
+    table.append(row([label, ...names.map((name) => ofChoice(tile.means[name])), ...also.map((name) => tile.over_samples[name] || "")], "td"));
   }
   const repeated = names.map((name) => value.copied_means[name]);
-  if (copied.length) table.append(row(["last frame copied", ...repeated, ...also("")], "td"));
+  if (copied.length) table.append(row(["last frame copied", ...repeated, ...also.map(() => "")], "td"));
   part("numbers").replaceChildren(table);
 }
 
