@@ -1,6 +1,7 @@
 """What is shipped holds what is said of it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ VIDEOS = ASSETS / "data" / "dance"
 EVERY_RUN = tuple(path.name for path in sorted((ASSETS / "runs").iterdir()))
 RUNS = tuple(name for name in EVERY_RUN if name.startswith("push-"))
 LONG_RUNS = tuple(name for name in EVERY_RUN if name.startswith("long-"))
+BOUNCE_RUNS = tuple(name for name in EVERY_RUN if name.startswith("bounce-"))
 DANCE_RUNS = tuple(name for name in EVERY_RUN if name.startswith("dance-"))
 
 
@@ -47,7 +49,7 @@ def test_videos_are_the_validation_split_and_one_test_sequence(tmp_path):
 
 
 def test_every_run_belongs_to_a_family():
-    assert set(EVERY_RUN) == {*RUNS, *LONG_RUNS, *DANCE_RUNS}
+    assert set(EVERY_RUN) == {*RUNS, *LONG_RUNS, *BOUNCE_RUNS, *DANCE_RUNS}
     assert len(RUNS) == 7
     assert "dance-cyclical" in DANCE_RUNS
 
@@ -91,6 +93,22 @@ def test_long_runs_are_sharp(name):
         assert min(per_frame["sharpness"]) > 0.7
     else:
         assert result["psnr"] > 29 and min(per_frame["sharpness"]) > 0.8
+
+
+def test_walls_are_where_the_learned_prior_is_surprised():
+    """What Learn says of the two runs, which differ in the prior alone."""
+    learned, fixed = (ASSETS / "runs" / f"bounce-{prior}-monotonic" for prior in ("learned", "fixed"))
+    configs = [runs.read_config(folder) for folder in (learned, fixed)]
+    assert replace(configs[0], model=replace(configs[0].model, learned_prior=False)) == configs[1]
+    assert all(config.train.epochs == len(runs.read_metrics(f)) for f, config in zip((learned, fixed), configs))
+    learned, fixed = (runs.read_eval(folder) for folder in (learned, fixed))
+    walls = learned["bounces"]
+    assert walls["kld_at"] > 2 * walls["kld_between"]
+    assert walls["kld_at"] / walls["kld_between"] > 1.5 * fixed["bounces"]["kld_at"] / fixed["bounces"]["kld_between"]
+    assert learned["kld_per_step"] < fixed["kld_per_step"] / 2 and learned["psnr"] > fixed["psnr"] + 0.5
+    assert 1.5 < walls["diversity_after"] / walls["diversity_before"] < 5  # aimed at: 5
+    clips = open_split(ASSETS / "data" / "bounce", "test")
+    assert [*clips.ids] == learned["per_clip"]["clip"] == fixed["per_clip"]["clip"] and len(clips) == 16
 
 
 @pytest.mark.parametrize("name", RUNS + LONG_RUNS)

@@ -25,7 +25,9 @@ DESKTOP = {"width": 1280, "height": 940}
 
 @pytest.fixture(scope="module")
 def library():
-    return Library([ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / name for name in ("robot_push", "dance")])
+    return Library(
+        [ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / name for name in ("robot_push", "bounce", "dance")]
+    )
 
 
 @pytest.fixture

@@ -47,7 +47,9 @@ def bundled():
     """All that comes with the project."""
     from vidpred.explorer.runs.library import Library
 
-    return Library([ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / name for name in ("robot_push", "dance")])
+    return Library(
+        [ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / name for name in ("robot_push", "bounce", "dance")]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ class Parser(argparse.ArgumentParser):
             action="append",
             metavar="DIR",
             help="robot clips, whose test split is shown, or dance videos (validation and test); may be given several "
-            "times (default: the bundled ones, assets/data/robot_push and assets/data/dance)",
+            "times (default: the bundled ones in assets/data)",
         )
 
     def error(self, message: str):
@@ -39,7 +39,7 @@ class Parser(argparse.ArgumentParser):
         if not options.runs and not (ASSETS / "runs").is_dir():
             self.error("an installed package brings no runs: --runs DIR names a run or a folder of runs")
         options.runs = options.runs or [ASSETS / "runs"]
-        bundled = [ASSETS / "data" / name for name in ("robot_push", "dance")]
+        bundled = [ASSETS / "data" / name for name in ("robot_push", "bounce", "dance")]
         options.data = options.data or [folder for folder in bundled if folder.is_dir()]
         return options
 

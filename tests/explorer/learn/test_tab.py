@@ -9,7 +9,17 @@ from vidpred import runs
 from vidpred.explorer.findings.stored import read_findings
 from vidpred.explorer.findings.tab import DOORS
 from vidpred.explorer.learn import tab
-from vidpred.explorer.learn.tab import CHARTS, PAGES, PAGES_FOLDER, blocks, evaluated, page_chart
+from vidpred.explorer.learn.tab import (
+    BOUNCING,
+    CHARTS,
+    PAGES,
+    PAGES_FOLDER,
+    TABLES,
+    at_walls,
+    blocks,
+    evaluated,
+    page_chart,
+)
 from vidpred.explorer.runs import comparison
 from vidpred.explorer.runs.library import names
 from vidpred.explorer.ui.doors import opening
@@ -29,7 +39,7 @@ def test_marks_stand_for_something(page):
         elif kind == "chart":
             assert content in CHARTS
         elif kind == "table":
-            assert content == "evaluated"
+            assert content in TABLES
         else:
             assert not re.search(r"^\[\w+: ", content, re.MULTILINE)
 
@@ -39,6 +49,7 @@ def test_nothing_is_left_lying_about():
     assert {path.stem for path in PAGES_FOLDER.glob("*.html")} == used
     assert {path.stem for path in PAGES_FOLDER.glob("*.js")} <= used
     assert {content for page in PAGES for kind, content in blocks(page) if kind == "chart"} == set(CHARTS)
+    assert {content for page in PAGES for kind, content in blocks(page) if kind == "table"} == set(TABLES)
 
 
 @pytest.mark.parametrize("path", sorted(PAGES_FOLDER.iterdir()), ids=lambda path: path.name)
@@ -67,18 +78,28 @@ def test_charts_are_drawn_from_the_bundled_runs(name):
 def test_the_table_is_that_of_eval_json(bundled):
     table = evaluated(bundled)
     assert "dance" not in table  # another protocol
-    for run in (run for run in bundled.all_runs() if not run.takes_poses):
+    assert "bounce" not in table  # other clips
+    for run in (run for run in bundled.all_runs() if not run.takes_poses and not run.evaluation.has_bounces):
         result = runs.read_eval(run.folder)
         row = next(line for line in table.splitlines() if f"`{run.name}`" in line)
         assert f"{result['psnr']:.2f} dB" in row and f"{result['kld_per_step']:.2f} nats" in row
     assert "20 samples, temperature 1, protocol finn" in table
 
 
+def test_the_table_of_walls_is_that_of_eval_json(bundled):
+    table = at_walls(bundled)
+    assert len(table.splitlines()) == 2 + len(BOUNCING)
+    for name in BOUNCING:
+        numbers = runs.read_eval(bundled.run(name).folder)["bounces"]
+        row = next(line for line in table.splitlines() if f"`{name}`" in line)
+        assert f"{numbers['kld_at']:.1f} : {numbers['kld_between']:.1f} nats" in row
+
+
 def test_without_the_bundled_runs(library, monkeypatch, tmp_path):
     monkeypatch.setattr(tab, "BUNDLED", tmp_path)
     assert tab.bundled() is None
     assert page_chart(library, "terms") is None
-    assert evaluated(library) == ""
+    assert evaluated(library) == at_walls(library) == ""
 
 
 def test_the_page_on_priors_opens_runs_whose_prior_matters(bundled):
@@ -101,6 +122,8 @@ def test_doors_set_only_what_is_there(library, bundled):
 def test_every_run_that_a_page_names_is_bundled(bundled, page):
     sets = PAGES[page].sets
     assert {*sets.get("runs", ()), *filter(None, [sets.get("run")])} <= set(names(bundled.all_runs()))
+    if "clip" in sets:
+        assert bundled.clip(sets["clip"]) in bundled.clips_for(bundled.run(sets["run"]))
 
 
 def test_every_door_leads_to_a_tab(demo):

@@ -76,8 +76,9 @@ def test_no_more_kinds_than_can_be_compared(tmp_path):
 
 def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
     titles = [group.title for group in comparison.groups(bundled)]
-    assert titles[:3] == [
+    assert titles[:4] == [
         "Fixed or learned prior: fixed · learned (push-free-cyclical)",
+        "Fixed or learned prior: fixed · learned (bounce-monotonic)",
         "Fixed or learned prior: fixed · learned (push-cyclical)",
         "KL annealing: cyclical · monotonic · none (push-free-learned)",
     ]

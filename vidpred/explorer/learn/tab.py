@@ -23,6 +23,7 @@ MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
 KNOWN = ["push-fixed-cyclical", "push-learned-cyclical"]
+BOUNCING = ["bounce-learned-monotonic", "bounce-fixed-monotonic"]
 PRIORS = ["push-free-fixed-cyclical", "push-free-learned-cyclical"]  # z carries something, so that they differ
 
 
@@ -46,6 +47,7 @@ PAGES = {
     "priors": Page(
         "Fixed and learned prior", "Compare two priors in training", "training", {"views": "curves", "runs": PRIORS}
     ),
+    "walls": Page("Walls", "Look into z at the walls", "latents", {"run": BOUNCING[0], "clip": "bounce_0_to_255/7"}),
     "forcing": Page(
         "Teacher forcing",
         "See the ratio fall in a training",
@@ -88,7 +90,8 @@ def page_chart(library: Library, name: str) -> dict | None:
 
 def evaluated(library: Library) -> str:
     """The bundled robot runs' scores as a Markdown table, from their eval.json: one protocol for all of them."""
-    results = {run: run.evaluation for run in library.all_runs() if run.evaluation and not run.takes_poses}
+    scored = [run for run in library.all_runs() if run.evaluation and not run.takes_poses]
+    results = {run: run.evaluation for run in scored if not run.evaluation.has_bounces}
     if not results:
         return ""
     rows = [
@@ -111,6 +114,23 @@ def evaluated(library: Library) -> str:
         f"the last frame copied: {first.text('copy_last_psnr', '.2f')} dB*"
     )
     return f"{table(headers, rows)}\n\n{note}"
+
+
+def at_walls(library: Library) -> str:
+    """What the bundled runs know of walls, as a Markdown table."""
+    rows = []
+    for run in library.all_runs():
+        if run.evaluation and (n := run.evaluation.bounces):
+            kld = f"{n['kld_at']:.1f} : {n['kld_between']:.1f} nats"
+            sigma = f"{n['prior_sigma_at']:.2f} : {n['prior_sigma_between']:.2f}"
+            spread = f"{n['diversity_before']:.3f} : {n['diversity_after']:.3f}"
+            prior = "learned" if run.has_learned_prior else "fixed"
+            rows.append([f"`{run.name}`", prior, kld, sigma, spread])
+    headers = ["run", "prior", "KL, at a wall : elsewhere", "prior's sigma", "spread, before : after"]
+    return table(headers, rows) if rows else ""
+
+
+TABLES = {"evaluated": evaluated, "bounces": at_walls}
 
 
 def picture(name: str, **options: Any) -> gr.HTML:
@@ -148,6 +168,6 @@ def _place(kind: str, content: str, own: Library | None) -> None:
     if kind == "text":
         gr.Markdown(content, latex_delimiters=LATEX, elem_classes="lesson")
     elif own and kind == "table":
-        gr.Markdown(evaluated(own), elem_classes=["lesson", "figures"])
+        gr.Markdown(TABLES[content](own), elem_classes=["lesson", "figures"])
     elif own and (value := page_chart(own, content)):
         chart(value=value, elem_id=f"learn-chart-{content}")

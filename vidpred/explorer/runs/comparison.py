@@ -148,7 +148,7 @@ def _evaluated_as(run: Run) -> tuple:
 
 def groups(library: Library) -> list[Group]:
     """The telling groups among all runs, up to four each, no two alike; of those that answer the same question first
-    the ones whose z carries something."""
+    the ones whose z carries something, robots before bouncing shapes."""
     settings = {run: _settings(run) for run in library.all_runs()}
     found = []
     for question, varied in QUESTIONS.items():
@@ -159,7 +159,12 @@ def groups(library: Library) -> list[Group]:
             alike.setdefault(repr(sorted(rest.items(), key=str)), {}).setdefault(kind, run)
         found += [Group(question, list(kinds.values())[:MOST_RUNS]) for kinds in alike.values() if len(kinds) > 1]
     order = list(QUESTIONS)
-    return sorted(found, key=lambda group: (order.index(group.question), all(run.is_collapsed for run in group.runs)))
+
+    def rank(group: Group) -> tuple:
+        bounces = any(run.evaluation and run.evaluation.has_bounces for run in group.runs)
+        return order.index(group.question), all(run.is_collapsed for run in group.runs), bounces
+
+    return sorted(found, key=rank)
 
 
 def _settings(run: Run) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class Evaluation:
     """of the first sample, the better of two, …"""
     has_bounces: bool
     """whether the clips were shapes that leave walls at random"""
+    bounces: dict[str, float]
+    """of those: KL, the prior's sigma and the spread of samples, at walls and elsewhere"""
 
     @classmethod
     def read(cls, folder: Path) -> "Evaluation | None":
@@ -90,6 +92,7 @@ class Evaluation:
             conditions=_numbers(values.get("conditions")),
             psnr_best_of=_curve(values.get("psnr_best_of")),
             has_bounces="bounces" in values,
+            bounces=_numbers(values.get("bounces")),
         )
 
     def text(self, name: str, form: str = "g") -> str:

@@ -12,15 +12,16 @@ from vidpred.explorer.ui.tab_parts import TabParts
 
 
 def opening(library: Library, sets: Mapping[str, Any], known: Any) -> dict[str, Any]:
-    """Of the values that a door sets, those of known widgets; runs that are not there are left as the visitor has
-    them."""
+    """Of the values that a door sets, those of known widgets; runs that are not there, and the clips for them, are left
+    as the visitor has them."""
     values = {}
     for name, value in sets.items():
         if name == "runs":
             value = [run for run in value if run in library.runs]
-        if name in known and value and (name != "run" or value in library.runs):
+        there = {"run": library.runs, "clip": library.clips}
+        if name in known and value and value in there.get(name, [value]):
             values[name] = value
-    return values
+    return values if "run" in values else {name: value for name, value in values.items() if name != "clip"}
 
 
 def wire_door(
