@@ -134,6 +134,27 @@ def test_the_dancer_follows_a_skeleton(open_page):
     assert page.locator("#pose-joint").input_value() == "left_hand"
 
 
+def test_runs_are_compared_by_the_same_noise(open_page):
+    """A run beside itself by another name: the same pictures."""
+    page = open_page("?run=tiny&samples=1&frames=3", app="site_url", until=FIRST, service_workers="block")
+
+    def twice(route):
+        answer = route.fetch()
+        menu = answer.json()
+        route.fulfill(response=answer, json={**menu, "tiny-twin": menu["tiny"]})
+
+    page.route("**/views/menu.json", twice)
+    page.reload()
+    page.wait_for_function(FIRST)
+    page.click("#compare summary")
+    page.check("#compare input[value=tiny-twin]")
+    assert "with=tiny-twin" in page.url
+    predict(page)
+    one, other = (frames_of(page, tile, (-1, 64, 64, 3)) for tile in ("tiny", "twin"))
+    assert len(one) == 5 and np.array_equal(one, other)
+    assert page.locator("#player-host [data-part=numbers] tr").count() == 4  # names, two runs, the last frame copied
+
+
 def test_without_simd_it_says_so(open_page):
     page = open_page("?run=tiny", app="site_url", until=FIRST)
     page.add_init_script("WebAssembly.validate = () => false")

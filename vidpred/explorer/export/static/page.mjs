@@ -191,7 +191,7 @@ const drive = prepareDrive({ ask, mount, load, clipOf, say, numbers, clip: () =>
 
 async function offline() { // what is fetched from now on is kept, where the page is allowed to keep anything
   if (!navigator.serviceWorker) return;
-  await navigator.serviceWorker.register("sw.js").catch(() => null);
+  if (!await navigator.serviceWorker.register("sw.js").catch(() => null)) return;
   if (!navigator.serviceWorker.controller) await Promise.race([
     new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true })),
     new Promise((done) => setTimeout(done, 2000)),
