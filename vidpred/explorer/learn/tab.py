@@ -124,9 +124,8 @@ def at_walls(library: Library) -> str:
             kld = f"{n['kld_at']:.1f} : {n['kld_between']:.1f} nats"
             sigma = f"{n['prior_sigma_at']:.2f} : {n['prior_sigma_between']:.2f}"
             spread = f"{n['diversity_before']:.3f} : {n['diversity_after']:.3f}"
-            prior = "learned" if run.has_learned_prior else "fixed"
-            rows.append([f"`{run.name}`", prior, kld, sigma, spread])
-    headers = ["run", "prior", "KL, at a wall : elsewhere", "prior's sigma", "spread, before : after"]
+            rows.append([f"`{run.name}`", kld, sigma, spread])
+    headers = ["run", "KL, at a wall : elsewhere", "prior's sigma", "spread, before : after"]
     return table(headers, rows) if rows else ""
 
 
