@@ -99,6 +99,6 @@ def test_the_exported_page(open_page, tiny_run, theme, colours):
     chart.locator("path.curve").first.wait_for(state="attached")  # a level one has no height
     library = Library([tiny_run], [])
     smoothed = training_chart(library, library.all_runs(), list(CURVES), 2, smoothing=0.8)
-    page.evaluate("value => showCurves(value)", smoothed)  # every kind of line
+    page.evaluate("async value => (await import('./live/page.mjs')).showCurves(value)", smoothed)  # every kind of line
     chart.locator("path.curve.faint").first.wait_for(state="attached")
     check_chart(chart, colours[0])

@@ -71,7 +71,7 @@ def simulated_data(tmp_path_factory):
 @pytest.fixture
 def simulated(simulator):
     """Name of that clip, where there is a simulator."""
-    return "pushed/a/1"
+    return "a/1"
 
 
 @pytest.fixture(scope="module")

@@ -127,7 +127,7 @@ def test_every_page_has_its_pictures_and_its_door(open_page):
         page.get_by_role("tab", name=what.title, exact=True).click()
         page.locator(".lesson .katex:visible").first.wait_for()
         page.get_by_role("button", name=what.button).click()
-        tab = {"predict": "Predict", "training": "Training"}[what.tab]
+        tab = what.tab.capitalize()
         page.wait_for_function(f"""[...document.querySelectorAll('[role=tab][aria-selected=true]')]
           .some(tab => tab.innerText.trim() === '{tab}')""")
         page.get_by_role("tab", name="Learn", exact=True).click()

@@ -93,9 +93,14 @@ def test_the_command_gives_the_settings_back(design, start, name):
 def test_a_run_starts_from_the_nearest_preset(bundled, library):
     for trained in bundled.all_runs():
         made = schedule.design(bundled, schedule.PREFIX + trained.name, schedule.values_of(trained.config))
-        known = "small" if trained.takes_actions else "small-free"
-        expected = known if trained.name.startswith("long-") else "small-published"
-        assert made.preset == ("pose-small" if trained.takes_poses else expected)
+        own = {
+            "long-push-learned": "small",
+            "long-push-free": "tiny-free",
+            "bounce": "tiny-free",
+            "dance": "pose-small",
+        }
+        (expected,) = [name for start, name in own.items() if trained.name.startswith(start)] or ["small-published"]
+        assert made.preset == expected
         assert same(made.command, made.config)
     tiny = library.run("tiny").config
     made = schedule.design(library, "run: tiny", schedule.values_of(tiny))

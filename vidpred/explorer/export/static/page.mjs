@@ -16,7 +16,8 @@ function mount(name, trigger = () => {}, server = {}) {
     byId(name + "-host"), props, (what, listener) => listeners.push(listener), trigger, server);
   return (value) => { props.value = value; listeners.forEach((listener) => listener()); };
 }
-const showClip = mount("player"), showCurves = mount("chart");
+const showClip = mount("player");
+export const showCurves = mount("chart");
 
 // --- the worker -----------------------------------------------------------------------------------------------------
 
