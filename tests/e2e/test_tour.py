@@ -12,6 +12,8 @@ import pytest
 from tests.commands import ROOT
 from tests.e2e.page import SHOWN, STILL, answered
 from vidpred import render
+from vidpred.explorer.findings.forest import number
+from vidpred.explorer.findings.stored import read_findings
 from vidpred.explorer.runs import comparison
 from vidpred.explorer.runs.curves import metrics_rows
 from vidpred.explorer.runs.library import Library, names
@@ -114,6 +116,23 @@ def test_annealing(open_page, take, library):
     for t in falls:
         assert max(row["kld"] for row in cyclical[t : t + 4]) > cyclical[t - 1]["kld"]
     assert max(chosen, key=lambda run: run.evaluation.psnr).name == "push-free-learned-monotonic"
+
+
+def test_findings(open_page, take):
+    """Whether cyclical annealing helped, by how much and how sure that is, stands at the top of the tab."""
+    claims = {claim["id"]: claim for claim in read_findings()["claims"]}
+    page = open_page(app="bundled_url", tab="Findings", viewport=DESKTOP)
+    for name in ("cyclical-monotonic", "learned-fixed"):
+        rows = page.locator(f"#claim-{name} .row:not(.head)")
+        rows.first.wait_for()
+        for row, setting in zip(rows.all_inner_texts(), claims[name]["settings"], strict=True):
+            numbers = "no runs yet" if setting["mean"] is None else number(setting["mean"])
+            assert all(word in row for word in (setting["setting"], numbers, setting["verdict"]))
+    assert page.locator("#claim-cyclical-monotonic").bounding_box()["y"] < 400
+    page.locator("#findings-chart path.curve").first.wait_for(state="attached")
+    take(page, "tour-findings")
+    page.get_by_role("button", name="Compare two runs").first.click()
+    page.wait_for_function(request_of("#compare-player"))
 
 
 def test_training_one_s_own(open_page, take):

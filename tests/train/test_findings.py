@@ -11,9 +11,10 @@ from train.findings import statistics
 from train.findings.claims import CLAIMS, SEEDS, TABLES, Claim
 from train.findings.intervals import Interval, crossed_interval
 from train.findings.results import FILE, Result, read_results, write_results
-from train.findings.verdicts import findings, measured, verdict
+from train.findings.verdicts import findings, measured, report, verdict
 from train.sweep.table import read_table
 
+STORED = ROOT / "assets" / "findings"
 GRID = ROOT / "train" / "grids" / "findings.toml"
 
 
@@ -164,6 +165,13 @@ def test_what_is_stored_gives_the_same_findings(tmp_path):
     assert "| dance | +0.20 dB | " in said and "| **holds** |" in said
     first = next(each for each in found["claims"] if each["id"] == "cyclical-monotonic")
     assert first["verdict"] == "cannot tell" and first["settings"][0]["mean"] is None  # there is no such run
+
+
+def test_what_is_written_in_the_docs_is_what_is_stored():
+    found = json.loads((STORED / "findings.json").read_text())
+    assert json.loads(json.dumps(findings(read_results([STORED / FILE])))) == found
+    docs = (ROOT / "docs" / "findings.md").read_text().splitlines()
+    assert set(report(found).splitlines()) <= set(docs)
 
 
 def test_runs_of_a_sweep_are_read_when_they_are_finished(tmp_path, tiny_run, tiny_data):
