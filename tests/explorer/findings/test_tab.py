@@ -52,6 +52,7 @@ def test_the_line_stands_at_what_the_claim_speaks_of():
     assert len(places(little, "limit")) == 2
     none = claim_html(claim([setting("one", "cannot tell")]))
     assert "no runs yet" in none and not places(none, "interval")
+    assert none.count("cannot tell") == 1  # of the claim: the setting says already why
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.0, "+0.00"), (-0.456, "-0.46"), (12.34, "+12.3")])

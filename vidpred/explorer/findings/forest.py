@@ -22,16 +22,17 @@ def claim_html(claim: dict) -> str:
 def _row(claim: dict, setting: dict, low: float, high: float, axis: str) -> str:
     name = escape(setting["setting"])
     if setting["mean"] is None:
-        bar, numbers = "", "no runs yet"
+        bar, numbers, verdict = "", "no runs yet", ""
     else:
         place = f"left:{_share(setting['low'], low, high):.2f}%;right:{100 - _share(setting['high'], low, high):.2f}%"
         mark = MARKS[setting["verdict"]]
         bar = f'<i class="interval {mark}" style="{place}"></i>'
         bar += f'<i class="mean {mark}" style="{_at(setting["mean"], low, high)}"></i>'
+        verdict = _verdict(setting["verdict"])
         numbers = f"<b>{number(setting['mean'])}</b> ({number(setting['low'])} … {number(setting['high'])})"
     return (
         f'<div class="row"><span>{name}</span><span class="bar">{axis}{bar}</span>'
-        f"<span><span>{numbers}</span>{_verdict(setting['verdict'])}</span></div>"
+        f"<span><span>{numbers}</span>{verdict}</span></div>"
     )
 
 
