@@ -13,7 +13,7 @@ from vidpred.clip import Clip
 from vidpred.config import DataConfig, RunConfig, SVGConfig
 from vidpred.data.batches import open_split, window_batch
 from vidpred.models import build_model
-from vidpred.onnx_export import export_onnx, moved_by_half, read_description
+from vidpred.onnx_export import DESCRIPTION, export_onnx, moved_by_half
 from vidpred.onnx_graphs import graphs
 from vidpred.presets import preset
 from vidpred.rollout import predict, rollout_noise
@@ -75,6 +75,10 @@ def by_torch(graph):
         return made
 
     return call
+
+
+def read_description(folder):
+    return json.loads((folder / DESCRIPTION).read_text())
 
 
 def by_onnx(folder, name, weights="float32"):

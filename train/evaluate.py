@@ -84,9 +84,8 @@ def evaluate_run(
         n_future = frames_ahead(config.data, every, chosen)
     bounces = [bounces_of(data / every.ids[i]) for i in chosen]
     share = -(-len(chosen) // processes.count())
-    with tqdm(
-        total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=None if speaks else True
-    ) as bar:
+    quiet = None if speaks else True  # None: where no terminal is
+    with tqdm(total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=quiet) as bar:
         result = evaluate(
             model,
             every,
@@ -102,7 +101,8 @@ def evaluate_run(
             bounces=None if None in bounces else bounces,
             progress=bar.update,
         )
-    result |= owed(model, every, chosen, n_past=n_past, n_future=n_future, seed=seed)
+        bar.set_postfix_str("z from elsewhere, other conditions")
+        result |= owed(model, every, chosen, n_past=n_past, n_future=n_future, seed=seed)
     if not speaks:
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}

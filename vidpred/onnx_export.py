@@ -4,7 +4,6 @@ What is traced stands in `vidpred.onnx_graphs`. Needs onnx and onnxscript (`pip 
 """
 
 import gzip
-import json
 import logging
 import math
 import warnings
@@ -211,11 +210,3 @@ def _open(shape: tuple, axis: int) -> tuple:
 
 def _tensor(name: str, shape: tuple) -> dict[str, Any]:
     return {"name": name, "shape": ["batch" if size is None else size for size in shape], "type": "float32"}
-
-
-def read_description(folder: Path) -> dict[str, Any]:
-    """model.json of an exported run."""
-    try:
-        return json.loads((folder / DESCRIPTION).read_text())
-    except (OSError, ValueError):
-        raise BadInput(f"{folder / DESCRIPTION}: missing, or no JSON") from None

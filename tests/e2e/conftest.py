@@ -1,12 +1,9 @@
 """A browser, and the apps that it opens."""
 
 import contextlib
-import functools
-import http.server
 import json
 import os
 import shutil
-import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +14,7 @@ import pytest
 from tests.e2e.page import DEADLINE, NOTE_EVENTS, SHOWN
 from tests.explorer.serving import served
 from train.benchmark.app import serve
+from train.benchmark.browser import served_folder
 from train.benchmark.chromium import open_browser
 from vidpred import checkpoint, runs
 from vidpred.data.dance import video_folders, write_pair
@@ -170,11 +168,8 @@ def site_url(site_library, tmp_path_factory):
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
     (folder / "views").mkdir()  # as an earlier export, whose runtime stays
     export(site_library, folder, 1)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/"
-        server.shutdown()
+    with served_folder(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

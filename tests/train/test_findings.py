@@ -117,7 +117,7 @@ def test_what_forcing_does_to_an_epoch_is_told_from_the_way_that_all_epochs_go()
     loss = 2.0 ** (3 - 0.1 * epochs - np.log(epochs + 1) - 0.5 * forced)
     run = result("a", epoch=list(epochs), teacher_forced=list(forced * 1.0), mse=list(loss), val_loss=list(1 / loss))
     assert statistics.FORCED_TRAINING.of(run) == pytest.approx([-0.5])
-    assert statistics.FORCED_VALIDATION.of(run) == pytest.approx([0.5])
+    assert statistics.UNFORCED_VALIDATION.of(run) == pytest.approx([-0.5])
 
 
 def test_statistics_of_a_video():

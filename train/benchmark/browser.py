@@ -117,7 +117,7 @@ def measure(
         done = subprocess.run(command, cwd=harness.ROOT, capture_output=True, text=True, check=False)
         if done.returncode or not list(Path(folder).glob("models/*/model.json")) or "npm" in done.stderr:
             raise BadInput(done.stderr.strip().splitlines()[-1])
-        with served(Path(folder)) as url, contextlib.closing(chromium.new_context()) as context:
+        with served_folder(Path(folder)) as url, contextlib.closing(chromium.new_context()) as context:
             for turn in range(rounds + 1):  # the first one fetches
                 progress("load")
                 page = context.new_page()
@@ -144,7 +144,7 @@ def measure(
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[str]:
+def served_folder(folder: Path) -> Iterator[str]:
     """The address of a folder, by Python's own web server."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -101,8 +101,10 @@ GAP = Statistic("training minus validation PSNR, last quarter of the epochs", "d
 EARLY_PSNR = Statistic("validation PSNR, mean over the first half of the epochs", "dB", early_psnr)
 UNREST = Statistic("change of validation PSNR from epoch to epoch, second half", "dB", unrest)
 FORCED_TRAINING = Statistic("training MSE of forced epochs over that of the others", "doublings", forced_loss("mse"))
-FORCED_VALIDATION = Statistic(
-    "validation MSE after forced epochs over that after the others", "doublings", forced_loss("val_loss")
+UNFORCED_VALIDATION = Statistic(
+    "validation MSE after free-running epochs over that after forced ones",
+    "doublings",
+    lambda result: -forced_loss("val_loss")(result),
 )
 SAME_DROPS = Statistic("correlation of PSNR over the frames of two runs", "", joint=same_drops)
 

@@ -83,8 +83,9 @@ def few(tmp_path, monkeypatch):
 def test_curves_behind_a_claim_are_means_over_seeds(library, few):
     handlers = tab.FindingsHandlers(library, few["claims"])
     first = few["claims"][0]
-    settings, value = handlers.settings(first["says"])
+    settings = handlers.settings(first["says"])
     assert settings["value"] == "actions known, beta to 1" and len(settings["choices"]) == len(first["settings"])
+    value = handlers.draw(first["says"], settings["value"])
     psnr = value["panels"][0]
     assert [line["y"] for line in psnr["lines"] if line["style"] == "solid"] == [[20.5, 22.5]] * 2
     assert [line["y"] for line in psnr["lines"] if line["style"] == "faint"][:2] == [[20, 22], [21, 23]]

@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vidpred.config import ACTION_DIM
 from vidpred.explorer.export.runtime import FILES, FOLDER, add_runtime
 from vidpred.explorer.runs.gripper_model import gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.ui.run_colors import run_colours
 from vidpred.files import replaced
+from vidpred.render import sprite_sheet
 
 STATIC = Path(__file__).parent / "static"
 LIVE, MODELS, CLIPS = "live", "models", "clips"
 SCRIPTS = ("page", "worker", "imagine", "drive", "poses", "philox", "scores", "gif")
-CELLS = 25  # frames of a row in a sheet
 DANCE_FRAMES = 200
 # Places of the joints of a dancer who stands still, in pixels: where one begins to drag.
 STANDING = {
@@ -117,11 +116,8 @@ def add_clip(library: Library, clip: Clip, out: Path) -> None:
         values["pose_sheet"] = _sheet(out, f"{name}-poses.webp", batch.conditions[0].numpy())
     elif clip.has_actions:
         values["conditions"] = batch.conditions[0].tolist()
-        law = gripper_model_of(clip)
-        values["gripper"] = {
-            key: np.asarray(value, float).tolist() for key, value in law._asdict().items() if key != "fingers"
-        } | {"fingers": list(law.fingers)}
-        assert len(values["conditions"][0]) == ACTION_DIM + 3
+        fitted = gripper_model_of(clip)._asdict()
+        values["gripper"] = {key: np.asarray(value, float).tolist() for key, value in fitted.items()}
     (out / CLIPS / f"{name}.json").write_text(json.dumps(values))
 
 
@@ -131,11 +127,7 @@ def _file_of(library: Library, clip: Clip) -> int:
 
 def _sheet(out: Path, name: str, frames: np.ndarray) -> dict:
     """Frames (T, H, W, 3) as one lossless picture, its cells row by row."""
-    count, height, width, _ = frames.shape
-    rows = -(-count // CELLS)
-    cells = np.zeros((rows * CELLS, height, width, 3), np.uint8)
-    cells[:count] = frames
-    sheet = cells.reshape(rows, CELLS, height, width, 3).swapaxes(1, 2).reshape(rows * height, CELLS * width, 3)
+    sheet, layout = sprite_sheet([frames])
     with replaced(out / CLIPS / name) as temporary:
         Image.fromarray(sheet).save(temporary, format="WEBP", lossless=True, exact=True)
-    return {"url": f"{CLIPS}/{name}", "columns": CELLS, "frames": count}
+    return {"url": f"{CLIPS}/{name}", "columns": layout["columns"], "frames": len(frames)}

@@ -12,7 +12,7 @@ from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.doors import wire_door
-from vidpred.explorer.ui.events import chain
+from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.handlers import QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.markdown import table
 from vidpred.explorer.ui.player import next_request
@@ -62,10 +62,10 @@ class FindingsHandlers(Handlers):
         self.claims = {claim["says"]: claim for claim in claims}
 
     @toast_refusals
-    def settings(self, claim: Any) -> tuple[dict, dict]:
-        """The settings of a claim, and the curves of the first one's runs."""
+    def settings(self, claim: Any) -> dict:
+        """The settings of a claim; the first one is chosen."""
         first, *_ = settings = self._settings(claim)
-        return gr.update(choices=list(settings), value=first), curves_behind(settings[first], next_request())
+        return gr.update(choices=list(settings), value=first)
 
     @toast_refusals
     def draw(self, claim: Any, setting: Any) -> dict:
@@ -111,17 +111,18 @@ def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> Tab
         with gr.Row():
             claim_dd = gr.Dropdown([claim["says"] for claim in claims], value=first["says"], label="Claim")
             setting_dd = gr.Dropdown(settings, value=settings[0], label="Setting")
-        curves_html = chart(value=curves_behind(first["settings"][0], next_request()), elem_id="findings-chart")
+        curves_html = chart(elem_id="findings-chart")
         gr.Markdown("## The reports' results", elem_classes="lesson")
         for name, lines in found["tables"].items():
             copied = next((f"{line['copied']:.2f}" for line in lines if line["copied"]), "–")
             gr.Markdown(f"{TABLES[name].format(copied)}\n\n{results_table(lines)}", elem_classes=["lesson", "figures"])
 
     asked = {"claim": claim_dd, "setting": setting_dd}
-    following = {"fn": handlers.settings, "inputs_kwargs": {"claim": claim_dd}, "outputs": [setting_dd, curves_html]}
-    chain(claim_dd.input, {**following, **QUIET})
-    chain(setting_dd.input, {"fn": handlers.draw, "inputs_kwargs": asked, "outputs": curves_html, **QUIET})
-    return TabParts()
+    following = {"fn": handlers.settings, "inputs_kwargs": {"claim": claim_dd}, "outputs": setting_dd, **QUIET}
+    drawing = once(handlers.draw, asked, curves_html, **QUIET)
+    chain(claim_dd.input, following, drawing)
+    chain(setting_dd.input, drawing)
+    return TabParts(opened=[[drawing]])
 
 
 def _ours(ours: dict) -> str:
