@@ -204,13 +204,13 @@ def test_a_link_that_cannot_be_opened_says_so_first(opening, monkeypatch):
 
 
 def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, tiny_data, tiny_dance, tmp_path):
-    for name in ("one", "two"):
+    for name in ("run-1", "run-2"):
         shutil.copytree(tiny_run, tmp_path / name)
     demo = build_demo(Library([tmp_path], [tiny_data, tiny_dance]))
     menus = {
         widget: [value for _, value in widget.choices]
         for widget in demo.blocks.values()
-        if any("two" in str(value) for _, value in getattr(widget, "choices", None) or ())
+        if any("run-2" in str(value) for _, value in getattr(widget, "choices", None) or ())
     }
     assert {"Run", "Runs", "Start from"} <= {widget.label for widget in menus}
     shutil.copytree(tiny_run, tmp_path / "later")
@@ -218,5 +218,5 @@ def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, tiny_dat
     answer = event.fn(gr.Request(query_params={"run": "later"}))
     for widget, before in menus.items():
         offered = [value[1] if isinstance(value, tuple) else value for value in answer[widget]["choices"]]
-        assert {value.replace("two", "later") for value in before} <= set(offered), widget.label
+        assert {value.replace("run-2", "later") for value in before} <= set(offered), widget.label
     assert [answer[widget].get("value") for widget in menus].count("later") == 1  # Predict's
