@@ -73,8 +73,8 @@ def test_every_claim_stands_in_the_summary_under_its_verdict():
     claims = [claim([setting("one", "holds", 1.0, 3.0)]), claim([setting("one", "cannot tell")], says="C.", id="y")]
     html = summary_html(claims)
     holds, unknown = html.split("<div><p>")[1:]
-    assert 'holds">holds</b> 1 of 2' in holds and 'href="#claim-x">A &lt; B.</a> <small>+2.00 dB' in holds
-    assert '"#claim-y">C.</a> <small>no runs yet' in unknown
+    assert 'holds">holds</b> 1 of 2' in holds and "'claim-x'" in holds and "A &lt; B.</a> <small>+2.00 dB" in holds
+    assert "'claim-y'" in unknown and "C.</a> <small>no runs yet" in unknown
     assert "does not hold" not in html
 
 

@@ -22,7 +22,9 @@ def summary_html(claims: list[dict]) -> str:
 def _line(claim: dict) -> str:
     first = claim["settings"][0]
     found = "no runs yet" if first["mean"] is None else f"{number(first['mean'])} {escape(claim['unit'])}".strip()
-    return f'<li><a href="#claim-{claim["id"]}">{escape(claim["says"])}</a> <small>{found}</small></li>'
+    # Gradio's <base> has no query: an address of the fragment alone would load the page anew
+    click = f"document.getElementById('claim-{claim['id']}').scrollIntoView(); return false"
+    return f'<li><a href="#" onclick="{click}">{escape(claim["says"])}</a> <small>{found}</small></li>'
 
 
 def claim_html(claim: dict) -> str:
