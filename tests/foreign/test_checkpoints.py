@@ -191,7 +191,7 @@ UNLIKE = [
     (changed("encoder", put("c2.0.main.1", nn.BatchNorm2d(4, eps=1e-3))), "c2.0.main.1 has eps 0.001, the published"),
     (changed("encoder", put("c4.1.main.0", nn.Conv2d(16, 16, 5, 1, 2))), "main.0.weight is (16, 16, 5, 5), the pub"),
     (changed("encoder", put("c4.1", nn.Sequential())), "encoder.c5.0.weight is (6, 16, 4, 4), the published"),
-    (changed("decoder", put("upc5.2", nn.Conv2d(3, 3, 1))), "decoder has 22 layers with weights, the published network 21"),
+    (changed("decoder", put("upc5.2", nn.Conv2d(3, 3, 1))), "decoder has 22 layers with weights, the publi"),
     (changed("frame_predictor", put("embed", nn.Linear(16, 8))), "takes 16 numbers, h and z are 6 + 3: conditions are"),
     (changed("posterior", put("lstm", nn.ModuleList(nn.LSTMCell(8, 8) for _ in range(2)))), "posterior.lstm.0 has"),
     (lambda: svg_modules(cond=5), "a shift from 7 numbers each"),

@@ -7,6 +7,7 @@ Python's own library but plain containers, is refused by its name.
 
 import math
 import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -22,16 +23,15 @@ DTYPES = {
     **{"BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32},
     **{"ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool},
 }
-BUILTINS = ("builtins", "__builtin__")  # of Python 3 and 2
 CONTAINERS = {"collections.OrderedDict", "collections.defaultdict", "collections.Counter"}
-LISTS = {f"{module}.{name}" for module in BUILTINS for name in ("set", "frozenset", "list", "tuple")}
+LISTS = {f"builtins.{name}" for name in ("set", "frozenset", "list", "tuple")}
 WRAPPERS = {  # of the tensor that is their first argument
     *("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"),
     *("torch.nn.parameter.Parameter", "torch.autograd.variable.Variable"),
 }
 TENSORS = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"}
 SHELLS = {  # what may be called where nothing of it is needed: the call is kept as a shell
-    *("torch.Size", "torch.device", "_codecs.encode", "copyreg._reconstructor", "copy_reg._reconstructor"),
+    *("torch.Size", "torch.device", "_codecs.encode", "copyreg._reconstructor"),
     *(f"pathlib.{name}" for name in ("Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath")),
     *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
     *("numpy.dtype", "numpy.ndarray"),
@@ -39,9 +39,8 @@ SHELLS = {  # what may be called where nothing of it is needed: the call is kept
 CALLED = CONTAINERS | LISTS | WRAPPERS | TENSORS | SHELLS | {"torch._tensor._rebuild_from_type_v2"}
 NAMED = CALLED | {  # of Python's own library, what may stand in a file at all
     *("argparse.Namespace", "types.SimpleNamespace"),
-    *(f"{module}.{name}" for module in BUILTINS for name in ("object", "int", "float", "str", "bool", "dict", "long")),
+    *(f"builtins.{name}" for name in ("object", "int", "float", "str", "bool", "dict")),
 }
-PYTHON_2 = {"__builtin__", "copy_reg", "commands", "popen2", "cPickle", "cStringIO", "urllib2", "os2", "thread"}
 
 
 class Global(NamedTuple):
@@ -90,9 +89,12 @@ class Damaged(ValueError):
 def named(module: Any, attribute: Any) -> Global:
     if not (isinstance(module, str) and isinstance(attribute, str)):
         raise Damaged("a class without a name")
-    found, root = Global(f"{module}.{attribute}"), module.split(".")[0]
-    if (root in sys.stdlib_module_names or root in PYTHON_2) and found.path not in NAMED:
-        raise BadInput(f"refused: it names {found.path}, and a checkpoint has no use for that; nothing of it was run")
+    # protocol 2, torch's, has Python 2's names: pickle writes subprocess.Popen as commands.Popen
+    module, attribute = NAME_MAPPING.get((module, attribute), (IMPORT_MAPPING.get(module, module), attribute))
+    found = Global(f"{module}.{attribute}")
+    if module.split(".")[0] in sys.stdlib_module_names and found.path not in NAMED:
+        known = f"os.{attribute} ({found.path})" if module in ("posix", "nt") else found.path
+        raise BadInput(f"refused: it names {known}, and a checkpoint has no use for that; nothing of it was run")
     return found
 
 
@@ -114,7 +116,7 @@ def called(target: Any, arguments: Any) -> Any:
         return put({}, (pair for pair in pairs if len(pair) == 2))
     if path in LISTS:
         return list(arguments[0]) if arguments and isinstance(arguments[0], (list, tuple)) else []
-    if path in ("copyreg._reconstructor", "copy_reg._reconstructor"):
+    if path == "copyreg._reconstructor":
         return made(arguments[0], ())
     return Shell(path)
 

@@ -88,7 +88,7 @@ def fit(
 
 def _walk(module: Shell, name: str, depth: int) -> Iterator[Layer]:
     if depth > DEEPEST:
-        raise BadInput(f"{name} has modules inside modules without end")
+        raise BadInput(f"{name.split('.')[0]} has modules inside modules without end")
     state = module.state
     own, parts = {}, state.get("_modules")
     for group in ("_parameters", "_buffers"):
