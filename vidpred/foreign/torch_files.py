@@ -56,7 +56,7 @@ def open_torch_file(path: Path) -> TorchFile:
             file.seek(0)
             value, positions = (_read_zip if start == ZIP else _read_stream)(file)
     except (BadInput, Damaged) as error:
-        raise BadInput(in_one_line(f"{path}: {error}")) from None
+        raise BadInput(f"{path}: {in_one_line(str(error))}") from None
     return TorchFile(path, value, positions)
 
 
