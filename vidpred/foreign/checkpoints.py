@@ -66,9 +66,7 @@ def _fitted(found: TorchFile, options: dict[str, str]) -> tuple[RunConfig, dict[
         )
     for name in options:
         if FAMILIES[name] is not type(config.model):
-            raise BadInput(
-                f"--{name.replace('_', '-')} is a setting of another family; this is a {config.model.family}"
-            )
+            raise BadInput(f"--{name.replace('_', '-')} is a setting of another family than {config.model.family}")
     config = replace(config, model=replace(config.model, **options))
     model = laid_out(config.model, "its sizes")
     tensors = {}
