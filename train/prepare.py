@@ -114,11 +114,11 @@ def import_checkpoint_command(
         file: What torch.save wrote: encoder, decoder, frame_predictor, posterior and perhaps prior and opt, as whole
             modules or state dictionaries; or state_dict, lr, tfr and last_epoch.
         out: Run folder to write.
-        skip_frame: SVG: frame whose skips are kept after the context (none: published, the one before the last given).
-        prior_at_test: SVG: where z comes from at prediction (none: learned, as the original; standard, as the report,
-            where the frame predictor ends with BatchNorm).
-        leaky_relu: Pose CVAE: slope of the published LeakyReLU(True), 1, or a real one of 0.2 (none: published).
-        output_activation: Pose CVAE: what the generator ends with (none: sigmoid).
+        skip_frame: SVG: frame whose skips are kept after the context (left out: published, the last given one but one).
+        prior_at_test: SVG: where z comes from at prediction (left out: learned, as in the original; standard, as in
+            the report, where the frame predictor ends with BatchNorm).
+        leaky_relu: Pose CVAE: slope of the published LeakyReLU(True), 1, or a real one of 0.2 (left out: published).
+        output_activation: Pose CVAE: what the generator ends with (left out: sigmoid).
     """
     from vidpred.foreign.checkpoints import import_checkpoint
 
