@@ -1,6 +1,7 @@
 """What every request passes before Gradio sees it: Gradio checks little of it, answers bad ones with what was sent, and
 writes tracebacks of them."""
 
+import inspect
 import json
 import logging
 import re
@@ -10,14 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from fastapi import HTTPException
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from vidpred.explorer.server.storage import storage
 from vidpred.explorer.server.uploads import Uploads
 from vidpred.explorer.server.visitors import Visitors, address_of, later
 
 MOST_BYTES = 128 * 2**10  # of a request that is no upload
+MOST_DRAINED = 256 * 2**20  # of a request that is refused
 MOST_UPLOADED = 100 * 2**20  # bytes of one upload
 API = "/gradio_api/"
 # The pages that ours needs. Gradio has more: it would film the screen, fetch other hosts' files, write code.
@@ -29,6 +30,9 @@ OPEN = re.compile(
 HEARTBEAT, CALL = re.compile(f"{API}heartbeat/([^/]+)/?"), re.compile(f"{API}call/(?:v2/)?([^/]+)(?:/([^/]+))?")
 SESSION = re.compile("[A-Za-z0-9_-]{1,64}")
 QUEUED = re.compile(f"{API}(queue/join|run/[^/]+|api/[^/]+)/?")
+LONGEST = 80  # letters of an address in the log
+# As Gradio says it: a page that was open while the server was started again knows what to do.
+NO_SESSION = 'data: {"msg":"unexpected_error","message":"Not found","success":false,"session_not_found":true}\n\n'
 UNREADABLE = "This is no request that the app can read"
 GONE = "This file is no longer here: please hand it in again"
 log = logging.getLogger(__name__)
@@ -57,23 +61,31 @@ class Gate:
             return
         if self._visitors is None:
             self._visitors = Visitors(scope["app"], **self._seconds)
-        begun = False
+        begun, came, left = False, scope["method"] != "POST", MOST_DRAINED
 
         async def sending(message: dict) -> None:
             nonlocal begun
             begun = True
             await send(message)
 
+        async def receiving() -> dict:
+            nonlocal came
+            message = await receive()
+            came = not message.get("more_body", False)
+            return message
+
         try:
-            await self._pass(scope, receive, sending)
+            await self._pass(scope, receiving, sending)
         except Refused as refused:
+            while not came and left > 0:  # a browser that could not send to the end would not read the answer
+                left -= len((await receiving()).get("body", b""))
             await JSONResponse({"detail": refused.line}, refused.code)(scope, receive, sending)
-        except HTTPException as error:  # of a stream that has begun
-            log.info("%s: %d", route(scope), error.status_code)
         except Exception as error:
             # what it says may hold what was sent, or where things lie here
-            log.error("%s: %s in %s", route(scope)[:80], type(error).__name__, _place(error))
-            if not begun:
+            log.error("%s: %s in %s", route(scope)[:LONGEST], type(error).__name__, _place(error))
+            if begun:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
                 await JSONResponse({"detail": UNREADABLE}, 500)(scope, receive, sending)
 
     async def _pass(self, scope: dict, receive: Callable, send: Callable) -> None:
@@ -101,8 +113,13 @@ class Gate:
         else:
             await self._app(scope, receive, send)
             return
-        self._admit(session, scope)
         listens = found is None
+        if listens and session not in scope["app"].get_blocks()._queue.pending_messages_per_session:
+            if call:
+                raise Refused(404, "There is no such event here")
+            await PlainTextResponse(NO_SESSION, media_type="text/event-stream")(scope, receive, send)
+            return
+        self._admit(session, scope)
         self._visitors.connected(session, listens)
         try:
             await self._app(scope, receive, send)
@@ -118,9 +135,7 @@ class Gate:
         if QUEUED.fullmatch(path):
             fn = _function(blocks, given)
         elif call:
-            public = (fn for fn in blocks.fns.values() if fn.api_visibility == "public" and fn.api_name == call[1])
-            if (fn := next(public, None)) is None:
-                raise Refused(404, "There is no such function here")
+            fn = _public(blocks, call[1], given, named="/v2/" in path)
         elif path.startswith(f"{API}component_server"):
             _require_component(blocks, given)
         try:
@@ -251,6 +266,21 @@ def _function(blocks: Any, given: dict) -> Any:
     trigger, event = given.get("trigger_id"), given.get("event_data")
     if not isinstance(trigger, int | None) or sys.getsizeof(event) > MOST_BYTES:
         raise Refused(400, UNREADABLE)
+    return fn
+
+
+def _public(blocks: Any, name: str, given: dict, named: bool) -> Any:
+    """The function of the API that a program calls, its values by name or in their order."""
+    fn = next((fn for fn in blocks.fns.values() if fn.api_visibility == "public" and fn.api_name == name), None)
+    if fn is None:
+        raise Refused(404, "There is no such function here")
+    takes, data = inspect.signature(fn.fn).parameters, given.get("data")
+    if named:
+        fits = {name for name, one in takes.items() if one.default is one.empty} <= given.keys() <= takes.keys()
+    else:
+        fits = isinstance(data, list) and len(data) == len(fn.inputs)
+    if not fits:
+        raise Refused(400, f"{name} takes {', '.join(takes)}")
     return fn
 
 

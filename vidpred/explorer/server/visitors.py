@@ -13,7 +13,8 @@ from typing import Any
 MOST_VISITORS = 250  # at once; a page's widgets, as a visitor has set them, take 0.4 MB
 MOST_VISITORS_OF_ADDRESS = 200
 SECONDS_KEPT = 300.0  # of what a visitor has here, after the last connection: a phone may have changed networks
-SECONDS_UNHEARD = 5.0  # that events wait for someone who listens to their answers
+SECONDS_UNHEARD = 20.0  # that events wait for someone who listens to their answers
+TICKS = 10
 MOST_WAITING = 64  # events in the queue, of all visitors
 MOST_OF_ONE = 24  # of one visitor: a page that opens asks for a dozen things
 MOST_OF_MODEL = 6  # of these, for the model
@@ -81,7 +82,7 @@ class Visitors:
         """Events of this session wait: unless someone listens soon, they are dropped."""
         visitor = self._visitors.get(session)
         if visitor and not visitor.streams and not visitor.unheard:
-            visitor.unheard = later(self._unheard, self._drop_unheard, session)
+            visitor.unheard = later(self._unheard / TICKS, self._drop_unheard, session, TICKS - 1)
 
     def refusal(self, session: str, address: str, fn: Any) -> str | None:
         """Why an event of this session may not wait in the queue."""
@@ -114,13 +115,14 @@ class Visitors:
             self._visitors[session] = self._visitors.pop(session)  # the last in the order
             visitor.leaving = later(self._seconds, self._forget, session)
 
-    def _drop_unheard(self, session: str) -> None:
-        visitor = self._visitors.get(session)
-        if visitor is None:
+    def _drop_unheard(self, session: str, ticks: int) -> None:
+        """After so many more ticks: while the loop stood still, for a model that was loaded, nobody could connect."""
+        visitor = self._visitors[session]
+        if ticks:
+            visitor.unheard = later(self._unheard / TICKS, self._drop_unheard, session, ticks - 1)
             return
         visitor.unheard = None
-        if not visitor.streams:
-            self._clean(session)
+        self._clean(session)
 
     def _forget(self, session: str) -> None:
         """Delete what is kept of a visitor: its state, with all that goes with it, and its events."""
