@@ -27,7 +27,7 @@ SPLIT = "test"
 DANCE_SPLITS = ("validate", "test")  # a test sequence may come without its true frames
 MODELS_KEPT = 4
 RUNS_KEPT = 1000  # settings and numbers of runs; each that a visitor uploads lies in a folder of its own
-BYTES_KEPT = 128 * 2**20  # of results
+BYTES_KEPT = 64 * 2**20  # of results
 SECONDS_KEPT = 3600  # of a result
 
 Result = TypeVar("Result")

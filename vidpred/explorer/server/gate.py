@@ -5,7 +5,6 @@ import inspect
 import json
 import logging
 import re
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -264,9 +263,20 @@ def _function(blocks: Any, given: dict) -> Any:
     if fn.fn is None or not isinstance(data, list) or len(data) != len(fn.inputs):
         raise Refused(400, UNREADABLE)
     trigger, event = given.get("trigger_id"), given.get("event_data")
-    if not isinstance(trigger, int | None) or sys.getsizeof(event) > MOST_BYTES:
+    if not isinstance(trigger, int | None) or not isinstance(event, dict if fn.collects_event_data else dict | None):
         raise Refused(400, UNREADABLE)
+    for block, value in zip(fn.inputs, data):
+        _require_model(getattr(block, "data_model", None), value)
     return fn
+
+
+def _require_model(model: Any, value: Any) -> None:
+    """What a widget sends has the form that Gradio expects of it, before Gradio looks."""
+    if model is not None and value is not None:
+        try:
+            model.model_validate(value, context={"validate_meta": True})
+        except ValueError:
+            raise Refused(400, UNREADABLE) from None
 
 
 def _public(blocks: Any, name: str, given: dict, named: bool) -> Any:

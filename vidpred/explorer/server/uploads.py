@@ -14,8 +14,8 @@ MOST_OF_ONE = 2**29  # of those from one address
 class Uploads:
     """Bytes that were taken in, by address, until they are deleted. later(seconds, function) calls it then."""
 
-    def __init__(self, later: Callable, seconds: float = SECONDS_KEPT):
-        self._later, self._seconds = later, seconds
+    def __init__(self, later: Callable, seconds: float | None = None):
+        self._later, self._seconds = later, SECONDS_KEPT if seconds is None else seconds
         self._bytes: dict[str, int] = {}
 
     def admit(self, address: str, size: int) -> bool:

@@ -17,6 +17,7 @@ from typing import Any
 
 from cachetools import TTLCache
 
+from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip
 from vidpred.explorer.server.storage import storage
@@ -62,7 +63,10 @@ class Session:
         try:
             os.link(file, self.original)
         except OSError:  # on another disk
-            shutil.copyfile(file, self.original)
+            try:
+                shutil.copyfile(file, self.original)
+            except OSError:
+                raise BadInput(f"{file.name} is no longer here: please hand it in again") from None
 
     def library(self, shared: Library) -> Library:
         """Everything that is open here, and what this visitor uploaded."""

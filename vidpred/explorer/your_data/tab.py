@@ -56,9 +56,8 @@ class YourDataHandlers(Handlers):
         def upload(session: Session) -> tuple:
             if not isinstance(file, dict) or not isinstance(file.get("path"), str):
                 raise BadInput("Please choose a file first")
-            answer = self._read(session, Path(file["path"]), every, runs, clip)
             session.take(Path(file["path"]))
-            return answer
+            return self._read(session, session.original, every, runs, clip)
 
         return self._kept(session_id, request, upload)
 
