@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands import ROOT
-from tests.explorer.server.visitor import Visitor, completed, function
+from tests.explorer.server.until import function
+from train.benchmark.visitor import Visitor, completed
 from vidpred.explorer.server.storage import storage
 
 pytestmark = pytest.mark.trust

@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.commands import ROOT
 from tests.explorer.server.until import function, until
 from train.benchmark.visitor import Visitor, completed
 from vidpred import render
 from vidpred.data.batches import open_split, window_batch
+from vidpred.data.video import MOST_FRAMES, MOST_PIXELS
 from vidpred.errors import BadInput
+from vidpred.explorer.runs import prediction
 from vidpred.explorer.server import gate, uploads, visitors
 from vidpred.explorer.server.storage import storage
-from vidpred.explorer.your_data import tab
+from vidpred.explorer.your_data import archive, sessions, tab, upload
 from vidpred.models import build_model
 from vidpred.rollout import predict, wanted
 
@@ -242,3 +245,22 @@ def test_an_uploaded_name_is_no_path(url, survived):
             assert all(path.startswith(str(storage().served)) for path in json.loads(said))
     assert not list(storage().served.parent.glob("*.gif"))
     survived("uploads whose name is a path", len(NAMES))
+
+
+def test_the_notes_on_security_say_the_bounds_that_hold():
+    notes = " ".join((ROOT / "SECURITY.md").read_text().split())
+    for text in (
+        f"| {gate.MOST_BYTES // 2**10} kB,",
+        f"| {gate.MOST_UPLOADED // 2**20} MB; {MOST_PIXELS / 1e6:.1f} million pixels a picture; {MOST_FRAMES} frames",
+        f"({upload.MOST_POSES} of a dance); {archive.MOST_FILES:,} files and {archive.MOST_BYTES // 2**20} MB of a zip",
+        f"in ten minutes | {uploads.MOST_BYTES // 2**30} GB, half of it from one address",
+        f"{sessions.MOST_CLIPS} clips, {sessions.MOST_RUNS} runs; {sessions.MOST_SESSIONS} visits, "
+        f"{sessions.MOST_OF_ONE} from one address",
+        f"{visitors.MOST_WAITING} requests; {visitors.MOST_OF_ONE} of one visitor, {visitors.MOST_OF_MODEL} of them "
+        f"for the model; {visitors.MOST_OF_ADDRESS} from one address",
+        f"{prediction.MAX_FRAMES:,} frames, of all samples and runs together",
+        f"| {visitors.MOST_VISITORS}, {visitors.MOST_VISITORS_OF_ADDRESS} from one address",
+        f"nobody listens to for {visitors.SECONDS_UNHEARD:.0f} seconds",
+    ):
+        assert text in notes, text
+    assert uploads.SECONDS_KEPT == 600 and 2 * uploads.MOST_OF_ONE == uploads.MOST_BYTES

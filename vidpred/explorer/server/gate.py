@@ -81,7 +81,7 @@ class Gate:
             await JSONResponse({"detail": refused.line}, refused.code)(scope, receive, sending)
         except Exception as error:
             # what it says may hold what was sent, or where things lie here
-            log.error("%s: %s in %s", route(scope)[:LONGEST], type(error).__name__, _place(error))
+            log.error("%r: %s in %s", route(scope)[:LONGEST], type(error).__name__, _place(error))
             if begun:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             else:
