@@ -55,6 +55,9 @@ def serve(demo, library: Library, options: argparse.Namespace, prog: str = PROG)
     """Until it is stopped."""
     from vidpred.explorer.page import launch_options
     from vidpred.explorer.runs.prediction import warm_up
+    from vidpred.explorer.server.storage import end_on_sigterm
+
+    end_on_sigterm()
 
     # torch and the first model load while the browser fetches the page
     threading.Thread(target=warm_up, args=(library,), daemon=True).start()
