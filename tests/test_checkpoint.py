@@ -11,7 +11,9 @@ import torch
 
 from vidpred import checkpoint, runs
 from vidpred.checkpoint import MAX_HEADER, check_run
+from vidpred.data.batches import open_split, window_batch
 from vidpred.errors import BadInput
+from vidpred.rollout import predict
 
 NAME = "prior.mu.weight"
 
@@ -170,3 +172,18 @@ def test_half_precision_weights_give_the_same_model(tiny_run, tmp_path):
     for (name, a), b in zip(model.named_parameters(), halved.parameters()):
         assert b.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_a_run_is_opened_in_float32_whatever_the_default(tiny_run, tiny_data):
+    batch = window_batch(open_split(tiny_data, "test"), [0], 6)
+
+    def futures():
+        return predict(checkpoint.load_model(tiny_run), batch.to_clip(2), batch.ids, n_future=4)
+
+    expected = futures()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(futures(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert expected.dtype == torch.float32

@@ -23,11 +23,16 @@ def import_bair_command(
 
     Args:
         tfrecords: Folder that holds train/ and test/ with traj_<a>_to_<b>.tfrecords.
-        out: Folder to write. The last 5 % of the training files become OUT/validate.
+        out: Folder to write. The last 5 % of the training files, at least one of several, become OUT/validate.
     """
     from vidpred.data.bair_tfrecord import import_bair
 
-    import_bair(tfrecords, out)
+    for split, (clips, files) in import_bair(tfrecords, out).items():
+        if files:
+            print(f"{out / split}: {clips} clip{'s' * (clips != 1)} from {files} file{'s' * (files != 1)}")
+        else:
+            print(f"{out / split}: none, there is one training file alone; train.svg needs this split: add a second "
+                  f"file to {tfrecords / 'train'} and import again")  # fmt: skip
 
 
 def shard(

@@ -60,7 +60,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
 def load_trained(run: Path, config: RunConfig | None = None) -> nn.Module:
     """The best model of a run with its weights as they were trained, in eval mode and float32. config: the run's, where
     it has been read already."""
-    model = build_model((config or runs.read_config(run)).model).eval()
+    model = build_model((config or runs.read_config(run)).model).float().eval()  # whatever torch's default type is
     load_weights(Path(run) / runs.WEIGHTS, model)
     return model
 

@@ -250,9 +250,9 @@ class TrainConfig:
     kl_anneal_start: float = 0.0
     """schedule at the start of a cycle"""
     kl_anneal_stop: float = 1.0
-    """schedule at the end of the rise"""
+    """schedule from the end of the rise on"""
     kl_anneal_shape: Literal["linear", "sigmoid", "cosine"] = "linear"
-    """shape of the rise"""
+    """shape of the rise (sigmoid: from 0.25 % of the way to 99.75 %, as published, then at once to the end)"""
     kl_anneal_value: float = 1.0
     """schedule without annealing (kl_anneal none)"""
     kld_reduction: Literal["batch", "length"] = "batch"
