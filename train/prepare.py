@@ -1,6 +1,5 @@
 """What goes in and out: simulate clips, import BAIR's TFRecords, bundle a run for others."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -89,12 +88,11 @@ def bundle(
         raise BadInput(f"{out}: a run cannot be bundled into itself")
     if out.exists() and any(out.iterdir()) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
-    versions = json.loads((run / runs.CONFIG).read_text()).get("versions", {})
+    versions, rows, evaluated = runs.read_versions(run), runs.read_metrics(run), runs.read_eval(run)
     runs.remove(out)
     runs.write_config(out, config, versions)
-    runs.write_metrics(out, runs.read_metrics(run))
+    runs.write_metrics(out, rows)
     checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
-    evaluated = runs.read_eval(run)
     if evaluated is not None:
         write_json(out / runs.EVAL, evaluated)
     for gif in sorted((run / runs.SAMPLES).glob("*.gif"))[-1:]:

@@ -99,10 +99,7 @@ def _check(folder: Path) -> RunConfig:
     for name, value in load_model(folder).named_parameters():
         if not torch.isfinite(value).all():  # the running statistics, merged into it, hold a variance below 0
             raise BadInput(f"{weights}: {name} is not finite once normalisation is merged into it")
-    for row in runs.read_metrics(folder):
-        for key, value in row.items():
-            if value is not None and not isinstance(value, (int, float)):
-                raise BadInput(f"{runs.METRICS}: {key} of epoch {row['epoch']} is no number")
+    runs.read_metrics(folder)
     for key, value in (runs.read_eval(folder) or {}).items():
         if isinstance(value, str) and not value.isidentifier():  # shown as it is, in Markdown
             raise BadInput(f"{runs.EVAL}: {key} is no single word")
