@@ -12,7 +12,8 @@ from train.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
-from vidpred.files import write_json
+from vidpred.files import is_vacant, remove_unfinished, write_json
+from vidpred.lock import held
 
 
 def import_bair_command(
@@ -58,10 +59,12 @@ def shard(
     splits = [split for split in SPLITS if (data / split).is_dir()]
     if not splits:
         raise BadInput(f"{data}: no train, validate or test folder in it")
-    for split in splits:
-        clips = pack_split(data, split, cache, progress=True)
-        files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
-        print(f"{out / split}: {len(clips)} clips in {files} files")
+    with held(out):
+        for split in splits:
+            clips = pack_split(data, split, cache, progress=True)
+            remove_unfinished(out / split)
+            files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
+            print(f"{out / split}: {len(clips)} clips in {files} files")
 
 
 def bundle(
@@ -82,19 +85,20 @@ def bundle(
     model = checkpoint.load_trained(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
-    if out.exists() and any(out.iterdir()) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
+    if not is_vacant(out) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
     versions = json.loads((run / runs.CONFIG).read_text()).get("versions", {})
-    runs.remove(out)
-    runs.write_config(out, config, versions)
-    runs.write_metrics(out, runs.read_metrics(run))
-    checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
-    evaluated = runs.read_eval(run)
-    if evaluated is not None:
-        write_json(out / runs.EVAL, evaluated)
-    for gif in sorted((run / runs.SAMPLES).glob("*.gif"))[-1:]:
-        (out / runs.SAMPLES).mkdir()
-        shutil.copy(gif, out / runs.SAMPLES)
+    with held(out):
+        runs.remove(out)
+        runs.write_config(out, config, versions)
+        runs.write_metrics(out, runs.read_metrics(run))
+        checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
+        evaluated = runs.read_eval(run)
+        if evaluated is not None:
+            write_json(out / runs.EVAL, evaluated)
+        for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
+            (out / runs.SAMPLES).mkdir()
+            shutil.copy(gif, out / runs.SAMPLES)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
 

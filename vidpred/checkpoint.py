@@ -22,6 +22,7 @@ from vidpred.models.batch_norm import merge_batch_norm
 MAX_PARAMETERS = 40_000_000
 MAX_SIZE = 4096  # of a layer
 MAX_LAYERS = 8  # of an LSTM: cheap in parameters, slow to build and to run
+LARGE = 256  # size of a layer; no larger one has been published
 MOST_LAYERS = 1000  # of an LSTM of one's own: they are made one by one
 MAX_LATENT = 2**17  # numbers in a step's z: the noise of a long future is drawn at once
 MAX_HEADER = 2**20  # bytes; parsing one of 88 MB takes 9 seconds and 1.1 GB
@@ -72,7 +73,8 @@ def load_trained(run: Path, config: RunConfig | None = None) -> nn.Module:
     """The best model of a run with its weights as they were trained, in eval mode and float32. config: the run's, where
     it has been read already."""
     config, path = config or runs.read_config(run), Path(run) / runs.WEIGHTS
-    require_weights(path, config.model)
+    if is_large(config.model):
+        require_weights(path, config.model)
     model = build_model(config.model).eval()
     load_weights(path, model)
     return model
@@ -82,6 +84,12 @@ def require_weights(path: Path, config: ModelConfig) -> None:
     """BadInput unless a file holds the weights of a model, as far as names, shapes and length say. Makes no model: one
     that no memory could hold has no such file."""
     _require_shapes(path, shapes_of(config), {name: found.shape for name, found in _read_header(path).items()})
+
+
+def is_large(config: ModelConfig) -> bool:
+    """Whether a model may be too large for a machine. Only then is it laid out first: the first time, that takes a
+    second."""
+    return any(type(value) is int and value > LARGE for value in vars(config).values())
 
 
 def shapes_of(config: ModelConfig) -> Model:

@@ -31,41 +31,28 @@ def without_infinity(values: Any) -> Any:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Path of a temporary file that takes the place of `path` when the block ends well: all or nothing. An OSError
-    about the temporary file names `path`."""
+    """Path of a temporary file that takes the place of `path` when the block ends well: all or nothing. It lies in a
+    folder of its own: libraries put files of theirs beside it. An OSError about it names `path`."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _blamed_on(path):
-        handle, name = tempfile.mkstemp(prefix=UNFINISHED, suffix=f"-{path.name}", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            with open(temporary, "rb") as written:
-                os.fsync(written.fileno())
-            temporary.chmod(0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with _unfinished(path) as building:
+        temporary = building / path.name
+        yield temporary
+        with open(temporary, "rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
 
 
 @contextlib.contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
     """The same for a folder: what was there is deleted once the new one is whole."""
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _blamed_on(folder):
-        building = Path(tempfile.mkdtemp(prefix=UNFINISHED, suffix=f"-{folder.name}", dir=folder.parent))
-        try:
-            yield building
-            building.chmod(0o755)
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(building, folder)
-        except BaseException:
-            shutil.rmtree(building, ignore_errors=True)
-            raise
+    with _unfinished(folder) as building:
+        yield building
+        building.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(building, folder)
 
 
 def remove_unfinished(folder: Path, *names: str) -> None:
@@ -95,12 +82,19 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _blamed_on(path: Path) -> Iterator[None]:
-    """An OSError without a file's name (a write's has none) or with a temporary one is about `path`."""
+def _unfinished(path: Path) -> Iterator[Path]:
+    """A new folder beside `path`, gone after the block. An OSError without a file's name (a write's has none) or about
+    what lies in there is one about `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = None
     try:
-        yield
+        building = Path(tempfile.mkdtemp(prefix=UNFINISHED, suffix=f"-{path.name}", dir=path.parent))
+        yield building
     except OSError as error:
         parts = Path(os.fsdecode(error.filename or "")).parts if not isinstance(error.filename, int) else ()
         if error.errno is None or (parts and not any(part.startswith(UNFINISHED) for part in parts)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)

@@ -77,9 +77,8 @@ def _acquire(lock: "SoftFileLease", folder: Path, patience: float) -> None:
         if owner is None:
             if seen != first or waited < EMPTY:
                 continue
-            if seen[-1]:
-                raise BadInput(f"{path}: a file of something else; delete it if nothing writes to {folder}")
-            path.unlink(missing_ok=True)
+            if seen[-1] == 0:  # a damaged one filelock takes over by itself
+                path.unlink(missing_ok=True)
         elif owner.hostname == _host():
             if waited >= patience:
                 raise BadInput(f"{folder}: process {owner.pid} of this machine is writing it")

@@ -34,7 +34,7 @@ def require_trainable(
 def require_weights(run: Path, config: RunConfig) -> None:
     """BadInput unless the best weights of a run that has had an epoch are there and fit."""
     try:
-        checkpoint.require_weights(run / runs.WEIGHTS, config.model)
+        checkpoint.load_weights(run / runs.WEIGHTS, build_model(config.model))
     except BadInput as error:
         raise BadInput(f"{error}; the best weights so far: put them back, or use --fresh to start over") from None
 
@@ -60,6 +60,8 @@ def require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
 
 def _require_memory(config: RunConfig) -> None:
     """A machine can hold the weights, their gradients and what the optimizer keeps of each."""
+    if not checkpoint.is_large(config.model):
+        return
     count = count_parameters(checkpoint.shapes_of(config.model))
     needed, there = count * BYTES_PER_PARAMETER, _memory()
     if there is not None and needed > there:
