@@ -11,7 +11,8 @@ from train.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
-from vidpred.files import write_json
+from vidpred.files import is_vacant, remove_unfinished, write_json
+from vidpred.lock import held
 
 
 def import_bair_command(
@@ -62,10 +63,12 @@ def shard(
     splits = [split for split in SPLITS if (data / split).is_dir()]
     if not splits:
         raise BadInput(f"{data}: no train, validate or test folder in it")
-    for split in splits:
-        clips = pack_split(data, split, cache, progress=True)
-        files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
-        print(f"{out / split}: {len(clips)} clips in {files} files")
+    with held(out):
+        for split in splits:
+            clips = pack_split(data, split, cache, progress=True)
+            remove_unfinished(out / split)
+            files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
+            print(f"{out / split}: {len(clips)} clips in {files} files")
 
 
 def bundle(
@@ -86,18 +89,19 @@ def bundle(
     model = checkpoint.load_trained(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
-    if out.exists() and any(out.iterdir()) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
+    if not is_vacant(out) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
     versions, rows, evaluated = runs.read_versions(run), runs.read_metrics(run), runs.read_eval(run)
-    runs.remove(out)
-    runs.write_config(out, config, versions)
-    runs.write_metrics(out, rows)
-    checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
-    if evaluated is not None:
-        write_json(out / runs.EVAL, evaluated)
-    for gif in sorted((run / runs.SAMPLES).glob("*.gif"))[-1:]:
-        (out / runs.SAMPLES).mkdir()
-        shutil.copy(gif, out / runs.SAMPLES)
+    with held(out):
+        runs.remove(out)
+        runs.write_config(out, config, versions)
+        runs.write_metrics(out, rows)
+        checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
+        if evaluated is not None:
+            write_json(out / runs.EVAL, evaluated)
+        for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
+            (out / runs.SAMPLES).mkdir()
+            shutil.copy(gif, out / runs.SAMPLES)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict, shown
 from vidpred.errors import BadInput
-from vidpred.files import read_bytes, replaced, write_json
+from vidpred.files import read_bytes, remove_unfinished, replaced, write_json
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -18,6 +18,7 @@ LAST = "last"
 SAMPLES = "samples"
 KEPT = "weights"
 TENSORBOARD = "tensorboard"
+MADE = (CONFIG, METRICS, WEIGHTS, EVAL)  # the files of a run folder, in the order in which they are written
 
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
 MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
@@ -119,11 +120,14 @@ def list_runs(folders: list[Path]) -> dict[str, Path]:
 
 
 def remove(run: Path) -> None:
-    """Delete what training wrote in a run folder, and nothing else."""
-    for name in (CONFIG, METRICS, WEIGHTS, EVAL):
-        (Path(run) / name).unlink(missing_ok=True)
+    """Delete what training wrote in a run folder, and nothing else; the settings last, so that who is killed here
+    leaves a folder that is still known as a run's."""
+    remove_unfinished(run, *MADE)
     for name in (LAST, SAMPLES, KEPT, TENSORBOARD):
-        shutil.rmtree(Path(run) / name, ignore_errors=True)
+        if (Path(run) / name).exists():
+            shutil.rmtree(Path(run) / name)
+    for name in reversed(MADE):
+        (Path(run) / name).unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> Any:

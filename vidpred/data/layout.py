@@ -1,8 +1,10 @@
 """What the layouts on disk share: splits, and PNG files in the order of their numbers."""
 
 import io
+import shutil
 import struct
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +53,13 @@ def number_key(name: str) -> tuple[list[int], str]:
 def numbered_pictures(folder: Path) -> dict[int, Path]:
     """The files <n>.png of a folder, by n."""
     return {int(p.stem): p for p in folder.glob("*.png") if p.stem.isascii() and p.stem.isdecimal()}
+
+
+def remove_hidden(folders: Iterable[Path]) -> None:
+    """What a killed process had begun in these folders: clips and pictures are written under hidden names."""
+    for folder in folders:
+        for begun in folder.glob(".*"):
+            shutil.rmtree(begun) if begun.is_dir() else begun.unlink()
 
 
 def read_png(path: Path) -> np.ndarray:

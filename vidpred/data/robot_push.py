@@ -2,9 +2,6 @@
 clips have none."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -15,7 +12,7 @@ from PIL import Image
 from vidpred.config import ACTION_DIM, CONDITION_DIM, IMAGE_SIZE, POSITION_DIM
 from vidpred.data.layout import by_number, numbered_pictures, read_png, split_folder, split_name
 from vidpred.errors import BadInput
-from vidpred.files import require_file
+from vidpred.files import replaced_folder, require_file
 
 ACTIONS_CSV = "actions.csv"
 POSITIONS_CSV = "endeffector_positions.csv"
@@ -81,9 +78,7 @@ def write_clip(
     frames (T, H, W, 3) uint8, actions (T, 4) and positions (T, 3) as float32 without loss, both None for an action-free
     clip; extra_json: file -> content.
     """
-    clip.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{clip.name}.", dir=clip.parent))
-    try:
+    with replaced_folder(clip) as building:
         for t, frame in enumerate(frames):
             Image.fromarray(frame).save(building / f"{t}.png", optimize=True)
         for name, rows in ((ACTIONS_CSV, actions), (POSITIONS_CSV, positions)):
@@ -91,13 +86,6 @@ def write_clip(
                 np.savetxt(building / name, np.asarray(rows, np.float32), fmt="%.9g", delimiter=",")
         for name, content in (extra_json or {}).items():
             (building / name).write_text(json.dumps(content, indent=1) + "\n")
-        building.chmod(0o755)
-        if clip.exists():
-            shutil.rmtree(clip)
-        os.replace(building, clip)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
 
 
 def _read_frame(path: Path, size: int) -> np.ndarray:
