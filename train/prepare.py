@@ -1,4 +1,4 @@
-"""What goes in and out: simulate clips, import BAIR's TFRecords, bundle a run for others."""
+"""What goes in and out: simulate clips, import films or BAIR's TFRecords, bundle a run for others."""
 
 import json
 import shutil
@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from train.cli import require_outside, run_commands
+from train.import_videos import import_videos
 from train.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
@@ -107,6 +108,7 @@ def main(args: list[str] | None = None) -> None:
             "simulate-dance": simulate_dance,
             "simulate-bounce": simulate_bounce,
             "import-bair": import_bair_command,
+            "import-videos": import_videos,
             "shard": shard,
             "bundle": bundle,
         },
