@@ -37,7 +37,7 @@ CONTAINERS = (
 WHITELIST = ["-format_whitelist", ",".join(CONTAINERS)]
 SIDES = ("centre", "left", "right", "top", "bottom", "whole")
 LEAST_SIDE = 16  # pixels that are kept of a picture
-SHOT_CHANGE = 10.0  # per cent; by how much more than the one before a change of pictures must change, to be a cut
+SHOT_CHANGE = 10.0  # per cent of the brightness; see find_cuts
 STILL_LEVELS = 3.0  # of 255; what compression alone changes, mean over a block
 STILL_FRAMES = 15
 BLOCKS = 8  # across and down
@@ -141,13 +141,26 @@ def film_frames(film: Film, size: int, every: int, crop: str) -> Iterator[np.nda
             yield fit(picture, (size, size), box)
 
 
+def find_cuts(frames: Iterable[np.ndarray], shot_change: float = SHOT_CHANGE) -> Iterator[tuple[np.ndarray, bool]]:
+    """The frames, uint8 (H, W, 3), each with whether a shot begins with it: where the mean change from the frame before
+    is larger by `shot_change` per cent than the changes before and after that one, so that neither a fast pan nor a
+    flash is a cut."""
+    waiting, before, change, last_change = None, None, 0.0, 0.0
+    for frame in frames:
+        now = frame.astype(np.int16)
+        next_change = 0.0 if before is None else float(abs(now - before).mean()) / 2.55
+        if waiting is not None:
+            yield waiting, change - max(last_change, next_change) >= shot_change
+        waiting, before, last_change, change = frame, now, change, next_change
+    if waiting is not None:
+        yield waiting, change - last_change >= shot_change
+
+
 class ShotCutter:
     """Cuts frames into clips of one length, none across a cut, none with a stretch in which nothing moves.
 
-    A cut is where the mean change from frame to frame, and how far it differs from the change before, both reach
-    `shot_change` per cent (as ffmpeg's filter scdet scores it): a fast pan is none. A stretch is still from the frame
-    on from which no block of 1/8 x 1/8 of the picture changes for STILL_FRAMES frames. Counts frames: all that came,
-    those of stretches that stand still, those of pieces too short for a clip.
+    A stretch is still from the frame on from which no block of 1/8 x 1/8 of the picture changes for STILL_FRAMES
+    frames. Counts frames: all that came, those of stretches that stand still, those of pieces too short for a clip.
     """
 
     def __init__(self, length: int, shot_change: float = SHOT_CHANGE):
@@ -158,14 +171,11 @@ class ShotCutter:
     def clips(self, frames: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
         """frames: (H, W, 3) uint8, H and W multiples of 8. Gives the number of a clip's first frame and the clip,
         (T, H, W, 3) uint8."""
-        piece, start, before, change = [], 0, None, 0.0  # frames since a cut or a still stretch that are in no clip yet
-        held, resting = None, False  # the frame that nothing has changed from; whether it has stood still for long
-        for frame in frames:
+        piece, start = [], 0  # frames since a cut or a still stretch that are in no clip yet
+        held, alike, resting = None, 0, False  # the frame that nothing has changed from, how many are like it
+        for frame, is_cut in find_cuts(frames, self._shot_change):
             now = frame.astype(np.int16)
-            last_change = change
-            change = 0.0 if before is None else float(abs(now - before).mean()) / 2.55
-            before = now
-            if min(change, abs(change - last_change)) >= self._shot_change:
+            if is_cut:
                 yield from self._pieces(start, piece)
                 piece, held, resting = [], None, False
                 self.shots += 1
