@@ -61,7 +61,7 @@ def import_videos(
     frames_left = sum(film.frames for _, film in todo)
     with tqdm(total=frames_left, unit="frame", desc="import", disable=not todo) as progress:
         for name, film in todo:
-            with _told(refused):
+            with _told(refused, name, film.path):
                 tqdm.write(str(record.add(_read(record, name, film, progress))))
     with_clips = [film for film in record.films if film.clips]
     if not with_clips:
@@ -125,27 +125,28 @@ def _choose(files: dict[str, Path], record: Record) -> tuple[list[tuple[str, Fil
     known = {film.name: film for film in record.films}
     seen = {film.fingerprint: film.name for film in record.films}
     todo, refused = [], []
-    for name, path in tqdm(files.items(), unit="film", desc="look at films", leave=False):
+    for name, path in tqdm(files.items(), unit="film", desc="look at films", leave=False, disable=not files):
         file, found = path.stat(), known.get(name)
         if found and (found.bytes, found.changed) == (file.st_size, file.st_mtime_ns):
             continue
-        with _told(refused):
+        with _told(refused, name, path):
             film = inspect_film(path)
             if found and found.fingerprint != film.fingerprint:
-                raise BadInput(f"{name}: another film than the one that was imported from it, which stays")
+                raise BadInput("another film than the one that was imported from it, which stays")
             if seen.setdefault(film.fingerprint, name) != name:
-                raise BadInput(f"{name}: the same film as {seen[film.fingerprint]}, left out")
+                raise BadInput(f"the same film as {seen[film.fingerprint]}, left out")
             if not found:
                 todo.append((name, film))
     return todo, refused
 
 
 @contextlib.contextmanager
-def _told(refused: list[str]) -> Iterator[None]:
+def _told(refused: list[str], name: str, path: Path) -> Iterator[None]:
+    """What is wrong with a file is said under its name below the folder, and kept."""
     try:
         yield
     except BadInput as error:
-        refused.append(str(error))
+        refused.append(f"{name}: {str(error).removeprefix(f'{path.name}: ')}")
         tqdm.write(refused[-1], file=sys.stderr)
 
 
@@ -204,8 +205,9 @@ def _missing_splits(imported: list[ImportedFilm]) -> str:
         )
     if len(imported) == 2:
         return (
-            "Two films, one to train and one to validate: no film is in two splits, so there is no test split. The app "
-            "shows the one to validate, train.evaluate and train.generate take --split validate. Run again with a third."
+            "Two films, one to train and one to validate: no film is in two splits, so there is no test split. "
+            "The app shows the one to validate, train.evaluate and train.generate take --split validate. A third film "
+            "makes it whole: run again."
         )
     return ""
 
