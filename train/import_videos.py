@@ -100,7 +100,7 @@ def _read(record: Record, name: str, film: Film, progress: tqdm) -> ImportedFilm
     group, cutter, clips = record.free_group(name), ShotCutter(frames, record.settings["shot_change"]), 0
     waiting = record.out / BUILDING / group
     shutil.rmtree(waiting, ignore_errors=True)
-    came = _counted(film_frames(film, size, every, record.settings["crop"]), progress, every)
+    came = _counted(film_frames(film, (size, size), every, record.settings["crop"]), progress, every)
     try:
         for clips, (first, clip) in enumerate(cutter.clips(came), start=1):
             write_clip(waiting / str(clips), clip, extra_json={"film.json": {"film": name, "frame": first * every}})

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from train.cli import require_outside, run_commands
+from train.import_dance import import_dance
 from train.import_videos import import_videos
 from train.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.data.dance import is_dance
@@ -109,6 +110,7 @@ def main(args: list[str] | None = None) -> None:
             "simulate-bounce": simulate_bounce,
             "import-bair": import_bair_command,
             "import-videos": import_videos,
+            "import-dance": import_dance,
             "shard": shard,
             "bundle": bundle,
         },

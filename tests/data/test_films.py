@@ -7,7 +7,7 @@ from tests.films import ffmpeg, make_film
 from vidpred.data.films import STILL_FRAMES, Film, ShotCutter, crop_box, film_frames, inspect_film
 from vidpred.errors import BadInput
 
-LENGTH = 10
+LENGTH, SIZE = 10, (64, 64)
 
 
 def texture(seed, height=64, width=64):
@@ -105,7 +105,7 @@ def test_every_frame_is_in_one_clip_or_counted_as_left_out(seed):
     ],
 )
 def test_the_part_that_is_kept(picture, crop, box):
-    assert crop_box(picture, 64, crop) == box
+    assert crop_box(picture, SIZE, crop) == box
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_part_that_is_kept(picture, crop, box):
 )
 def test_a_part_that_is_not_there_is_refused(picture, crop, said):
     with pytest.raises(BadInput, match=said):
-        crop_box(picture, 64, crop)
+        crop_box(picture, SIZE, crop)
 
 
 @pytest.fixture(scope="module")
@@ -141,18 +141,18 @@ def test_turned_and_stretched_films_are_upright_with_square_pixels(tmp_path):
     ffmpeg("-i", plain, "-vf", "transpose=clock", "-crf", 1, tmp_path / "lying.mp4")
     ffmpeg("-display_rotation", 90, "-i", tmp_path / "lying.mp4", "-c", "copy", tmp_path / "turned.mp4")
     ffmpeg("-i", plain, "-vf", "scale=64:192,setsar=2", "-crf", 1, tmp_path / "narrow.mp4")
-    expected, *_ = film_frames(inspect_film(plain), 64, 1, "whole")
+    expected, *_ = film_frames(inspect_film(plain), SIZE, 1, "whole")
     for name in ("turned", "narrow"):
-        found, *_ = film_frames(inspect_film(tmp_path / f"{name}.mp4"), 64, 1, "centre")
-        whole, *_ = film_frames(inspect_film(tmp_path / f"{name}.mp4"), 64, 1, "whole")
+        found, *_ = film_frames(inspect_film(tmp_path / f"{name}.mp4"), SIZE, 1, "centre")
+        whole, *_ = film_frames(inspect_film(tmp_path / f"{name}.mp4"), SIZE, 1, "whole")
         assert abs(whole.astype(int) - expected).mean() < 12  # it was compressed again
         assert abs(found.astype(int) - expected).mean() > 12  # a square of it is another picture
 
 
 def test_every_nth_frame(made):
     film = inspect_film(made)
-    frames = list(film_frames(film, 64, 1, "left"))
-    assert np.array_equal(np.stack(list(film_frames(film, 64, 3, "left"))), np.stack(frames[::3]))
+    frames = list(film_frames(film, SIZE, 1, "left"))
+    assert np.array_equal(np.stack(list(film_frames(film, SIZE, 3, "left"))), np.stack(frames[::3]))
 
 
 def test_damage_and_uneven_time_are_said(made, tmp_path):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import imageio_ffmpeg
 import numpy as np
+from PIL import Image
 
 from vidpred.data.video import centre_box, film_pictures, fit
 from vidpred.errors import BadInput
@@ -98,23 +99,24 @@ def _damage(said: str, times: list[int], seconds: float) -> str:
     return "damaged" if re.search(r"\[(error|fatal)\]", said) else ""
 
 
-def crop_box(picture: tuple[int, int], size: int, crop: str) -> tuple[float, float, float, float]:
-    """The part of a (width, height) picture that becomes size x size: the largest square at its centre or at a side,
-    the `whole`, squeezed, or the centre of W:H:X:Y, as ffmpeg's crop names it. BadInput where it does not fit."""
+def crop_box(picture: tuple[int, int], size: tuple[int, int], crop: str) -> tuple[float, float, float, float]:
+    """The part of a (width, height) picture that becomes (height, width) = size: the largest of that shape at its
+    centre or at a side, the `whole`, squeezed, or the centre of W:H:X:Y, as ffmpeg's crop names it. BadInput where it
+    does not fit."""
     width, height = picture
     if min(picture) < LEAST_SIDE:
         raise BadInput(f"pictures of {width} x {height} pixels, at least {LEAST_SIDE} are needed either way")
     if crop == "whole":
         return 0, 0, width, height
     if crop in SIDES:
-        box = centre_box(picture, (size, size))
+        box = centre_box(picture, size)
         across = {"left": -box[0], "right": box[0]}.get(crop, 0)
         down = {"top": -box[1], "bottom": box[1]}.get(crop, 0)
         return box[0] + across, box[1] + down, box[2] + across, box[3] + down
     across, down, left, top = rectangle(crop)
     if left + across > width or top + down > height:
         raise BadInput(f"--crop {crop} does not fit into its pictures of {width} x {height} pixels")
-    box = centre_box((across, down), (size, size))
+    box = centre_box((across, down), size)
     return box[0] + left, box[1] + top, box[2] + left, box[3] + top
 
 
@@ -128,8 +130,16 @@ def rectangle(crop: str) -> tuple[int, int, int, int]:
     return across, down, left, top
 
 
-def film_frames(film: Film, size: int, every: int, crop: str) -> Iterator[np.ndarray]:
-    """Every n-th frame of a film, uint8 (size, size, 3)."""
+def film_frames(film: Film, size: tuple[int, int], every: int, crop: str) -> Iterator[np.ndarray]:
+    """Every n-th frame of a film, uint8 (*size, 3)."""
+    for picture, box in film_pictures_and_box(film, size, every, crop):
+        yield fit(picture, size, box)
+
+
+def film_pictures_and_box(
+    film: Film, size: tuple[int, int], every: int, crop: str
+) -> Iterator[tuple[Image.Image, tuple[float, float, float, float]]]:
+    """Every n-th picture of a film as it came, with the part of it that becomes (height, width) = size."""
     box = None
     for number, picture in enumerate(film_pictures(film.path, WHITELIST)):
         if box is None:
@@ -138,7 +148,7 @@ def film_frames(film: Film, size: int, every: int, crop: str) -> Iterator[np.nda
             except BadInput as error:
                 raise BadInput(f"{film.path.name}: {error}") from None
         if number % every == 0:
-            yield fit(picture, (size, size), box)
+            yield picture, box
 
 
 def find_cuts(frames: Iterable[np.ndarray], shot_change: float = SHOT_CHANGE) -> Iterator[tuple[np.ndarray, bool]]:
