@@ -1,7 +1,6 @@
 """A film of a dancer into the dance layout: poses drawn as the simulator draws them, frames without a person left out.
 
-Where mediapipe is installed and VIDPRED_POSE_MODEL names a pose landmarker (a .task file), poses are also found in a real
-film.
+Where mediapipe is installed and VIDPRED_POSE_MODEL names a pose landmarker (a .task file), a real film is read.
 """
 
 import importlib.util
