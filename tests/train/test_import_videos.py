@@ -1,4 +1,4 @@
-"""`train.prepare import-videos` from films to a trained run that the app opens; whole films per split; odd files."""
+"""`train.prepare import-videos`: whole films per split, odd files, resumption. tests/e2e/test_own_video.py goes on from there."""
 
 import json
 import shutil
@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.commands import run, succeeds
-from tests.films import ffmpeg, make_film, real_films
+from tests.commands import run
+from tests.films import ffmpeg, make_film
 from train import import_videos
 from train.film_record import ImportedFilm, choose_splits
-from vidpred import runs
 from vidpred.data.layout import SPLITS
 from vidpred.data.robot_push import list_clips, list_frames
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import predict_clip
 
 
 def imports(*words):
@@ -189,22 +187,3 @@ def test_bad_input_is_one_line(folder, imported, tmp_path):
     (tmp_path / "texts").mkdir()
     assert "none of the files is a film" in refuses(tmp_path / "texts", out)
     assert "--frames" in refuses(folder / "b.gif", out, "--frames", 200)
-
-
-def test_three_real_films_are_learned_from_and_shown(tmp_path):
-    """No command needs CSV files: import, train, evaluate, draw, and open in the app."""
-    data, trained = tmp_path / "data", tmp_path / "run"
-    code, printed, _ = imports(*real_films(), data)
-    assert code == 0
-    assert "bikes.mp4: 6 clips from 250 frames in 6 shots" in printed
-    assert printed.count(" in 1 shot") == 2
-    quick = ("--preset", "debug", "--train.epochs", 1, "--train.kl-anneal", "none", "--train.iterations-per-epoch", 2)
-    succeeds("train.svg", "--data", data, "--out", trained, *quick, "--model.condition", "none")
-    succeeds("train.evaluate", trained, "--data", data, "--samples", 1)
-    assert runs.read_eval(trained)["clips"] == 4
-    succeeds("train.generate", trained, "--data", data, "--out", tmp_path / "futures", "--samples", 1)
-    assert len(list((tmp_path / "futures").glob("*.gif"))) == 4
-    library = Library([trained], [data])
-    (clip, *_) = library.clips_for(library.run("run"))
-    predicted = predict_clip(library, library.run("run"), clip, n_future=2, samples=1)
-    assert predicted.futures[0].samples.shape[-3:] == (64, 64, 3)
