@@ -1,9 +1,9 @@
-"""What goes in and out: simulate clips, import films or BAIR's TFRecords, bundle a run for others."""
+"""What goes in and out: simulate clips, import films, BAIR's TFRecords or a checkpoint, bundle a run for others."""
 
 import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -11,6 +11,7 @@ from train.cli import require_outside, run_commands
 from train.import_dance import import_dance
 from train.import_videos import import_videos
 from train.simulate import simulate_bounce, simulate_dance, simulate_robot
+from vidpred.config import to_dict
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
@@ -101,6 +102,35 @@ def bundle(
     print(f"{out}: {size / 1e6:.1f} MB")
 
 
+def import_checkpoint_command(
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    skip_frame: Literal["published", "last_context"] | None = None,
+    prior_at_test: Literal["learned", "standard"] | None = None,
+    leaky_relu: Literal["published", "leaky"] | None = None,
+    output_activation: Literal["sigmoid", "none"] | None = None,
+) -> None:
+    """A checkpoint (.pth) of an SVG script or a dance trainer as a run folder. Nothing in the file is run.
+
+    Args:
+        file: What torch.save wrote: encoder, decoder, frame_predictor, posterior and perhaps prior and opt, as whole
+            modules or state dictionaries; or state_dict, lr, tfr and last_epoch.
+        out: Run folder to write.
+        skip_frame: SVG: frame whose skips are kept after the context (none: published, the one before the last given).
+        prior_at_test: SVG: where z comes from at prediction (none: learned, as the original; standard, as the report,
+            where the frame predictor ends with BatchNorm).
+        leaky_relu: Pose CVAE: slope of the published LeakyReLU(True), 1, or a real one of 0.2 (none: published).
+        output_activation: Pose CVAE: what the generator ends with (none: sigmoid).
+    """
+    from vidpred.foreign.checkpoints import import_checkpoint
+
+    options = {"skip_frame": skip_frame, "prior_at_test": prior_at_test}
+    options |= {"leaky_relu": leaky_relu, "output_activation": output_activation}
+    model = to_dict(import_checkpoint(file, out, **options).model)
+    left_out = ("condition_mean", "condition_scale")
+    print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in model.items() if name not in left_out))
+
+
 def main(args: list[str] | None = None) -> None:
     """Parse and run."""
     run_commands(
@@ -111,6 +141,7 @@ def main(args: list[str] | None = None) -> None:
             "import-bair": import_bair_command,
             "import-videos": import_videos,
             "import-dance": import_dance,
+            "import-checkpoint": import_checkpoint_command,
             "shard": shard,
             "bundle": bundle,
         },

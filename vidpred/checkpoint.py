@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vidpred import runs
 from vidpred.config import ModelConfig, RunConfig
-from vidpred.errors import BadInput
+from vidpred.errors import BadInput, in_one_line
 from vidpred.files import replaced
 from vidpred.models import Model, build_model, count_parameters
 from vidpred.models.batch_norm import merge_batch_norm
@@ -84,10 +84,7 @@ def check_run(folder: Path) -> RunConfig:
     try:
         return _check(folder)
     except BadInput as error:
-        text = str(error).replace(f"{folder}/", "").replace(str(folder), "this")
-        # names and values in it are the stranger's: no markup, no second line, no page of it
-        text = " ".join("".join(c if c.isprintable() and c not in "<>" else " " for c in text[:1000]).split())
-        raise BadInput(text if len(text) <= 300 else f"{text[:300]} …") from None
+        raise BadInput(in_one_line(str(error).replace(f"{folder}/", "").replace(str(folder), "this"))) from None
 
 
 def _check(folder: Path) -> RunConfig:
@@ -95,7 +92,7 @@ def _check(folder: Path) -> RunConfig:
         if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
             raise BadInput(f"{name} has {size / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB are taken")
     config, weights = runs.read_config(folder), folder / runs.WEIGHTS
-    _require_header(weights, _laid_out(config.model))
+    _require_header(weights, laid_out(config.model))
     for name, value in load_model(folder).named_parameters():
         if not torch.isfinite(value).all():  # the running statistics, merged into it, hold a variance below 0
             raise BadInput(f"{weights}: {name} is not finite once normalisation is merged into it")
@@ -109,18 +106,19 @@ def _check(folder: Path) -> RunConfig:
     return config
 
 
-def _laid_out(config: ModelConfig) -> Model:
-    """The model of a config without its weights, on torch's meta device; BadInput for one that is too large."""
+def laid_out(config: ModelConfig, where: str = runs.CONFIG) -> Model:
+    """The model of a config without its weights, on torch's meta device; BadInput for one that is too large. where: the
+    sizes come from, as the message says."""
     for name, value in vars(config).items():
         most = MAX_LAYERS if name == "predictor_layers" else MAX_SIZE
         if type(value) is int and value > most:
-            raise BadInput(f"{runs.CONFIG}: model.{name} is {value:,}, at most {most:,} is taken")
+            raise BadInput(f"{where}: model.{name} is {value:,}, at most {most:,} is taken")
     with torch.device("meta"):
         model = build_model(config)
     if (count := count_parameters(model)) > MAX_PARAMETERS:
-        raise BadInput(f"{runs.CONFIG}: this model has {count:,} parameters, at most {MAX_PARAMETERS:,} are taken")
+        raise BadInput(f"{where}: this model has {count:,} parameters, at most {MAX_PARAMETERS:,} are taken")
     if (latent := math.prod(model.z_shape)) > MAX_LATENT:
-        raise BadInput(f"{runs.CONFIG}: z has {latent:,} numbers a step, at most {MAX_LATENT:,} are taken")
+        raise BadInput(f"{where}: z has {latent:,} numbers a step, at most {MAX_LATENT:,} are taken")
     return model
 
 

@@ -109,6 +109,8 @@ class SVGConfig:
     """mask: the decoder also gives a mask, and a frame is mask * generated + (1 - mask) * the frame of the skips"""
     predictor_layers: int = 2
     """LSTM layers of the frame predictor"""
+    predictor_norm: Literal["batch", "none"] = "batch"
+    """batch: the frame predictor's output is normalised, as in the report; none: it is not, as in the original SVG"""
     condition: Literal["actions", "none"] = "actions"
     """actions: 4 action numbers and 3 gripper coordinates per frame; none: action-free"""
     condition_at: Literal["decoder", "everywhere"] = "decoder"

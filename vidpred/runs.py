@@ -21,10 +21,22 @@ TENSORBOARD = "tensorboard"
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
 MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")  # weights that could run code: never opened
+OF_CHECKPOINT = "Of a checkpoint, python -m train.prepare import-checkpoint {} OUT makes one without running it"
+
+
+def require_folder(run: Path) -> None:
+    """BadInput for a file where a run folder is needed: it says what to do with it."""
+    run = Path(run)
+    if not run.is_file():
+        return
+    if run.name in MAX_BYTES:
+        raise BadInput(f"{run}: a file of a run; give its folder, {run.parent}")
+    raise BadInput(f"{run}: a file, no run folder. {OF_CHECKPOINT.format(run)}")
 
 
 def read_config(run: Path) -> RunConfig:
     """Settings of a run."""
+    require_folder(run)
     path = Path(run) / CONFIG
     values = _read_json(path)
     if not isinstance(values, dict):
@@ -90,11 +102,14 @@ def list_runs(folders: list[Path]) -> dict[str, Path]:
     """Name -> run folder. Each folder is a run or holds runs; two runs of one name carry their folder's name too."""
     found: list[Path] = []
     for folder in map(Path, folders):
+        require_folder(folder)
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder of runs")
         inside = [folder] if (folder / CONFIG).exists() else sorted(p.parent for p in folder.glob(f"*/{CONFIG}"))
         if not inside:
-            raise BadInput(f"{folder}: no run in it (a run has a {CONFIG})")
+            pickled = sorted(path for path in folder.iterdir() if path.suffix in PICKLED)
+            instead = f". {OF_CHECKPOINT.format(pickled[0])}" if pickled else ""
+            raise BadInput(f"{folder}: no run in it (a run has a {CONFIG}){instead}")
         found += [run for run in inside if run.resolve() not in {f.resolve() for f in found}]
     names = [run.resolve().name for run in found]
     return {
