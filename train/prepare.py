@@ -1,4 +1,4 @@
-"""What goes in and out: simulate clips, import BAIR's TFRecords or a checkpoint, bundle a run for others."""
+"""What goes in and out: simulate clips, import films, BAIR's TFRecords or a checkpoint, bundle a run for others."""
 
 import shutil
 from pathlib import Path
@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import tyro
 
 from train.cli import require_outside, run_commands
+from train.import_dance import import_dance
+from train.import_videos import import_videos
 from train.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.config import to_dict
 from vidpred.data.dance import is_dance
@@ -144,6 +146,8 @@ def main(args: list[str] | None = None) -> None:
             "simulate-dance": simulate_dance,
             "simulate-bounce": simulate_bounce,
             "import-bair": import_bair_command,
+            "import-videos": import_videos,
+            "import-dance": import_dance,
             "import-checkpoint": import_checkpoint_command,
             "shard": shard,
             "bundle": bundle,

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -21,6 +22,7 @@ CONTAINERS = {".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".webm": "matroska", 
 FILMS = (*CONTAINERS, ".gif")
 PICTURES = (".png", ".jpg", ".jpeg")
 MOST_FRAMES = 120
+logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every film that ffmpeg turns upright
 
 
 class Footage(NamedTuple):
@@ -38,7 +40,8 @@ def read_film(path: Path, size: tuple[int, int], every: int = 1, most: int = MOS
     path = Path(path)
     if path.suffix.lower() not in FILMS:
         raise BadInput(f"{path.name}: expected a film ({', '.join(FILMS)})")
-    pictures = _gif(path) if path.suffix.lower() == ".gif" else _film(path)
+    suffix = path.suffix.lower()
+    pictures = _gif(path) if suffix == ".gif" else film_pictures(path, ["-f", CONTAINERS[suffix]])
     return footage(pictures, path.name, size, every, most)
 
 
@@ -53,10 +56,15 @@ def footage(
             first, box = picture, centre_box(picture.size, size)
         elif picture.size != first.size:
             raise BadInput(f"{name}: pictures of different sizes, {_by(first.size)} and {_by(picture.size)}")
-        frames.append(np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, box)))
+        frames.append(fit(picture, size, box))
     if first is None:
         raise BadInput(f"{name}: no picture in it")
     return Footage(np.stack(frames), first, box)
+
+
+def fit(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """A part of a picture as (height, width) = size, uint8 (H, W, 3)."""
+    return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def centre_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -80,22 +88,25 @@ def read_picture(file: BinaryIO, name: str) -> Image.Image:
         return picture.convert("RGB")
 
 
-def _gif(path: Path) -> Iterator[Image.Image]:
-    with _readable(path.name, "GIF"), Image.open(path, formats=["GIF"]) as gif:
-        _require_pixels(gif.size, path.name)
-        for frame in ImageSequence.Iterator(gif):
-            yield frame.convert("RGB")
-
-
-def _film(path: Path) -> Iterator[Image.Image]:
-    options = ["-protocol_whitelist", "file", "-f", CONTAINERS[path.suffix.lower()]]
+def film_pictures(path: Path, container: list[str]) -> Iterator[Image.Image]:
+    """Every frame of a film, RGB, upright and with square pixels. container: the options that tell ffmpeg which it may
+    be."""
+    options = ["-protocol_whitelist", "file", *container]
     # one frame of the file becomes one picture: by default ffmpeg repeats and drops some to keep the time
-    reader = imageio_ffmpeg.read_frames(path, input_params=options, output_params=["-fps_mode", "passthrough"])
+    output = ["-map", "0:V:0", "-vf", "scale=iw*sar:ih,setsar=1", "-fps_mode", "passthrough"]
+    reader = imageio_ffmpeg.read_frames(f"file:{path}", input_params=options, output_params=output)
     with _readable(path.name, "film"), contextlib.closing(reader):
         size = next(reader)["size"]
         _require_pixels(size, path.name)
         for frame in reader:
             yield Image.frombytes("RGB", size, frame)
+
+
+def _gif(path: Path) -> Iterator[Image.Image]:
+    with _readable(path.name, "GIF"), Image.open(path, formats=["GIF"]) as gif:
+        _require_pixels(gif.size, path.name)
+        for frame in ImageSequence.Iterator(gif):
+            yield frame.convert("RGB")
 
 
 @contextlib.contextmanager
