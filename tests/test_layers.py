@@ -18,7 +18,7 @@ LAYERS = [
     {"vidpred.data", "vidpred.models", "vidpred.simulate"},  # none of them knows another
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},
     {"vidpred.checkpoint"},
-    {"vidpred.rollout", "vidpred.hub"},
+    {"vidpred.rollout", "vidpred.hub", "vidpred.foreign"},
     {"vidpred.onnx_graphs"},
     {"vidpred.evaluation", "vidpred.latents"},
     {"vidpred.onnx_export"},
