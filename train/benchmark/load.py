@@ -136,9 +136,9 @@ def questions(client: int) -> Iterator[tuple[Question, bool]]:
         run = ROBOT if kind < 0.5 else DANCER
         question = "predict", (run, CLIPS[run], seed, 1.0, 10, None, 1, None, False)
         if kind > 0.9:
-            question = "curves", ([ROBOT, OTHER],)
+            question = "curves", ((ROBOT, OTHER),)
         elif kind > 0.8:
-            question = "compare", ([ROBOT, OTHER], CLIPS[ROBOT], seed, 1.0, 1)
+            question = "compare", ((ROBOT, OTHER), CLIPS[ROBOT], seed, 1.0, 1)
         yield question, chance.random() > 0.05
 
 

@@ -110,6 +110,11 @@ def test_pages_that_ours_does_not_need_are_closed(url, quiet, survived):
     survived("pages of Gradio's that are closed", 2 * len(CLOSED))
 
 
+def test_the_page_measures_nobody(url):
+    config = json.loads(Visitor(url).get("/config")[1])
+    assert config["analytics_enabled"] is False and config["enable_monitoring"] is False
+
+
 def test_files_outside_the_served_folder(url, demo, quiet, survived, tmp_path):
     """By the address of a file, and by a file in what an event is given; through links too."""
     folders = storage()

@@ -211,7 +211,10 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
         return names(robot_runs(library))
 
     first = {"run": runs[0].name, "clip": clips[0].name, "seed": 0, "temperature": 1.0}
-    session_state = gr.State("")
+    def end_drive(drive_id: str) -> None:  # a function: Gradio would copy what a method belongs to
+        handlers.drives.end(drive_id)
+
+    session_state = gr.State("", delete_callback=end_drive)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
             run_dd = gr.Dropdown(listed(), value=first["run"], label="Run", info="one that was trained with actions")
