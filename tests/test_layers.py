@@ -25,6 +25,7 @@ LAYERS = [
     {"vidpred.training"},
     {"train", "vidpred.explorer.runs", "vidpred.explorer.cli"},
     {"vidpred.explorer.ui"},  # what draws
+    {"vidpred.explorer.server"},  # what answers
     {f"vidpred.explorer.{name}" for name in ("export", *TABS)},
     {"vidpred.explorer.page"},
     {"vidpred.explorer.__main__"},  # starts it

@@ -109,11 +109,9 @@ def evaluate_run(
     if not speaks:
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}
-    write_json(target, without_infinity(result))
-    if json:
-        print_json(without_infinity(result))
-    else:
-        print(report(result))
+    print_json(without_infinity(result)) if json else print(report(result), flush=True)
+    write_json(target, without_infinity(result))  # last: where it cannot be written, the numbers are not lost
+    if not json:
         print(f"wrote {target}")
 
 

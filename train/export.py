@@ -39,11 +39,15 @@ def export(
 
     from vidpred import runs
     from vidpred.data.batches import open_split
+    from vidpred.files import remove_unfinished
+    from vidpred.lock import held
     from vidpred.onnx_export import export_onnx
 
     runs.read_config(run)  # what is no run is refused before the work
     clips = None if data is None else open_split(data, split, cache, progress=True)
-    with tqdm(desc=run.resolve().name, bar_format="{desc}: {postfix} [{elapsed}]") as bar:
+    bar = tqdm(desc=run.resolve().name, bar_format="{desc}: {postfix} [{elapsed}]")
+    with held(out), bar:
+        remove_unfinished(out)
         written = export_onnx(run, out, clips, bar.set_postfix_str)
     if json:
         print_json(written)

@@ -1,6 +1,5 @@
 """What goes in and out: simulate clips, import films, BAIR's TFRecords or a checkpoint, bundle a run for others."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,7 +14,8 @@ from vidpred.config import to_dict
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
-from vidpred.files import write_json
+from vidpred.files import is_vacant, remove_unfinished, write_json
+from vidpred.lock import held
 
 
 def import_bair_command(
@@ -26,11 +26,16 @@ def import_bair_command(
 
     Args:
         tfrecords: Folder that holds train/ and test/ with traj_<a>_to_<b>.tfrecords.
-        out: Folder to write. The last 5 % of the training files become OUT/validate.
+        out: Folder to write. The last 5 % of the training files, at least one of several, become OUT/validate.
     """
     from vidpred.data.bair_tfrecord import import_bair
 
-    import_bair(tfrecords, out)
+    for split, (clips, files) in import_bair(tfrecords, out).items():
+        if files:
+            print(f"{out / split}: {clips} clip{'s' * (clips != 1)} from {files} file{'s' * (files != 1)}")
+        else:
+            print(f"{out / split}: none, there is one training file alone; train.svg needs this split: add a second "
+                  f"file to {tfrecords / 'train'} and import again")  # fmt: skip
 
 
 def shard(
@@ -61,10 +66,12 @@ def shard(
     splits = [split for split in SPLITS if (data / split).is_dir()]
     if not splits:
         raise BadInput(f"{data}: no train, validate or test folder in it")
-    for split in splits:
-        clips = pack_split(data, split, cache, progress=True)
-        files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
-        print(f"{out / split}: {len(clips)} clips in {files} files")
+    with held(out):
+        for split in splits:
+            clips = pack_split(data, split, cache, progress=True)
+            remove_unfinished(out / split)
+            files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
+            print(f"{out / split}: {len(clips)} clips in {files} files")
 
 
 def bundle(
@@ -85,19 +92,19 @@ def bundle(
     model = checkpoint.load_trained(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
-    if out.exists() and any(out.iterdir()) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
+    if not is_vacant(out) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
-    versions = json.loads((run / runs.CONFIG).read_text()).get("versions", {})
-    runs.remove(out)
-    runs.write_config(out, config, versions)
-    runs.write_metrics(out, runs.read_metrics(run))
-    checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
-    evaluated = runs.read_eval(run)
-    if evaluated is not None:
-        write_json(out / runs.EVAL, evaluated)
-    for gif in sorted((run / runs.SAMPLES).glob("*.gif"))[-1:]:
-        (out / runs.SAMPLES).mkdir()
-        shutil.copy(gif, out / runs.SAMPLES)
+    versions, rows, evaluated = runs.read_versions(run), runs.read_metrics(run), runs.read_eval(run)
+    with held(out):
+        runs.remove(out)
+        runs.write_config(out, config, versions)
+        runs.write_metrics(out, rows)
+        checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
+        if evaluated is not None:
+            write_json(out / runs.EVAL, evaluated)
+        for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
+            (out / runs.SAMPLES).mkdir()
+            shutil.copy(gif, out / runs.SAMPLES)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
 
@@ -116,11 +123,11 @@ def import_checkpoint_command(
         file: What torch.save wrote: encoder, decoder, frame_predictor, posterior and perhaps prior and opt, as whole
             modules or state dictionaries; or state_dict, lr, tfr and last_epoch.
         out: Run folder to write.
-        skip_frame: SVG: frame whose skips are kept after the context (none: published, the one before the last given).
-        prior_at_test: SVG: where z comes from at prediction (none: learned, as the original; standard, as the report,
-            where the frame predictor ends with BatchNorm).
-        leaky_relu: Pose CVAE: slope of the published LeakyReLU(True), 1, or a real one of 0.2 (none: published).
-        output_activation: Pose CVAE: what the generator ends with (none: sigmoid).
+        skip_frame: SVG: frame whose skips are kept after the context (left out: published, the last given one but one).
+        prior_at_test: SVG: where z comes from at prediction (left out: learned, as in the original; standard, as in
+            the report, where the frame predictor ends with BatchNorm).
+        leaky_relu: Pose CVAE: slope of the published LeakyReLU(True), 1, or a real one of 0.2 (left out: published).
+        output_activation: Pose CVAE: what the generator ends with (left out: sigmoid).
     """
     from vidpred.foreign.checkpoints import import_checkpoint
 

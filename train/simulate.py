@@ -3,7 +3,6 @@
 import functools
 import importlib.metadata
 import json
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,11 @@ import tyro
 from train.workers import run_jobs
 from vidpred.config import DANCE_SIZE
 from vidpred.data.dance import Folders, video_folders, write_pair
-from vidpred.data.layout import SPLITS
+from vidpred.data.layout import SPLITS, remove_hidden
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
-from vidpred.files import write_json
+from vidpred.files import is_vacant, remove_unfinished, write_json
+from vidpred.lock import held
 from vidpred.simulate import bounce, dance
 from vidpred.simulate.engine import RECORD_FILE
 from vidpred.simulate.robot_push.pusher import SIMULATOR_VERSION, simulate_clip
@@ -115,19 +115,20 @@ def simulate_dance(
         "test_frames": test_frames,
         **{package: importlib.metadata.version(package) for package in ("mujoco", "gymnasium")},
     }
-    _write_manifest(out, "videos", common, {"train": train, "validate": val, "test": test})
-    _remove_unfinished(out, PICTURE_FOLDERS)
     videos = [("train", 0, train), ("validate", 0, val), *(("test", k, test_frames) for k in range(test))]
-    jobs, done = [], 0
-    for split, sequence, length in videos:
-        left = _missing_frames(video_folders(out, split, sequence), range(length))
-        done += length - len(left)
-        pieces = [left[i : i + FRAMES_AT_ONCE] for i in range(0, len(left), FRAMES_AT_ONCE)]
-        jobs += [FramesJob(out, seed, split, sequence, piece) for piece in pieces]
-    try:
-        run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
-    finally:
-        _remove_unfinished(out, PICTURE_FOLDERS)
+    with held(out):
+        _write_manifest(out, "videos", common, {"train": train, "validate": val, "test": test})
+        _remove_begun(out, PICTURE_FOLDERS)
+        jobs, done = [], 0
+        for split, sequence, length in videos:
+            left = _missing_frames(video_folders(out, split, sequence), range(length))
+            done += length - len(left)
+            pieces = [left[i : i + FRAMES_AT_ONCE] for i in range(0, len(left), FRAMES_AT_ONCE)]
+            jobs += [FramesJob(out, seed, split, sequence, piece) for piece in pieces]
+        try:
+            run_jobs(jobs, workers, "frame", sum(length for *_, length in videos), done)
+        finally:
+            _remove_begun(out, PICTURE_FOLDERS)
 
 
 def _simulate_clips(
@@ -139,14 +140,15 @@ def _simulate_clips(
         raise BadInput("numbers of clips, seed and workers cannot be negative")
     if not 16 <= size <= 512:
         raise BadInput(f"size {size}: from 16 to 512 pixels")
-    _write_manifest(out, "clips", common, counts)
-    _remove_unfinished(out, CLIP_GROUPS)
-    jobs = [job(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
-    todo = [job for job in jobs if not (job.folder.is_dir() and len(list(job.folder.iterdir())) == files)]
-    try:
-        run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
-    finally:
-        _remove_unfinished(out, CLIP_GROUPS)
+    with held(out):
+        _write_manifest(out, "clips", common, counts)
+        _remove_begun(out, CLIP_GROUPS)
+        jobs = [job(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
+        todo = [job for job in jobs if not (job.folder.is_dir() and len(list(job.folder.iterdir())) == files)]
+        try:
+            run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
+        finally:
+            _remove_begun(out, CLIP_GROUPS)
 
 
 def clip_folder(out: Path, split: str, index: int, kind: str = "traj") -> Path:
@@ -161,6 +163,7 @@ def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int
     Refuses a folder of anything else: a data set is made with one setting.
     """
     path = out / MANIFEST
+    remove_unfinished(out, MANIFEST)
     if path.is_file():
         try:
             found = json.loads(path.read_text())
@@ -170,16 +173,13 @@ def _write_manifest(out: Path, counted: str, common: dict, counts: dict[str, int
         for name, value in common.items():
             if found.get(name) != value:
                 raise BadInput(f"{out} was made with {name} {found.get(name)}, not {value}; give another folder")
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif not is_vacant(out):
         raise BadInput(f"{out} is not empty and has no {MANIFEST}; give another folder")
     write_json(path, {**common, counted: counts})
 
 
-def _remove_unfinished(out: Path, folders: tuple[str, ...]) -> None:
-    """What a killed process had begun: clips and pictures are built under hidden names."""
-    for folder in folders:
-        for begun in out.glob(f"{folder}/.*"):
-            shutil.rmtree(begun) if begun.is_dir() else begun.unlink()
+def _remove_begun(out: Path, folders: tuple[str, ...]) -> None:
+    remove_hidden(path for folder in folders for path in out.glob(folder))
 
 
 @functools.cache

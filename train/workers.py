@@ -6,6 +6,7 @@ import os
 import queue
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -59,11 +60,18 @@ def run_jobs(jobs: list[Callable[[], int]], workers: int, unit: str, total: int,
 def _new_pool() -> ProcessPoolExecutor:
     """Of one process: when it dies, it is known at which job."""
     spawn = multiprocessing.get_context("spawn")  # a forked OpenGL context does not work
-    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_limit_threads)
+    return ProcessPoolExecutor(1, mp_context=spawn, initializer=_begin_work)
 
 
-def _limit_threads() -> None:
+def _begin_work() -> None:
     os.environ["LP_NUM_THREADS"] = "1"  # software OpenGL: the processes already share out the processors
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """A worker whose command was killed would wait for work for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _leave_interrupts_to_the_main_thread() -> None:

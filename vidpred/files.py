@@ -1,13 +1,44 @@
-"""Files that are written whole or not at all."""
+"""Files and folders that are written whole or not at all, also by a process that is killed; and files of strangers."""
 
 import contextlib
 import json
 import math
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from vidpred.errors import BadInput
+
+UNFINISHED = ".unfinished-"  # begins the names of what is being written; one who is killed leaves it
+LOCK = ".lock"  # of a folder that is being written to: vidpred.lock
+
+
+def require_file(path: Path) -> int:
+    """Size in bytes of an ordinary file; BadInput for what is none (a pipe is waited for, a device never ends) or leads
+    nowhere. FileNotFoundError where there is nothing at all."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        if not os.path.islink(path):
+            raise
+        raise BadInput(f"{path}: a link to nothing, expected a file") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}, expected a file") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise BadInput(f"{path}: {'a folder' if stat.S_ISDIR(found.st_mode) else 'no ordinary file'}, expected a file")
+    return found.st_size
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Content of an ordinary file of at most `most` bytes; else as require_file."""
+    if (size := require_file(path)) > most:
+        raise BadInput(f"{path}: {size / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB are read")
+    with open(path, "rb") as file:
+        return file.read(most)
 
 
 def write_json(path: Path, values: Any) -> None:
@@ -27,18 +58,70 @@ def without_infinity(values: Any) -> Any:
 
 @contextlib.contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Path of a temporary file that takes the place of `path` when the block ends well: all or nothing."""
+    """Path of a temporary file that takes the place of `path` when the block ends well: all or nothing. It lies in a
+    folder of its own: libraries put files of theirs beside it. An OSError about it names `path`."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with _unfinished(path) as building:
+        temporary = building / path.name
         yield temporary
         with open(temporary, "rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o644)
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+
+
+@contextlib.contextmanager
+def replaced_folder(folder: Path) -> Iterator[Path]:
+    """The same for a folder: what was there is deleted once the new one is whole."""
+    folder = Path(folder)
+    with _unfinished(folder) as building:
+        yield building
+        building.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(building, folder)
+
+
+def remove_unfinished(folder: Path, *names: str) -> None:
+    """Delete what killed processes were writing into a folder, of these names (none: of any). Nobody may be writing
+    them now."""
+    for begun in Path(folder).glob(f"{UNFINISHED}*"):
+        random_and_name = begun.name.removeprefix(UNFINISHED)
+        if not names or random_and_name.partition("-")[2] in names:
+            shutil.rmtree(begun) if begun.is_dir() else begun.unlink()
+
+
+def is_vacant(folder: Path) -> bool:
+    """Whether there is no folder, or nothing in it but what a killed process leaves."""
+    if not Path(folder).exists():
+        return True
+    return all(path.name.startswith((UNFINISHED, LOCK)) for path in Path(folder).iterdir())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the disk holds the names in a folder as they are now, where the system can say so."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+@contextlib.contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """A new folder beside `path`, gone after the block. An OSError without a file's name (a write's has none) or about
+    what lies in there is one about `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = None
+    try:
+        building = Path(tempfile.mkdtemp(prefix=UNFINISHED, suffix=f"-{path.name}", dir=path.parent))
+        yield building
+    except OSError as error:
+        parts = Path(os.fsdecode(error.filename or "")).parts if not isinstance(error.filename, int) else ()
+        if error.errno is None or (parts and not any(part.startswith(UNFINISHED) for part in parts)):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        if building is not None:
+            shutil.rmtree(building, ignore_errors=True)

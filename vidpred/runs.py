@@ -1,13 +1,14 @@
 """The run folder: training writes it, everything else reads it."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict
+from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict, shown
 from vidpred.errors import BadInput
-from vidpred.files import replaced, write_json
+from vidpred.files import read_bytes, remove_unfinished, replaced, write_json
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -17,9 +18,11 @@ LAST = "last"
 SAMPLES = "samples"
 KEPT = "weights"
 TENSORBOARD = "tensorboard"
+MADE = (CONFIG, METRICS, WEIGHTS, EVAL)  # the files of a run folder, in the order in which they are written
 
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
 MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
+MOST_TEXT = 50_000_000  # bytes of a JSON file that are read of any run
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")  # weights that could run code: never opened
 OF_CHECKPOINT = "Of a checkpoint, python -m train.prepare import-checkpoint {} OUT makes one without running it"
 
@@ -44,12 +47,19 @@ def read_config(run: Path) -> RunConfig:
     missing = [key for key in ("model", "data", "train") if key not in values]
     if missing:
         raise BadInput(f"{path}: no {missing[0]!r} in it")
-    model = model_from_dict(values["model"], f"{path}: model")
-    return RunConfig(
-        model,
-        from_dict(model.data_config, values["data"], f"{path}: data"),
-        from_dict(TrainConfig, values["train"], f"{path}: train"),
-    )
+    try:
+        model = model_from_dict(values["model"], "model")
+        data = from_dict(model.data_config, values["data"], "data")
+        return RunConfig(model, data, from_dict(TrainConfig, values["train"], "train"))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def read_versions(run: Path) -> dict[str, str]:
+    """What made a run, as its config.json says; empty where it does not."""
+    values = _read_json(Path(run) / CONFIG)
+    versions = values.get("versions") if isinstance(values, dict) else None
+    return versions if isinstance(versions, dict) else {}
 
 
 def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None:
@@ -60,24 +70,30 @@ def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None
 def read_metrics(run: Path, damaged: Literal["refuse", "skip"] = "refuse") -> list[dict[str, Any]]:
     """A dict per epoch; empty before the first epoch has ended. A line that is none is BadInput, or left out."""
     path = Path(run) / METRICS
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     rows = []
     try:
-        lines = path.read_text(errors="strict" if damaged == "refuse" else "replace").splitlines()
-    except (OSError, ValueError):
+        text = read_bytes(path, MOST_TEXT)
+        lines = text.decode(errors="strict" if damaged == "refuse" else "replace").splitlines()
+    except (OSError, ValueError) as error:  # BadInput is a ValueError
         if damaged == "skip":
             return []
-        raise BadInput(f"{path}: not readable as text") from None
+        raise error if isinstance(error, BadInput) else BadInput(f"{path}: not readable as text") from None
     for number, line in enumerate(lines, 1):
         try:
             row = _parsed(line)
         except ValueError:
             row = None
-        if isinstance(row, dict) and isinstance(row.get("epoch"), int) and row["epoch"] >= 0:
+        if not isinstance(row, dict) or type(row.get("epoch")) is not int or row["epoch"] < 0:
+            wrong = f"line {number} is not an epoch's JSON object"
+        elif strange := [key for key, value in row.items() if not isinstance(value, (int, float, type(None)))]:
+            wrong = f"{shown(strange[0])[1:-1]} of epoch {row['epoch']} is no number"
+        else:
             rows.append(row)
-        elif damaged == "refuse":
-            raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
+            continue
+        if damaged == "refuse":
+            raise BadInput(f"{path}: {wrong}")
     return rows
 
 
@@ -90,7 +106,7 @@ def write_metrics(run: Path, rows: list[dict[str, Any]]) -> None:
 def read_eval(run: Path) -> dict | None:
     """What train.evaluate wrote, or None."""
     path = Path(run) / EVAL
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     values = _read_json(path)
     if not isinstance(values, dict):
@@ -119,18 +135,23 @@ def list_runs(folders: list[Path]) -> dict[str, Path]:
 
 
 def remove(run: Path) -> None:
-    """Delete what training wrote in a run folder, and nothing else."""
-    for name in (CONFIG, METRICS, WEIGHTS, EVAL):
-        (Path(run) / name).unlink(missing_ok=True)
+    """Delete what training wrote in a run folder, and nothing else; the settings last, so that who is killed here
+    leaves a folder that is still known as a run's."""
+    remove_unfinished(run, *MADE)
     for name in (LAST, SAMPLES, KEPT, TENSORBOARD):
-        shutil.rmtree(Path(run) / name, ignore_errors=True)
+        if (Path(run) / name).exists():
+            shutil.rmtree(Path(run) / name)
+    for name in reversed(MADE):
+        (Path(run) / name).unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> Any:
     try:
-        return _parsed(path.read_text())
+        return _parsed(read_bytes(path, MOST_TEXT).decode())
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; is {path.parent} a run folder?") from None
+    except BadInput:
+        raise
     except (OSError, ValueError):
         raise BadInput(f"{path}: not readable as JSON") from None
 

@@ -138,7 +138,7 @@ def test_quirks_are_options(nets, tmp_path):
     file = saved_by_a_script(nets, tmp_path / "model.pth", True)
     config = import_checkpoint(file, tmp_path / "a", skip_frame="last_context", prior_at_test="standard")
     assert (config.model.skip_frame, config.model.prior_at_test) == ("last_context", "standard")
-    with pytest.raises(BadInput, match="--leaky-relu is a setting of another family; this is a SVG"):
+    with pytest.raises(BadInput, match="--leaky-relu is a setting of another family than SVG"):
         import_checkpoint(file, tmp_path / "b", leaky_relu="leaky")
     with pytest.raises(BadInput, match="is not an empty folder"):
         import_checkpoint(file, tmp_path / "a")

@@ -1,5 +1,6 @@
 """Train a table of runs: `python -m train.sweep FILE --data DIR --out DIR`. Run it again to go on."""
 
+import contextlib
 import functools
 import json as json_module
 import os
@@ -60,6 +61,7 @@ def sweep(
     from train.sweep.training import require_ready
     from vidpred import runs
     from vidpred.data.batches import open_split
+    from vidpred.lock import held
 
     jobs = {}
     for run in table:
@@ -84,8 +86,11 @@ def sweep(
         train_all = functools.partial(cluster.train_there, ray=cluster.join(ray))
     out.mkdir(parents=True, exist_ok=True)
     if fresh:
-        for job in jobs.values():
-            runs.remove(job.out)
+        with contextlib.ExitStack() as stack:  # all before any is deleted
+            for job in jobs.values():
+                stack.enter_context(held(job.out))
+            for job in jobs.values():
+                runs.remove(job.out)
     results = watch(jobs, train_all)
     for result in results:
         if result["error"]:

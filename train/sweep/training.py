@@ -17,8 +17,11 @@ from vidpred.config import RunConfig
 from vidpred.data.batches import Clips
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
+from vidpred.lock import held
 from vidpred.training.checks import require_same, require_trainable
 from vidpred.training.settings import with_condition_moments, with_whole_passes
+
+PATIENCE = 60.0  # seconds
 
 
 def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> None:
@@ -56,6 +59,8 @@ def train_logged(job: Job) -> bool:
         stack.enter_context(contextlib.redirect_stdout(log))
         stack.enter_context(contextlib.redirect_stderr(log))
         try:
+            with held(command.out, PATIENCE):  # what an earlier sweep began may still be saving
+                pass
             run_training(command, show_progress=False)
             epochs = len(runs.read_metrics(job.out))
             if epochs == job.epochs and job.state(epochs) == "unfinished":

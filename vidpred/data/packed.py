@@ -4,9 +4,9 @@ import contextlib
 import functools
 import hashlib
 import json
+import math
 import mmap
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +21,8 @@ from vidpred.config import CHANNELS, CONDITION_DIM, DANCE_SIZE, IMAGE_SIZE
 from vidpred.data import dance, robot_push
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
+from vidpred.files import remove_unfinished, replaced_folder
+from vidpred.lock import held
 from vidpred.randomness import Generator
 
 CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
@@ -140,8 +142,22 @@ def pack_split(
         source = functools.partial(_robot_source, root, clips, size)
     folder = _cache_folder(root, cache) / split
     if not _is_current(folder, fingerprint):
-        _pack(source(), folder, fingerprint, progress)
+        with _held(folder.parent):
+            if not _is_current(folder, fingerprint):  # another process has packed them meanwhile
+                remove_unfinished(folder.parent)
+                _pack(source(), folder, fingerprint, progress)
     return PackedClips(folder)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The cache for this process alone, after whatever others pack there."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(folder, patience=math.inf))
+        except OSError as error:
+            raise BadInput(f"{folder}: packed clips cannot be written there ({error.strerror})") from None
+        yield
 
 
 class Source(NamedTuple):
@@ -205,9 +221,17 @@ def _fingerprint(folders: dict[str, Path], kind: str) -> str:
     digest = hashlib.blake2b(f"{VERSION} {kind}".encode(), digest_size=16)
     for name, folder in folders.items():
         with os.scandir(folder) as entries:
-            rows = sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries)
+            rows = sorted(_identity(entry) for entry in entries)
         digest.update(f"{name} {rows}".encode())
     return digest.hexdigest()
+
+
+def _identity(entry: os.DirEntry) -> tuple[str, int, int]:
+    try:
+        found = entry.stat()
+    except OSError:  # a link to nothing or to itself
+        return entry.name, 0, 0
+    return entry.name, found.st_size, found.st_mtime_ns
 
 
 def _is_current(folder: Path, fingerprint: str) -> bool:
@@ -222,12 +246,7 @@ def _is_current(folder: Path, fingerprint: str) -> bool:
 
 def _pack(source: Source, folder: Path, fingerprint: str, progress: bool) -> None:
     """Write the packed folder under another name and swap it in: a reader never sees half of it."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        building = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise BadInput(f"{folder.parent}: packed clips cannot be written there ({error.strerror})") from None
-    try:
+    with replaced_folder(folder) as building:
         frames_shape = (sum(source.frames), *source.frame_shape)
         conditions_shape = (sum(source.conditions), *source.condition_shape)
         with (
@@ -255,15 +274,6 @@ def _pack(source: Source, folder: Path, fingerprint: str, progress: bool) -> Non
         if not source.has_actions:
             index["has_actions"] = False
         (building / "index.json").write_text(json.dumps(index))
-        building.chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            os.replace(building, folder)
-        except OSError:
-            if not _is_current(folder, fingerprint):  # else another process has packed the same clips meanwhile
-                raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Anyone's pictures: films, GIFs and picture files, their centre cropped and made as small as a model takes them."""
 
 import contextlib
+import io
 import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,6 +12,7 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageSequence
 
+from vidpred.data.layout import MOST_PIXELS, MOST_PNG_BYTES, SIGNATURE, require_png
 from vidpred.errors import BadInput
 
 # Not read through imageio: it tells a film's size by decoding a frame, or by opening the file once more as whatever
@@ -19,7 +21,6 @@ from vidpred.errors import BadInput
 CONTAINERS = {".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".webm": "matroska", ".mkv": "matroska"}
 FILMS = (*CONTAINERS, ".gif")
 PICTURES = (".png", ".jpg", ".jpeg")
-MOST_PIXELS = 4096 * 2304  # of a picture
 MOST_FRAMES = 120
 logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every film that ffmpeg turns upright
 
@@ -77,7 +78,12 @@ def centre_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, 
 def read_picture(file: BinaryIO, name: str) -> Image.Image:
     """A PNG or JPEG file, RGB."""
     with _readable(name, "PNG or JPEG picture"):
-        picture = Image.open(file, formats=["PNG", "JPEG"])
+        content = file.read(MOST_PNG_BYTES + 1)
+        if len(content) > MOST_PNG_BYTES:
+            raise BadInput(f"{name}: over {MOST_PNG_BYTES / 1e6:,.0f} MB, at most as much is read")
+        if content.startswith(SIGNATURE):
+            require_png(name, content)
+        picture = Image.open(io.BytesIO(content), formats=["PNG", "JPEG"])
         _require_pixels(picture.size, name)
         return picture.convert("RGB")
 

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware import Middleware
+from fastapi.responses import JSONResponse
 
 from vidpred.explorer.compare import tab as compare_tab
 from vidpred.explorer.drive import tab as drive_tab
@@ -11,8 +14,12 @@ from vidpred.explorer.latents import tab as latents_tab
 from vidpred.explorer.learn import tab as learn_tab
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
+from vidpred.explorer.server.gate import MOST_UPLOADED, UNREADABLE, Gate
+from vidpred.explorer.server.storage import storage
+from vidpred.explorer.server.visitors import MOST_VISITORS, MOST_WAITING
 from vidpred.explorer.training import tab as training_tab
 from vidpred.explorer.ui import chart, deep_links, player
+from vidpred.explorer.ui.handlers import still_wanted
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
@@ -70,6 +77,8 @@ CSS = """
 
 def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., TabParts]]] = TABS) -> gr.Blocks:
     """The whole app. Files that were drawn are deleted after a day."""
+    storage()
+    library.wanted = still_wanted
     with gr.Blocks(title="vidpred", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_classes="header"):
             gr.Markdown(HEADER)
@@ -84,7 +93,7 @@ def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., Ta
                     parts[name] = build(library, all_tabs, parts)
         deep_links.wire(library, demo, all_tabs, places, parts)
     # closed: the plain HTTP routes would skip the queue and its limits
-    return demo.queue(api_open=False, max_size=16)
+    return demo.queue(api_open=False, max_size=MOST_WAITING)
 
 
 def launch_options() -> dict:
@@ -97,9 +106,19 @@ def launch_options() -> dict:
         "run_history": False,
         "enable_monitoring": False,
         "show_error": False,
-        "max_file_size": "100mb",
+        "max_file_size": MOST_UPLOADED,
+        "state_session_capacity": MOST_VISITORS + 6,  # the gate keeps to its own number before
+        "app_kwargs": {
+            "middleware": [Middleware(Gate)],
+            "exception_handlers": {RequestValidationError: _unreadable},
+        },
         "_frontend": False,  # no look at its own address, which gives up after three seconds of a busy machine
     }
+
+
+async def _unreadable(request: object, error: RequestValidationError) -> JSONResponse:
+    """Instead of FastAPI's answer, which holds what was sent."""
+    return JSONResponse({"detail": UNREADABLE}, 422)
 
 
 def theme() -> gr.themes.Base:

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from vidpred import runs
-from vidpred.checkpoint import check_run, laid_out, save_weights
+from vidpred.checkpoint import check_run, laid_out, save_tensors
 from vidpred.config import PoseCVAEConfig, RunConfig, SVGConfig
 from vidpred.errors import BadInput, in_one_line
 from vidpred.foreign import pose_cvae, svg
 from vidpred.foreign.inert import Damaged
 from vidpred.foreign.layers import fit
 from vidpred.foreign.torch_files import TorchFile, open_torch_file
-from vidpred.models import build_model
 
 FAMILIES = {"skip_frame": SVGConfig, "prior_at_test": SVGConfig, "leaky_relu": PoseCVAEConfig,
             "output_activation": PoseCVAEConfig}  # fmt: skip
@@ -37,14 +36,13 @@ def import_checkpoint(file: Path, out: Path, **options: str | None) -> RunConfig
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
             run = Path(temporary) / "run"
-            model = build_model(config.model)
-            model.load_state_dict(weights)
             runs.write_config(run, config, {"imported": in_one_line(file.name)})
-            save_weights(run / runs.WEIGHTS, model)
-            check_run(run)
+            save_tensors(run / runs.WEIGHTS, weights)
+            weights.clear()
+            check_run(run)  # reads them again: that all are there, and none is too many
             run.replace(out)
     except (BadInput, Damaged) as error:
-        raise BadInput(in_one_line(f"{file}: {error}")) from None
+        raise BadInput(f"{file}: {in_one_line(str(error))}") from None
     return config
 
 
@@ -68,9 +66,7 @@ def _fitted(found: TorchFile, options: dict[str, str]) -> tuple[RunConfig, dict[
         )
     for name in options:
         if FAMILIES[name] is not type(config.model):
-            raise BadInput(
-                f"--{name.replace('_', '-')} is a setting of another family; this is a {config.model.family}"
-            )
+            raise BadInput(f"--{name.replace('_', '-')} is a setting of another family than {config.model.family}")
     config = replace(config, model=replace(config.model, **options))
     model = laid_out(config.model, "its sizes")
     tensors = {}

@@ -17,6 +17,7 @@ import torch
 from vidpred.errors import BadInput
 
 MOST_DIMENSIONS = 8
+LONGEST_NAME = 1000  # of a class with its module
 
 DTYPES = {
     **{"FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16},
@@ -87,8 +88,8 @@ class Damaged(ValueError):
 
 
 def named(module: Any, attribute: Any) -> Global:
-    if not (isinstance(module, str) and isinstance(attribute, str)):
-        raise Damaged("a class without a name")
+    if not (isinstance(module, str) and isinstance(attribute, str) and len(module) + len(attribute) <= LONGEST_NAME):
+        raise Damaged("a class without a name, or with a name longer than any has")
     # protocol 2, torch's, has Python 2's names: pickle writes subprocess.Popen as commands.Popen
     module, attribute = NAME_MAPPING.get((module, attribute), (IMPORT_MAPPING.get(module, module), attribute))
     found = Global(f"{module}.{attribute}")
@@ -113,9 +114,11 @@ def called(target: Any, arguments: Any) -> Any:
         return called(arguments[0], arguments[2])
     if path in CONTAINERS:
         pairs = arguments[-1] if arguments and isinstance(arguments[-1], list) else []
-        return put({}, (pair for pair in pairs if len(pair) == 2))
+        made_of = put({}, (pair for pair in pairs if len(pair) == 2))
+        pairs.clear()  # a list is copied once, however often a stream hands it on
+        return made_of
     if path in LISTS:
-        return list(arguments[0]) if arguments and isinstance(arguments[0], (list, tuple)) else []
+        return arguments[0] if arguments and isinstance(arguments[0], (list, tuple)) else []
     if path == "copyreg._reconstructor":
         return made(arguments[0], ())
     return Shell(path)

@@ -10,6 +10,7 @@ from vidpred.foreign.inert import Shell, StoredTensor
 from vidpred.models.batch_norm import EPS
 
 MOST_LAYERS = 2000
+LONGEST_NAME = 300  # of a layer or of a tensor
 DEEPEST = 30  # modules inside modules
 ACTIVATIONS = ("ReLU", "ELU", "GELU", "SiLU", "Tanh", "Sigmoid", "Softplus", "PReLU", "Hardtanh", "ReLU6", "LeakyReLU")
 SETTINGS = ("stride", "padding", "output_padding", "dilation", "groups", "padding_mode", "bidirectional", "batch_first")
@@ -46,6 +47,7 @@ def layers_of(value: Any, name: str) -> list[Layer]:
 def grouped(state: dict[str, Any], name: str) -> list[Layer]:
     """Layers of a state dictionary."""
     tensors: dict[str, dict[str, Any]] = {}
+    _require_names(state, name)
     for key, value in state.items():
         if isinstance(key, str) and isinstance(value, (StoredTensor, Tensor)):
             place, _, leaf = f"{name}.{key}".rpartition(".")
@@ -91,15 +93,23 @@ def _walk(module: Shell, name: str, depth: int) -> Iterator[Layer]:
         raise BadInput(f"{name.split('.')[0]} has modules inside modules without end")
     state = module.state
     own, parts = {}, state.get("_modules")
-    for group in ("_parameters", "_buffers"):
-        values = state.get(group)
+    for values in (state.get("_parameters"), state.get("_buffers")):
         if isinstance(values, dict):
+            _require_names(values, name)
             own |= {leaf: v for leaf, v in values.items() if isinstance(v, StoredTensor) and leaf != COUNTER}
-    parts = {key: part for key, part in parts.items() if isinstance(part, Shell)} if isinstance(parts, dict) else {}
+    parts = parts if isinstance(parts, dict) else {}
+    _require_names(parts, name)
+    parts = {key: part for key, part in parts.items() if isinstance(part, Shell)}
     if own or not parts:
         yield Layer(name, module.path.rpartition(".")[2], state, own)
     for key, part in parts.items():
         yield from _walk(part, f"{name}.{key}", depth + 1)
+
+
+def _require_names(values: dict[str, Any], name: str) -> None:
+    """BadInput for what would make every name, or every look, endless."""
+    if len(values) > 4 * MOST_LAYERS or any(len(str(key)) > LONGEST_NAME for key in values):
+        raise BadInput(f"{name.split('.')[0]} has more layers, or longer names, than any published network")
 
 
 def _with_one_recurrent_layer(layers: list[Layer]) -> list[Layer]:

@@ -138,9 +138,7 @@ class _Machine:
                 push(made(pop(), arguments))
             case "BUILD":
                 state = pop()
-                if isinstance(self.stack[-1], Shell):
-                    for part in state if isinstance(state, tuple) else (state,):  # attributes, then slots
-                        put(self.stack[-1].state, part.items() if isinstance(part, dict) else ())
+                self._build(self.stack[-1], state[0] if isinstance(state, tuple) and state else state)
             case "BINPERSID":
                 push(self._persistent(pop()))
             case _:
@@ -153,6 +151,13 @@ class _Machine:
     def _since_mark(self, make: Callable[[list[Any]], Any]) -> None:
         items = self._items()
         self.stack.append(make(items))
+
+    def _build(self, target: Any, state: Any) -> None:
+        """Attributes of a shell: the dictionary itself, never a copy, which a stream could ask for without end."""
+        if isinstance(target, Shell) and isinstance(state, dict):
+            if target.state:
+                raise Damaged("an object whose attributes are set twice")
+            target.state = state
 
     def _underflow(self) -> None:
         raise IndexError

@@ -56,7 +56,7 @@ def open_torch_file(path: Path) -> TorchFile:
             file.seek(0)
             value, positions = (_read_zip if start == ZIP else _read_stream)(file)
     except (BadInput, Damaged) as error:
-        raise BadInput(in_one_line(f"{path}: {error}")) from None
+        raise BadInput(f"{path}: {in_one_line(str(error))}") from None
     return TorchFile(path, value, positions)
 
 
@@ -98,7 +98,8 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, int]]:
         part = parts.get(f"{folder}data/{storage.key}")
         if part is None or part.file_size < (storage.start + storage.numel) * storage.dtype.itemsize:
             raise Damaged(f"{storage.numel:,} numbers are missing: cut off, or not what torch.save wrote")
-        positions[storage.key] = _position(file, part)
+        if storage.key not in positions:
+            positions[storage.key] = _position(file, part)
     return value, positions
 
 
@@ -134,7 +135,8 @@ def _read_stream(file: BinaryIO) -> tuple[Any, dict[str, int]]:
     for storage in storages:
         named.setdefault(storage.key, []).append(storage)
     keys, positions = read_pickle(file)[0], {}
-    if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys) or set(keys) != named.keys():
+    listed = isinstance(keys, list) and all(isinstance(key, str) for key in keys) and len(keys) == len(named)
+    if not listed or set(keys) != named.keys():
         raise Damaged("its list of storages is not that of its tensors")
     for key in keys:
         there = int.from_bytes(file.read(8), "little")

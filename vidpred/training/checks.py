@@ -1,6 +1,7 @@
 """What is refused before anything is written or deleted."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 from vidpred import checkpoint, runs, schedules
@@ -8,8 +9,11 @@ from vidpred.config import RunConfig
 from vidpred.data.batches import Clips, require_suitable, training_batch, window_batch
 from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead
-from vidpred.models import build_model
+from vidpred.files import is_vacant
+from vidpred.models import build_model, count_parameters
 from vidpred.training.state import STATE
+
+BYTES_PER_PARAMETER = 16  # weight, gradient, two moments
 
 
 def require_trainable(
@@ -17,6 +21,7 @@ def require_trainable(
 ) -> None:
     """BadInput for what would end a training once it has begun: schedule, clips, place, start of fine-tuning."""
     t = config.train
+    _require_memory(config)
     schedules.beta_at(t, 0)
     training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
     for clips in (training, validation):
@@ -24,6 +29,14 @@ def require_trainable(
     window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
     _require_place(run, fresh)
     _require_start(config, run)
+
+
+def require_weights(run: Path, config: RunConfig) -> None:
+    """BadInput unless the best weights of a run that has had an epoch are there and fit."""
+    try:
+        checkpoint.load_weights(run / runs.WEIGHTS, build_model(config.model))
+    except BadInput as error:
+        raise BadInput(f"{error}; the best weights so far: put them back, or use --fresh to start over") from None
 
 
 def require_tensorboard() -> None:
@@ -45,12 +58,33 @@ def require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
                 )
 
 
+def _require_memory(config: RunConfig) -> None:
+    """A machine can hold the weights, their gradients and what the optimizer keeps of each."""
+    if not checkpoint.is_large(config.model):
+        return
+    count = count_parameters(checkpoint.shapes_of(config.model))
+    needed, there = count * BYTES_PER_PARAMETER, _memory()
+    if there is not None and needed > there:
+        raise BadInput(
+            f"a model of {count:,} parameters takes {needed / 1e9:,.0f} GB to train, this machine has "
+            f"{there / 1e9:,.0f} GB: choose smaller sizes"
+        )
+
+
+def _memory() -> int | None:
+    """Bytes of this machine, where it says so."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def _require_place(run: Path, fresh: bool) -> None:
     """A run folder is new, empty, or a run that can be resumed; with `fresh` any run."""
     if run.exists() and not run.is_dir():
         raise BadInput(f"{run}: not a folder")
     if not (run / runs.CONFIG).exists():
-        if run.exists() and any(run.iterdir()):
+        if not is_vacant(run):
             raise BadInput(f"{run} is not empty and no run; give another folder")
     elif not fresh and (run / runs.WEIGHTS).exists() and not (run / runs.LAST / STATE).exists():
         raise BadInput(f"{run} is a bundled run: nothing to resume; use another --out, or --fresh to start over")

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -16,14 +17,15 @@ from vidpred.clip import Clip
 from vidpred.config import CHANNELS, RunConfig, SpeedConfig
 from vidpred.data.batches import Batch, Clips, read_ahead, training_batch
 from vidpred.files import without_infinity
+from vidpred.lock import held
 from vidpred.models import build_model
 from vidpred.randomness import generator
-from vidpred.training.checks import require_same, require_tensorboard, require_trainable
+from vidpred.training.checks import require_same, require_tensorboard, require_trainable, require_weights
 from vidpred.training.gif import save_gif
 from vidpred.training.memory import keep_freed_memory
 from vidpred.training.optimizer import interpolate_weights
 from vidpred.training.settings import resolved_precision, versions, with_condition_moments, with_whole_passes
-from vidpred.training.state import INITIAL, load_tensors, read_progress, save_state
+from vidpred.training.state import INITIAL, load_tensors, read_progress, remove_leftovers, save_state
 from vidpred.training.step import build_learner, own_rows, train_step, training_noise
 from vidpred.training.validation import is_better, validate
 
@@ -45,10 +47,29 @@ def train(
 
     Every draw is a function of (seed, iteration), so that a training that was stopped and resumed ends with the same
     weights, bit for bit on a CPU, as one that was not. Under torchrun the processes share each batch, and together do
-    what one does, up to rounding.
+    what one does, up to rounding. A folder that another training writes is BadInput.
     """
+    options = {"fresh": fresh, "cpu": cpu, "tensorboard": tensorboard, "show_progress": show_progress, "stop": stop}
+    with held(run) if processes.rank() == 0 else contextlib.nullcontext(lambda: None) as still_held:
+        return _train_alone(run, config, training, validation, speed or SpeedConfig(), still_held, **options)
+
+
+def _train_alone(
+    run: Path,
+    config: RunConfig,
+    training: Clips,
+    validation: Clips,
+    speed: SpeedConfig,
+    still_held: Callable[[], None],
+    *,
+    fresh: bool,
+    cpu: bool,
+    tensorboard: bool,
+    show_progress: bool,
+    stop: Callable[[], bool],
+) -> bool:
+    """`train` in a folder that nobody else writes. still_held: BadInput where somebody does all the same."""
     # --- what cannot work is refused before anything is written or deleted
-    speed = speed or SpeedConfig()
     config = with_whole_passes(config, training)
     t = config.train
     chosen = list(range(min(t.validation_clips, len(validation))))
@@ -82,6 +103,8 @@ def train(
             runs.write_config(run, config, {**versions(), "precision": precision})
     accelerator.wait_for_everyone()
     progress, tensors = read_progress(last)
+    if writes:
+        remove_leftovers(run, tensors)
     total, pixels = t.epochs * t.iterations_per_epoch, CHANNELS * math.prod(config.model.frame_size)
     metrics = [row for row in runs.read_metrics(run) if row["epoch"] < progress.iteration // t.iterations_per_epoch]
 
@@ -104,6 +127,8 @@ def train(
         load_tensors(tensors, model, learner.optimizer, t.optimizer)
     elif writes:  # at once: weights without a state are those of a bundled run, which is not gone on with
         save_state(last, model, learner.optimizer, t.optimizer, progress)
+    if progress.iteration >= t.iterations_per_epoch:
+        require_weights(run, config)
     if progress.iteration >= total:
         return True
     if tensorboard:
@@ -129,6 +154,7 @@ def train(
     batches = read_ahead(read, progress.iteration, total, speed.prefetch)
     try:
         while progress.iteration < total:
+            still_held()
             if processes.averaged({"stop": float(stop())}, device)["stop"] > 0:  # one is asked: all save and stop
                 progress.seconds, progress.processor_seconds = time.monotonic() - began, time.process_time() - began_cpu
                 if writes:
@@ -183,6 +209,7 @@ def train(
             progress.seconds, progress.processor_seconds = time.monotonic() - began, time.process_time() - began_cpu
             bar_validation = {"val": f"{row['val_psnr']:.2f}dB"}
             better = is_better(t.best_by, progress, row)
+            still_held()
             if writes:
                 if better:
                     checkpoint.save_weights(run / runs.WEIGHTS, model)

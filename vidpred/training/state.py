@@ -2,15 +2,16 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from vidpred import checkpoint, schedules
+from vidpred import checkpoint, runs, schedules
 from vidpred.errors import BadInput
-from vidpred.files import write_json
+from vidpred.files import remove_unfinished, sync_folder, write_json
 from vidpred.training.optimizer import MOMENTS
 
 STATE = "state.json"
@@ -31,6 +32,16 @@ class Progress:
     mse: float = schedules.FIRST_MSE  # running mean per step and pixel
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
 
+    def __post_init__(self):
+        """TypeError for what no training has saved."""
+        numbers = [self.seconds, self.processor_seconds, self.mse, *self.sums.values()]
+        numbers += [best for best in (self.best_psnr, self.best_loss) if best is not None]
+        counts = [self.iteration, self.skipped_steps, *self.restarts]
+        if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+            raise TypeError("a number that is none, or not finite")
+        if not all(type(n) is int and n >= 0 for n in counts):
+            raise TypeError("a count that is none")
+
     def add(self, values: dict[str, float], steps: int) -> None:
         """Count an iteration that was not skipped, over so many time steps."""
         self.mse += schedules.MSE_MOMENTUM * (values["mse"] / steps - self.mse)
@@ -50,8 +61,8 @@ def read_progress(last: Path) -> tuple[Progress, Path | None]:
         return Progress(), None
     try:
         state = json.loads(path.read_text())
-        return Progress(**state["progress"]), last / state["tensors"]
-    except (OSError, ValueError, TypeError, KeyError):
+        return Progress(**state["progress"]), last / Path(state["tensors"]).name
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadInput(f"{path}: not readable; use --fresh to start over") from None
 
 
@@ -65,9 +76,24 @@ def save_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer, k
             tensors[f"optimizer.{key}.{name}"] = kept.get(key, start)
     file = f"step-{progress.iteration:08d}.safetensors"
     checkpoint.save_tensors(last / file, tensors)
+    sync_folder(last)  # a file's name, too, is on the disk before what relies on it changes
     write_json(last / STATE, {"tensors": file, "progress": dataclasses.asdict(progress)})
+    sync_folder(last)
+    _remove_old_tensors(last, file)
+
+
+def remove_leftovers(run: Path, tensors: Path | None) -> None:
+    """What a training that was killed left in its run folder beside its state."""
+    remove_unfinished(run, *runs.MADE)
+    for name in (runs.LAST, runs.SAMPLES, runs.KEPT):
+        remove_unfinished(run / name)
+    if tensors is not None:
+        _remove_old_tensors(run / runs.LAST, tensors.name)
+
+
+def _remove_old_tensors(last: Path, current: str) -> None:
     for old in last.glob("step-*.safetensors"):
-        if old.name != file:
+        if old.name != current:
             old.unlink()
 
 

@@ -38,7 +38,9 @@ def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
     runs.write_metrics(folder, runs.read_metrics(folder)[:1])
     assert words().startswith("**Learned prior**") and "in 1 epoch\n" in words()
     runs.write_metrics(folder, [])
-    assert "in its first epoch" in words()
+    assert "how it was trained is not known" in words() and "beta" not in words()
+    (folder / runs.WEIGHTS).unlink()
+    assert "in its first epoch" in words() and "beta" in words()
 
 
 def test_a_run_without_weights_still_has_its_curves(tiny_run, tiny_data, tmp_path):

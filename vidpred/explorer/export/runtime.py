@@ -6,6 +6,8 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from vidpred.files import replaced
+
 PACKAGE, VERSION = "onnxruntime-web", "1.30"
 FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """WebAssembly with SIMD in one thread: what every browser of the last years runs, without special headers."""
@@ -32,6 +34,10 @@ def add_runtime(out: Path) -> str:
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(packed) as archive:
             for name in FILES:
-                with archive.extractfile(f"package/dist/{name}") as source, open(folder / name, "wb") as target:
+                with (
+                    archive.extractfile(f"package/dist/{name}") as source,
+                    replaced(folder / name) as temporary,
+                    open(temporary, "wb") as target,
+                ):
                     shutil.copyfileobj(source, target)
     return ""

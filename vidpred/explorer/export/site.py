@@ -14,8 +14,11 @@ from typing import Any
 from vidpred.errors import BadInput
 from vidpred.explorer.cli import Parser, stop
 from vidpred.explorer.export.live import CLIPS, DANCE_FRAMES, MODELS, add_clip, add_model, add_page, add_worker_cache
+from vidpred.explorer.export.runtime import FOLDER
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
+from vidpred.files import is_vacant, remove_unfinished
+from vidpred.lock import held
 
 PROG = "python -m vidpred.explorer.export"
 STATIC = Path(__file__).parent / "static"
@@ -37,11 +40,24 @@ def export(
     is next, warn what is missing for the models to run."""
     if clips < 1:
         raise BadInput(f"--clips must be at least 1, got {clips}")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / VIEWS).is_dir())):
+    if not (out / VIEWS).is_dir() and (out.is_file() or not is_vacant(out)):
         raise BadInput(f"{out} is not empty and no earlier export; give another folder")
-    for name in (SHEETS, VIEWS, MODELS, CLIPS):
-        shutil.rmtree(out / name, ignore_errors=True)
-        (out / name).mkdir(parents=True)
+    with held(out):
+        _begin(out)
+        return _write(library, out, clips, progress, live, doing, warn)
+
+
+def _begin(out: Path) -> None:
+    """Empty an earlier export; its folder of views stays, by which who is killed here knows it again."""
+    for name in (VIEWS, SHEETS, MODELS, CLIPS):
+        (out / name).mkdir(parents=True, exist_ok=True)
+        for old in (out / name).iterdir():
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    remove_unfinished(out / FOLDER)
+
+
+def _write(library: Library, out: Path, clips: int, progress: Any, live: bool, doing: Any, warn: Any) -> int:
+    """`export` into a folder that has been emptied."""
     menu, count, needed = {}, 0, {}
     for number, run in enumerate(library.all_runs()):
         if run.weights is None:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import Prediction, Settings, checked, predict
+from vidpred.explorer.runs.prediction import Prediction, Settings, checked, predict, require_few
 from vidpred.explorer.runs.run import Clip, Run
 
 MOST_RUNS = 4
@@ -95,7 +95,9 @@ def checked_each(
     n_past = max(run.n_past for run in runs)
     if n_future is None:
         n_future = min(run.first_future(clip, n_past) for run in runs)
-    return [checked(run, clip, seed, temperature, n_future, n_past, samples, most_past=n_past) for run in runs]
+    each = [checked(run, clip, seed, temperature, n_future, n_past, samples, most_past=n_past) for run in runs]
+    require_few(*each)
+    return each
 
 
 def predict_each(library: Library, runs: list[Run], clip: Clip, **fields: Any) -> list[Prediction]:

@@ -10,35 +10,34 @@ COLLAPSE_NOTE = (
 
 def describe_run(run: Run) -> str:
     """What a run is and how good it is, as short Markdown."""
-    lines = [f"{_settings(run)} · {_progress(run)}"]
+    rows = metrics_rows(run)
+    lines = [" · ".join([_model(run), *_training(run, rows)])]
     lines.append(_evaluated(run.evaluation) if run.evaluation else "Not evaluated yet")
     if run.evaluation and run.evaluation.kld_per_step is not None and run.is_collapsed:
         lines.append(f"> {COLLAPSE_NOTE} (KL {run.evaluation.kld_per_step:.3f} nats per step)")
     return "\n\n".join(lines)
 
 
-def _settings(run: Run) -> str:
-    model, train = run.config.model, run.config.train
+def _model(run: Run) -> str:
     if run.takes_poses:
-        what = "**Pose-conditioned CVAE** · one frame and every pose given"
-    else:
-        prior = "Learned prior" if run.has_learned_prior else "Fixed prior N(0, I)"
-        at = "before the decoder" if model.condition_at == "decoder" else "everywhere"
-        known = f"actions and gripper position known ({at})" if run.takes_actions else "action-free"
-        what = f"**{prior}** · {known}"
+        return "**Pose-conditioned CVAE** · one frame and every pose given"
+    prior = "Learned prior" if run.has_learned_prior else "Fixed prior N(0, I)"
+    at = "before the decoder" if run.config.model.condition_at == "decoder" else "everywhere"
+    known = f"actions and gripper position known ({at})" if run.takes_actions else "action-free"
+    return f"**{prior}** · {known}"
+
+
+def _training(run: Run, rows: list[dict]) -> list[str]:
+    if not rows and run.weights is not None:  # another program's weights
+        return ["how it was trained is not known here"]
+    train = run.config.train
     beta = f"{train.beta_max * train.kl_anneal_value:g}, constant"
     if train.kl_anneal == "calibrated":
         beta = "calibrated (2 MSE / D)"
     elif train.kl_anneal != "none":
         beta = f"{train.kl_anneal}, up to {train.beta_max * train.kl_anneal_stop:g}"
-    return f"{what} · beta {beta}"
-
-
-def _progress(run: Run) -> str:
-    rows = metrics_rows(run)
-    if not rows:
-        return "in its first epoch"
-    return f"{rows[-1].get('step', 0):,} iterations in {len(rows):,} epoch{'s' * (len(rows) > 1)}"
+    done = f"{rows[-1].get('step', 0):,} iterations in {len(rows):,} epoch{'s' * (len(rows) > 1)}" if rows else ""
+    return [f"beta {beta}", done or "in its first epoch"]
 
 
 def _evaluated(result: Evaluation) -> str:

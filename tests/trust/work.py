@@ -1,0 +1,23 @@
+"""What is interrupted: functions of a module, which another process can find."""
+
+from train import evaluate, prepare
+from train.cli import one_line_errors, run_command
+from vidpred.data.batches import open_split
+from vidpred.training import train
+
+
+def training(run, settings, data, fresh=False):
+    """A training as the command does it, with the command's errors."""
+    with one_line_errors("train"):
+        splits = (open_split(data, split) for split in ("train", "validate"))
+        train(run, settings, *splits, fresh=fresh, cpu=True, show_progress=False)
+
+
+def prepared(*words):
+    """A command of train.prepare."""
+    prepare.main([str(word) for word in words])
+
+
+def evaluated(*words):
+    """train.evaluate."""
+    run_command(evaluate.evaluate_run, "python -m train.evaluate", [str(word) for word in words])
