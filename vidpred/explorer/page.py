@@ -12,7 +12,7 @@ from vidpred.explorer.learn import tab as learn_tab
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.training import tab as training_tab
-from vidpred.explorer.ui import chart, deep_links, player
+from vidpred.explorer.ui import chart, deep_links, glossary, player
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
@@ -64,6 +64,9 @@ CSS = """
 #command textarea { font-family: var(--font-mono); font-size: 13px; }
 .lesson .katex-display { overflow-x: auto; overflow-y: hidden; padding: 4px 0; }
 .door { align-self: flex-start; width: auto !important; flex-grow: 0 !important; margin: 8px 0 24px; }
+.gradio-container input[role="combobox"] { text-overflow: ellipsis; padding-right: 28px; }
+.gradio-container .token { font-size: 13px; line-height: 1.3; max-width: 100%; }
+.answer small, .figures small { color: var(--body-text-color-subdued); }
 @media (max-width: 640px) { .player-column { order: -1; } }
 """
 
@@ -92,7 +95,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS + findings_tab.CSS,
-        "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD,
+        "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD + glossary.HEAD,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,

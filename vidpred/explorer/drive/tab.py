@@ -23,6 +23,7 @@ from vidpred.explorer.ui.drive_widget import CSS, JS, TEMPLATE
 from vidpred.explorer.ui.events import again, once
 from vidpred.explorer.ui.handlers import NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
@@ -207,8 +208,8 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
     def press(sent):  # a function: Gradio marks what may be called, and methods take no mark
         return handlers.press(sent)
 
-    def listed() -> list[str]:
-        return names(robot_runs(library))
+    def listed() -> list[tuple[str, str]]:
+        return run_menu(robot_runs(library))
 
     first = {"run": runs[0].name, "clip": clips[0].name, "seed": 0, "temperature": 1.0}
     session_state = gr.State("")

@@ -12,6 +12,7 @@ from vidpred.explorer.ui.chart import chart, chart_value
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_value
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
 SOURCES = (
@@ -72,7 +73,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     first = analysis.first_view(library, run)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
-            run_dd = gr.Dropdown(list(library.runs), value=first["run"], label="Run")
+            run_dd = gr.Dropdown(run_menu(library.all_runs()), value=first["run"], label="Run")
             clip_dd = gr.Dropdown(
                 names(analysis.clips_for(library, run)),
                 value=first["clip"],
@@ -113,5 +114,5 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chain(dimension_slider.release, traversing)
     chain(run_dd.input, following, looking, traversing)
     link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library))
-    menus = {run_dd: lambda: list(library.runs)}
+    menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts({"run": run_dd, "clip": clip_dd}, link, [[looking, traversing]], menus=menus)

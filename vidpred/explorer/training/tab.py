@@ -16,6 +16,7 @@ from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import once
 from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 from vidpred.explorer.ui.training_chart import (
     AXES,
@@ -118,7 +119,7 @@ def _build_curves(library: Library) -> TabParts:
     handlers = CurveHandlers(library)
     first = {"runs": names(first_runs(library)), "curves": list(CURVES)}
     runs_dd = gr.Dropdown(
-        list(library.runs), value=first["runs"], multiselect=True, max_choices=MOST_RUNS, label="Runs"
+        run_menu(library.all_runs()), value=first["runs"], multiselect=True, max_choices=MOST_RUNS, label="Runs"
     )
     with gr.Row(equal_height=True):
         axis_radio = gr.Radio(list(AXES), value="epochs", label="x axis", scale=2, min_width=320)
@@ -172,6 +173,6 @@ def _build_curves(library: Library) -> TabParts:
     gr.api(handlers.curves, api_name="curves")
     fields = {"runs": runs_dd, "curves": curves_check}
     changed = [([widget.change for widget in chosen.values()], [drawing])]
-    menus = {runs_dd: lambda: list(library.runs)}
+    menus = {runs_dd: lambda: run_menu(library.all_runs())}
     link = Link(fields, first, handlers.restore)
     return TabParts({**fields, "log": log_check}, link, [[drawing]], changed, menus)

@@ -18,6 +18,7 @@ from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.handlers import BUSY, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles, prediction_tiles
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 from vidpred.explorer.your_data import upload
@@ -134,7 +135,7 @@ class YourDataHandlers(Handlers):
         clips = sorted(library.clips, key=lambda name: name not in session.clips)  # one's own first
         return (
             gr.update(choices=clips, value=clip.name),
-            gr.update(choices=list(able), value=names(chosen)),
+            gr.update(choices=run_menu(able.values()), value=names(chosen)),
             _limited_future(chosen, clip),
         )
 
@@ -186,7 +187,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 fetch_btn = gr.Button("Fetch", size="sm")
             clip_dd = gr.Dropdown(list(library.clips), value=clip and clip.name, label="Clip")
             runs_dd = gr.Dropdown(
-                names(runs_for(library, clip)),
+                run_menu(runs_for(library, clip)),
                 value=[run.name],
                 multiselect=True,
                 max_choices=comparison.MOST_RUNS,
@@ -251,5 +252,5 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chain(runs_dd.input, limiting, drawing)
     changing = [w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)]
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
-    menus = {runs_dd: lambda: names(runs_for(library, clip))}
+    menus = {runs_dd: lambda: run_menu(runs_for(library, clip))}
     return TabParts(opened=[[drawing]], changed=[(changing, [drawing])], menus=menus)
