@@ -12,7 +12,7 @@ from vidpred.explorer.learn import tab as learn_tab
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.training import tab as training_tab
-from vidpred.explorer.ui import chart, deep_links, glossary, player
+from vidpred.explorer.ui import chart, deep_links, glossary, player, run_table
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
@@ -95,7 +95,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS + findings_tab.CSS,
-        "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD + glossary.HEAD,
+        "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD + glossary.HEAD + run_table.RUN_TABLE.head,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,

@@ -131,6 +131,22 @@ def told_apart(runs: list[Run]) -> tuple[list[str], list[str]]:
     return shared, apart if len(set(apart)) == len(apart) and all(apart) else []
 
 
+def kinds(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs that are alike but for their seed and what does not matter, together: what they are called, and the runs."""
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        rest = {key: value for key, value in _settings(run).items() if key not in INCIDENTAL}
+        alike.setdefault(repr(sorted(rest.items(), key=str)), []).append(run)
+    return {_shared_name(each): each for each in alike.values()}
+
+
+def _shared_name(runs: list[Run]) -> str:
+    """The words that the names of all share, and how many there are; of a single one its name."""
+    if len(runs) == 1:
+        return runs[0].name
+    return f"{'-'.join(_shared_words([run.name for run in runs])) or runs[0].name} ({len(runs)} seeds)"
+
+
 def _one_of(kinds: list[str]) -> str:
     """fixed prior, learned prior -> fixed or learned prior."""
     words = [kind.split() for kind in kinds]

@@ -41,4 +41,4 @@ class TabParts(NamedTuple):
     link: Link | None = None
     opened: list[list[Event]] = []  # noqa: RUF012 -- never changed
     changed: list[tuple[list[Callable], list[Event]]] = []  # noqa: RUF012
-    menus: Mapping[gr.blocks.Block, Callable[[], list[tuple[str, str]]]] = {}
+    menus: Mapping[gr.blocks.Block, Callable[[], list[str] | list[tuple[str, str]]]] = {}
