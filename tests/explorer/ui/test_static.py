@@ -15,6 +15,8 @@ STATIC = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".css", ".
 DEFINED = r"(--[\w-]+)(?::|\", )"  # in a style, or by a script
 WIDGETS = [
     {"run_table"},
+    {"heat_map"},
+    {"accessible"},
     {"glossary"},
     {"player"},
     {"filmstrip"},

@@ -57,11 +57,13 @@ def chart_value(
     message: str = "",
     hint: str = "",
     marks: Sequence[float] = (),
+    x_ticks: Sequence[float] = (),
 ) -> dict:
     """What the chart draws, as JSON values, thinned out except where it is looked at.
 
     legend: (name, colour); window: part of the x axis that is looked at (None: all of it); whole: ticks at whole x
-    only; marks: places on the x axis where something happens, which the hint explains
+    only; marks: places on the x axis where something happens, which the hint explains; x_ticks: where ticks stand
+    (none: where there is room)
     """
     everything = [x for panel in panels for line in panel.lines for x in (*line.x[:1], *line.x[-1:])]
     drawn, left_out = [], False
@@ -86,6 +88,7 @@ def chart_value(
         "message": message,
         "hint": hint,
         "marks": list(marks),
+        "x_ticks": list(x_ticks),
     }
 
 

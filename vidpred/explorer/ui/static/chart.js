@@ -145,7 +145,8 @@ function drawPlot(plot) {
   plot.x = (value) => LEFT + ((right - LEFT) * (value - from)) / span;
   plot.back = (pixel) => Math.min(to, Math.max(from, from + ((pixel - LEFT) / (right - LEFT)) * span));
   plot.y = yScale(panel, HEIGHT);
-  for (const tick of linearTicks(from, to, width / 70).filter((t) => !shown.x_whole || Number.isInteger(t))) {
+  const asked = shown.x_ticks?.length ? shown.x_ticks.filter((tick) => tick >= from && tick <= to) : linearTicks(from, to, width / 70);
+  for (const tick of asked.filter((t) => !shown.x_whole || Number.isInteger(t))) {
     make("svg:line", { class: "grid", x1: plot.x(tick), x2: plot.x(tick), y1: base, y2: base + 4 }, svg);
     make("svg:text", { x: plot.x(tick), y: base + 16, "text-anchor": "middle" }, svg, short(tick));
   }
