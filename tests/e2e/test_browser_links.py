@@ -73,7 +73,7 @@ def field(page, label):
 
 def pick(page, label, name):
     field(page, label).click()
-    page.get_by_role("option").filter(has_text=re.compile(rf"(^|· |✓){re.escape(name)}$")).click()
+    page.get_by_role("option", name=re.compile(rf"(^|· ){re.escape(name)}$")).click()
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -249,6 +249,47 @@ def test_a_door_of_the_pages_opens_a_view_too(open_link, library):
     assert [asked.run.name for asked in library.asked] == [TWIN]
     assert sees(page, library, run=TWIN)
     assert query(page) == f"tab=predict&run={TWIN}"
+
+
+def test_back_returns_to_the_view_before_and_forward_to_the_next(open_link, library):
+    """Tabs and those within them, as they were left; no view is drawn again."""
+    page = open_link("?tab=learn&part=priors", until="document.querySelector('#learn-priors')")
+    priors, designer = page.locator("#learn-priors"), page.get_by_label("Start from")
+    priors.wait_for()
+    page.get_by_role("tab", name="Training", exact=True).click()
+    page.wait_for_function("document.querySelector('#training-chart [data-request]')")
+    settled(page)
+    page.get_by_role("tab", name="Schedule designer").click()
+    page.wait_for_function("location.search === '?tab=training&part=designer'")
+    settled(page)
+    page.evaluate("window.sameDocument = true")
+    page.go_back()
+    page.locator("#training-chart").wait_for()
+    assert query(page) == "tab=training"
+    page.go_back()
+    priors.wait_for()
+    assert (query(page), selected(page)) == ("tab=learn&part=priors", "Learn")
+    page.go_forward()
+    page.go_forward()
+    designer.wait_for()
+    assert query(page) == "tab=training&part=designer"
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_frame_of_the_player_is_part_of_the_address(open_link, library):
+    page = open_link("?tab=predict&frame=4")
+    counter = page.locator("#player [data-part=counter]")
+    assert counter.inner_text().startswith("frame 4 of ")
+    page.locator("#player").get_by_label("Next frame").click()
+    page.wait_for_function("location.search === '?tab=predict&frame=5'")
+    for _ in range(3):
+        page.locator("#player").get_by_label("Previous frame").click()
+    assert query(page) == ""  # where a prediction begins
+
+
+def test_a_part_that_is_not_there_is_said(open_link):
+    page = open_link("?tab=learn&part=nowhere")
+    assert "There is no part “nowhere” here" in page.get_by_test_id("toast-text").inner_text()
 
 
 # --- copying ----------------------------------------------------------------------------------------------------------

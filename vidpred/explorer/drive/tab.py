@@ -24,7 +24,7 @@ from vidpred.explorer.ui.events import again, once
 from vidpred.explorer.ui.handlers import NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.run_menu import run_menu
-from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
 REFUSED = {"fn": None, "js": "() => { document.dispatchEvent(new CustomEvent('drive-refused')); }", **PRIVATE}
@@ -186,14 +186,15 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it. What the page knows of it is the part in which one drives."""
     physics = Physics()
     handlers = what_if_tab.WhatIfHandlers(library, physics)
-    with gr.Tabs():
-        with gr.Tab("Drive the robot"):
+    places = {}
+    with gr.Tabs() as tabs:
+        with gr.Tab("Drive the robot", id="drive") as places["drive"]:
             parts = build_drive(library, physics)
-        with gr.Tab("What if") as tab:
-            menus = what_if_tab.build_what_if(handlers, tab)
-        with gr.Tab("Choose the poses") as tab:
-            menus |= what_if_tab.build_poses(handlers, tab)
-    return parts._replace(menus={**parts.menus, **menus})
+        with gr.Tab("What if", id="what-if") as places["what-if"]:
+            menus = what_if_tab.build_what_if(handlers, places["what-if"])
+        with gr.Tab("Choose the poses", id="poses") as places["poses"]:
+            menus |= what_if_tab.build_poses(handlers, places["poses"])
+    return parts._replace(menus={**parts.menus, **menus}, pages=Pages(tabs, places))
 
 
 def build_drive(library: Library, physics: Physics) -> TabParts:

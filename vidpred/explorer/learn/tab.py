@@ -13,7 +13,7 @@ from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.doors import wire_door
 from vidpred.explorer.ui.markdown import table
 from vidpred.explorer.ui.player import next_request
-from vidpred.explorer.ui.tab_parts import TabParts
+from vidpred.explorer.ui.tab_parts import Pages, TabParts
 from vidpred.explorer.ui.training_chart import training_chart
 
 PAGES_FOLDER = Path(__file__).parent / "pages"
@@ -150,14 +150,15 @@ def picture(name: str, **options: Any) -> gr.HTML:
 def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> TabParts:
     """Lay the pages out and wire their doors. parts: of the tabs where these lead."""
     own = bundled()
-    with gr.Tabs(overflow_behavior="wrap"):
+    places = {}
+    with gr.Tabs(overflow_behavior="wrap") as pages:
         for page, what in PAGES.items():
-            with gr.Tab(what.title, id=page), gr.Column(elem_classes="page"):
+            with gr.Tab(what.title, id=page) as places[page], gr.Column(elem_classes="page"):
                 for kind, content in blocks(page):
                     _place(kind, content, own)
                 door_btn = gr.Button(f"{what.button} →", variant="primary", elem_classes="door")
             wire_door(door_btn, library, what.tab, what.sets, tabs, parts.get(what.tab, TabParts()))
-    return TabParts()
+    return TabParts(pages=Pages(pages, places))
 
 
 def _place(kind: str, content: str, own: Library | None) -> None:

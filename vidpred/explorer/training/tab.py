@@ -19,7 +19,7 @@ from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusal
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.run_colors import COLOURS
 from vidpred.explorer.ui.run_table import TICK_JS, run_table, run_table_value
-from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 from vidpred.explorer.ui.training_chart import (
     AXES,
     CURVES,
@@ -137,12 +137,13 @@ def _sees(run: Run) -> tuple[str, bool]:
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
     with gr.Tabs() as views:
-        with gr.Tab("Curves", id="curves"):
+        with gr.Tab("Curves", id="curves") as curves_tab:
             parts = _build_curves(library)
-        with gr.Tab("Schedule designer", id="designer"):
+        with gr.Tab("Schedule designer", id="designer") as designer_tab:
             designer = schedule_tab.build(library, demo)
     widgets = {"views": views, **parts.widgets, **designer.widgets}
-    return parts._replace(widgets=widgets, menus={**parts.menus, **designer.menus})
+    pages = Pages(views, {"curves": curves_tab, "designer": designer_tab})
+    return parts._replace(widgets=widgets, menus={**parts.menus, **designer.menus}, pages=pages)
 
 
 def _build_curves(library: Library) -> TabParts:
