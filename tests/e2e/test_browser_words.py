@@ -44,3 +44,18 @@ def test_labels_of_the_strip_are_whole_words(open_page, width):
         "[...document.querySelectorAll('#compare-player .film > *')].map(part => part.getBoundingClientRect().right)"
     )
     assert max(page.evaluate(widths)) <= width
+
+
+def test_keys_work_when_a_tab_opens_and_a_field_keeps_them(open_page):
+    page = open_page(COMPARED, app="bundled_url", until=PLAYER)
+    settled(page)
+    counter = page.locator("#compare-player [data-part=counter]")
+    before = counter.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert counter.inner_text() != before
+    page.get_by_role("tab", name="Drive", exact=True).click()
+    page.wait_for_function(SHOWN.replace("#player", "#drive"))
+    page.wait_for_function("document.activeElement?.classList.contains('drive')")
+    page.get_by_label("Seed", exact=True).locator("visible=true").focus()
+    page.locator("#drive").scroll_into_view_if_needed()
+    assert page.evaluate("document.activeElement.tagName") == "INPUT"

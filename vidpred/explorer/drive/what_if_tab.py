@@ -51,14 +51,15 @@ def what_if_tiles(scored: ScoredClips, note: str = "") -> Display:
     truth, *others = scored.clips
     tiles = [Tile("truth", truth, (scored.clips[truth],))]
     for name in others:
-        kind = "prediction" if name in scored.scores else "pose" if name == POSES else "truth"
+        kind = "prediction" if name in scored.scores or name == CHANGED else "pose" if name == POSES else "truth"
         scores = {score: [values] for score, values in scored.scores.get(name, {}).items()}
         tiles.append(Tile(kind, name, (scored.clips[name],), scores=scores))
     for i, tile in enumerate(tiles[:]):
-        if tile.kind == "prediction":
+        if tile.kind == "prediction" and tile.label != CHANGED:  # what was changed never happened
             tiles.append(Tile("error", f"Error, {tile.label[0].lower()}{tile.label[1:]}", of=i, on=False))
     first, last = scored.n_past, len(scored.clips[truth]) - 1
-    protocol = f"{scored.protocol}: frames {first}…{last}, one sample, against “{truth}”"
+    simulated = f" and “{SIMULATED}”" if SIMULATED in scored.clips else ""
+    protocol = f"{scored.protocol}: frames {first}…{last}, one sample, against “{truth}”{simulated}"
     return Display(tiles, scored.n_past, copied=scored.copied, protocol=protocol, note=note)
 
 
@@ -82,10 +83,12 @@ class WhatIfHandlers(Handlers):
         what = "poses" if run.takes_poses else "actions"
         note = (
             f"“{ORIGINAL}” knows the clip's own {what}, “{CHANGED}” the changed ones; both start from the same frames "
-            f"and the same noise, and both are compared with what really happened."
+            f"and the same noise. “{ORIGINAL}” is scored against what really happened, "
         )
         if SIMULATED in scored.clips:
-            note += f" “{SIMULATED}”: what the changed actions would really have done."
+            note += f"“{CHANGED}” against “{SIMULATED}”: what the changed actions really do in the simulator."
+        else:
+            note += f"“{CHANGED}” not at all: nobody knows what the changed {what} would have done."
         return player_value(what_if_tiles(scored, note), request)
 
     @toast_refusals

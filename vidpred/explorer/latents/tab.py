@@ -95,8 +95,10 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             gr.Markdown(SOURCES, elem_classes="about")
             pictures_html = clip_player(elem_id="lens-pictures")
     with gr.Row(equal_height=False):
-        sources_html = chart(elem_id="lens-sources")
-        best_html = chart(elem_id="lens-best")
+        with gr.Column(min_width=320):
+            sources_html = chart(elem_id="lens-sources")
+        with gr.Column(min_width=320):
+            best_html = chart(elem_id="lens-best")
     gr.Markdown("### KL of every dimension and step: bright is where z speaks", elem_classes="section")
     heat_html = heat_map(elem_id="lens-heat")
     gaussians_html = chart(elem_id="lens-gaussians")

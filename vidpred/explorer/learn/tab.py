@@ -56,6 +56,9 @@ PAGES = {
     ),
     "annealing": Page("Annealing", "Design a schedule", "training", {"views": "designer", "start": "small"}),
     "scores": Page("PSNR and SSIM", "Score a prediction", "predict", {}),
+    "wrong": Page(
+        "What went wrong?", "See a silent z: no seed changes it", "predict", {"run": KNOWN[1], "sweep": True}
+    ),
 }
 
 # Curves on the pages: runs, then which panels of the training tab.
@@ -63,6 +66,7 @@ CHARTS = {
     "terms": (FREE[:1], ["KL", "MSE"]),
     "forcing": (KNOWN[1:], ["Teacher forcing", "PSNR"]),
     "annealing": (FREE, ["KL", "beta"]),
+    "wrong": ([FREE[0], KNOWN[1]], ["KL", "Active units", "PSNR"]),
     "vanishing": (KNOWN, ["KL", "Active units"]),
 }
 

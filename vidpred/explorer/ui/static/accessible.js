@@ -6,3 +6,8 @@ new MutationObserver((changes) => {
     for (const button of target.querySelectorAll(".upload-container[aria-label]")) button.removeAttribute("aria-label");
   }
 }).observe(document.documentElement, { childList: true, subtree: true });
+
+// A widget that is driven by keys takes them when its tab opens: the first press works. Whoever is in a field, or reads on, keeps them.
+window.takeKeys = (widget) => new IntersectionObserver(([{ isIntersecting }]) => {
+  if (isIntersecting && (!document.activeElement || document.activeElement.matches("body, [role=tab]"))) widget.focus({ preventScroll: true });
+}).observe(widget);

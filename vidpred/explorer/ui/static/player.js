@@ -303,6 +303,7 @@ gain.addEventListener("input", () => draw(true));
 part("speed").addEventListener("change", () => { if (shown) remember(); });
 part("loop").addEventListener("click", () => part("loop").setAttribute("aria-pressed", String(!loops())));
 scrub.addEventListener("input", () => { setPlaying(false); seek(Number(scrub.value)); });
+window.takeKeys?.(player);
 stage.addEventListener("click", () => player.focus());
 player.addEventListener("keydown", (event) => {
   const tag = event.target.tagName;
