@@ -70,7 +70,11 @@ CSS = """
 .gradio-container input[role="combobox"] { text-overflow: ellipsis; padding-right: 28px; }
 .gradio-container .token { font-size: 13px; line-height: 1.3; max-width: 100%; }
 .answer small, .figures small { color: var(--body-text-color-subdued); }
-@media (max-width: 640px) { .player-column { order: -1; } }
+@media (max-width: 640px) {
+  .player-column { order: -1; }
+  .column.yours { display: contents; }
+  .column.yours > :has(#yours-file), .column.yours > #yours-file { order: -2; width: 100%; }
+}
 """
 
 

@@ -173,9 +173,9 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
 
     session_state = gr.State("", delete_callback=close_session)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280, elem_classes="fields"):
+        with gr.Column(scale=1, min_width=280, elem_classes=["fields", "yours"]):
             file_upload = gr.File(
-                file_types=list(upload.KINDS), label="Your film, pictures or run", height=130, elem_id="yours-file"
+                file_types=list(upload.KINDS), label="Your film, pictures or run", height=170, elem_id="yours-file"
             )
             every_slider = gr.Slider(
                 1, MOST_EVERY, value=1, step=1, label="Every n-th frame", info="of a film: a larger step moves faster"
@@ -202,7 +202,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             with gr.Group():
                 seed_number = gr.Number(0, label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             description_md = gr.Markdown(WELCOME, elem_classes="about")
             crop_image = gr.Image(
                 format="png",
