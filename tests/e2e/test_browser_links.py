@@ -73,7 +73,7 @@ def field(page, label):
 
 def pick(page, label, name):
     field(page, label).click()
-    page.get_by_role("option", name=re.compile(rf"(^|· ){re.escape(name)}$")).click()
+    page.get_by_role("option", name=re.compile(rf"(^|· ){re.escape(name)}$".replace("/", r"\/"))).click()
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
