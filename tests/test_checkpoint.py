@@ -89,7 +89,7 @@ HOSTILE = [
     (header(struct.pack("<Q", MAX_HEADER + 1)), "not a safetensors file (a header of 1,048,577 bytes, at most"),
     (header(struct.pack("<Q", 50) + b"{}"), "model.safetensors: not a safetensors file"),
     (lambda folder: (folder / runs.WEIGHTS).unlink(), "missing; weights are opened as safetensors only"),
-    (tensors(lambda w: {**w, "<img src=x>\n": torch.zeros(1)}), "img src=x is unknown to this model"),
+    (tensors(lambda w: {**w, "<img src=x>\n": torch.zeros(1)}), "img src=x \\n' is unknown to this model"),
     (tensors(lambda w: {k: v for k, v in w.items() if k != NAME}), f"{NAME} is missing"),
     (tensors(lambda w: {**w, NAME: torch.zeros(2, 2)}), f"{NAME} is (2, 2), the config asks for"),
     (tensors(lambda w: {**w, NAME: w[NAME].double() * 1e300}), f"{NAME} is of type F64, weights must be"),

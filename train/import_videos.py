@@ -169,7 +169,7 @@ def _files(given: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     for path in by_number(folder):
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():  # which may lead back to where it lies
             yield from _walk(path)
         elif path.is_file():
             yield path

@@ -64,9 +64,11 @@ def load_weights(path: Path, model: nn.Module) -> None:
     """Put saved weights into a model; the first one that does not fit, or is not finite, is named."""
     tensors = load_tensors(path)
     _require_shapes(path, model, {name: tuple(value.shape) for name, value in tensors.items()})
-    for name, value in tensors.items():
-        if not torch.isfinite(value).all():
+    for name, own in model.state_dict().items():
+        if not torch.isfinite(tensors[name].to(own.dtype)).all():  # of 64 bits, not all are finite in 32
             raise BadInput(f"{path}: {name} holds values that are not finite")
+        if name.endswith("running_var") and (tensors[name] < 0).any():
+            raise BadInput(f"{path}: {name} holds a variance below 0")
     model.load_state_dict(tensors)
 
 
@@ -181,9 +183,7 @@ def _require_short_header(path: Path) -> None:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if length > MAX_HEADER:
-        raise BadInput(
-            f"{path}: not a safetensors file (a header of {length:,} bytes, at most {MAX_HEADER:,} are read)"
-        )
+        raise BadInput(f"{path}: not a safetensors file (a header of {length:,} bytes, at most {MAX_HEADER:,})")
 
 
 def _require_header(path: Path, model: Model) -> None:

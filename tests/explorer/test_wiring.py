@@ -89,7 +89,7 @@ def test_a_tab_is_filled_from_its_own_widgets(demo):
         if block.elem_id in ("training-chart", "lens-sources", "lens-player") and "shown" in fn.input_parameter_names
     }
     assert fed == {
-        "training-chart": {"Runs", "x axis", "Smoothing", "Logarithmic scale"},
+        "training-chart": {"Runs", "x axis", "Smoothing", "Logarithmic scale", "Seeds as mean and band"},
         "lens-sources": {"Run", "Clip", "Seed"},
         "lens-player": {"Run", "Clip", "Dimension of z"},
     }

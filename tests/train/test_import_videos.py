@@ -1,4 +1,4 @@
-"""`train.prepare import-videos`: whole films per split, odd files, resumption. tests/e2e/test_own_video.py goes on from there."""
+"""`train.prepare import-videos`: whole films per split, odd files, resumption. tests/e2e/test_own_video.py goes on."""
 
 import json
 import shutil

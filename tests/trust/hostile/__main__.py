@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.trust.hostile import names, pictures, settings, tables, weights
+from tests.trust.hostile import names, pictures, settings, shards, tables, uploads, weights
 from tests.trust.hostile.doors import Case, Doors, Said
 
 MOST_ADDRESSES = 8 * 2**30  # what reserves more ends with a MemoryError, and not the machine
-FAMILIES = (pictures, tables, settings, weights, names)
+FAMILIES = (pictures, tables, settings, weights, names, uploads, shards)
 
 
 class Work:

@@ -67,7 +67,9 @@ class Doors:
         small = replace(start, data=replace(start.data, n_future=3), train=replace(start.train, epochs=2))
         _write_run(self.run, small)
         _write_run(self.dancer, preset("pose-debug"))
-        self.library = Library([self.run], [self.data])
+        free = replace(small, model=replace(small.model, condition="none"))
+        _write_run(root / "free", free)
+        self.library = Library([self.run, root / "free"], [self.data])
         self.handlers = YourDataHandlers(self.library)
 
     def copy(self, what: str, folder: Path) -> Path:

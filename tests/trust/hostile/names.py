@@ -36,13 +36,11 @@ NAMES = {
     "an object": {"run": 1},
     "a deep list": json.loads("[" * 500 + "]" * 500),
 }
-ADDRESSES = ("", "run", "a/b/../../c", "a/../b", "http://a/b", "//a/b", "a/b@", "a/b@../c", "a/b\n", "а/б", "a/b c",
+ADDRESSES = ("", "run", "a/b/../../c", "a/../b", "http://a/b", "//a/b", "a/b@", "a/b@../c", "а/б", "a/b c",
              "a/" + "b" * 10**5, "../b", "a/b/%2e%2e/c", "file:///etc/passwd", None, 3, ["a/b"])  # fmt: skip
-VALUES = ("1", None, True, [], {}, -1, 1.5, 1e400, float("nan"), 10**30, -(10**30), 1e-400, "𝟙")
+VALUES = ("1", None, True, [], {}, -1, 1.5, 1e400, float("nan"), 10**30, -(10**30), "𝟙")
 FIELDS = ("seed", "n_future", "n_past", "samples", "temperature", "prior", "sweep")
-FINE = {("temperature", 1.5), ("temperature", True), ("temperature", 1e-400)} | {
-    (name, None) for name in ("n_future", "n_past", "prior")
-}
+FINE = {("temperature", 1.5), ("sweep", True)} | {(name, None) for name in ("n_future", "n_past", "prior")}
 
 
 def named(value: object):
@@ -93,7 +91,7 @@ def cases() -> Iterator[Case]:
         yield Case("address", repr(value)[:40], addressed(value), "no address on the Hub")
     for field in FIELDS:
         for value in VALUES:
-            if (field, value) not in [pair for pair in FINE if type(pair[1]) is type(value)]:
+            if not any((field == name and value is fine) or (field, value) == (name, 1.5) for name, fine in FINE):
                 says = "must be" if field not in ("prior", "sweep") else "prior" if field == "prior" else "sweep"
                 yield Case("value", f"{field} {value!r}", predicted(field, value), says)
     for field in ("epochs", "beta_max", "kl_anneal_ratio", "kl_anneal", "tfr_mix"):

@@ -90,5 +90,5 @@ def cases() -> Iterator[Case]:
 
         yield Case(family, what, broken_weights(changed), runs.WEIGHTS)
     for what, put in NO_FILES.items():
-        yield Case(family, what, broken_weights(in_place(WEIGHTS, put), uploaded=False), runs.WEIGHTS)
-    yield Case(family, "missing", broken_weights(lambda run: (run / WEIGHTS).unlink(), uploaded=False), runs.WEIGHTS)
+        yield Case(family, what, broken_weights(in_place(WEIGHTS, put), uploaded=False), "run")
+    yield Case(family, "missing", broken_weights(lambda run: (run / WEIGHTS).unlink(), uploaded=False), "run")

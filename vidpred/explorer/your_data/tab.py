@@ -18,6 +18,7 @@ from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.handlers import BUSY, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles, prediction_tiles
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 from vidpred.explorer.your_data import upload
@@ -164,7 +165,7 @@ class YourDataHandlers(Handlers):
         clips = sorted(library.clips, key=lambda name: name not in session.clips)  # one's own first
         return (
             gr.update(choices=clips, value=clip.name),
-            gr.update(choices=list(able), value=names(chosen)),
+            gr.update(choices=run_menu(able.values()), value=names(chosen)),
             _limited_future(chosen, clip),
         )
 
@@ -202,9 +203,9 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
 
     session_state = gr.State("", delete_callback=close_session)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280, elem_classes="fields"):
+        with gr.Column(scale=1, min_width=280, elem_classes=["fields", "yours"]):
             file_upload = gr.File(
-                file_types=list(upload.KINDS), label="Your film, pictures or run", height=130, elem_id="yours-file"
+                file_types=list(upload.KINDS), label="Your film, pictures or run", height=170, elem_id="yours-file"
             )
             every_slider = gr.Slider(
                 1, MOST_EVERY, value=1, step=1, label="Every n-th frame", info="of a film: a larger step moves faster"
@@ -216,7 +217,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 fetch_btn = gr.Button("Fetch", size="sm")
             clip_dd = gr.Dropdown(list(library.clips), value=clip and clip.name, label="Clip")
             runs_dd = gr.Dropdown(
-                names(runs_for(library, clip)),
+                run_menu(runs_for(library, clip)),
                 value=[run.name],
                 multiselect=True,
                 max_choices=comparison.MOST_RUNS,
@@ -231,7 +232,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             with gr.Group():
                 seed_number = gr.Number(0, label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             description_md = gr.Markdown(WELCOME, elem_classes="about")
             crop_image = gr.Image(
                 format="png",
@@ -287,5 +288,5 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chain(runs_dd.input, limiting, drawing)
     changing = [w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)]
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
-    menus = {runs_dd: lambda: names(runs_for(library, clip))}
+    menus = {runs_dd: lambda: run_menu(runs_for(library, clip))}
     return TabParts(opened=[[drawing]], changed=[(changing, [drawing])], menus=menus)
