@@ -112,7 +112,7 @@ def test_pages_that_ours_does_not_need_are_closed(url, quiet, survived):
 
 def test_the_page_measures_nobody(url):
     config = json.loads(Visitor(url).get("/config")[1])
-    assert config["analytics_enabled"] is False and config["enable_monitoring"] is False
+    assert config["analytics_enabled"] is False
 
 
 def test_files_outside_the_served_folder(url, demo, quiet, survived, tmp_path):
