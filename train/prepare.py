@@ -52,7 +52,8 @@ def shard(
         out: Folder to write: OUT/{train,validate,test}/000000.tar … and an index.json beside them.
         clips_per_shard: Clips in a file (a clip of 30 frames takes 0.4 MB); training holds five files in memory.
         base: Where the files will be read from, if not from OUT: the start of an address, or of a command as
-            "pipe:cat /mnt/far/", that {split} and the file's name are put behind.
+            "pipe:cat /mnt/far/", that {split} and the file's name are put behind. Commands are run only where the
+            environment variable VIDPRED_PIPES is 1.
         cache: Folder for the packed clips (none: .packed beside the splits).
     """
     if clips_per_shard < 1:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -77,7 +78,9 @@ def read(change: Callable[[Path], None]) -> Callable[[Doors, Path], Iterator[Sai
     """Shards that a command reads."""
 
     def ask(doors: Doors, folder: Path) -> Iterator[Said]:
-        sharded(doors, folder, doors.copy("data", folder))
+        if not (doors.root / "shards").exists():
+            sharded(doors, doors.root, doors.data)
+        shutil.copytree(doors.root / "shards", folder / "shards")
         change(folder / "shards")
         yield doors.command(generate, doors.run, folder / "shards", folder / "out", samples=1)
         assert not Path("hacked").exists()
