@@ -27,6 +27,7 @@ def assert_loadable(run):
     runs.read_metrics(run)
 
 
+@pytest.mark.timeout(3000)  # a hang fails by name; under load, that many lives take long
 def test_killed_anywhere_a_training_ends_as_if_it_had_not_been(whole, small_debug, tiny_data, tmp_path, survived):
     """Before an operation on files, inside a write, at any moment; each time the same command goes on."""
     expected, operations = whole
