@@ -68,7 +68,8 @@ def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None
 
 
 def read_metrics(run: Path, damaged: Literal["refuse", "skip"] = "refuse") -> list[dict[str, Any]]:
-    """A dict per epoch; empty before the first epoch has ended. A line that is none is BadInput, or left out."""
+    """A dict of numbers per epoch; empty before the first epoch has ended. A line that is none and a value that is no
+    number are BadInput, or left out."""
     path = Path(run) / METRICS
     if not os.path.lexists(path):
         return []
@@ -86,14 +87,13 @@ def read_metrics(run: Path, damaged: Literal["refuse", "skip"] = "refuse") -> li
         except ValueError:
             row = None
         if not isinstance(row, dict) or type(row.get("epoch")) is not int or row["epoch"] < 0:
-            wrong = f"line {number} is not an epoch's JSON object"
-        elif strange := [key for key, value in row.items() if not isinstance(value, (int, float, type(None)))]:
-            wrong = f"{shown(strange[0])[1:-1]} of epoch {row['epoch']} is no number"
-        else:
-            rows.append(row)
+            if damaged == "refuse":
+                raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
             continue
-        if damaged == "refuse":
-            raise BadInput(f"{path}: {wrong}")
+        strange = [key for key, value in row.items() if not isinstance(value, (int, float, type(None)))]
+        if strange and damaged == "refuse":
+            raise BadInput(f"{path}: {shown(strange[0])[1:-1]} of epoch {row['epoch']} is no number")
+        rows.append({key: value for key, value in row.items() if key not in strange})
     return rows
 
 
