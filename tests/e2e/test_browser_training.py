@@ -32,6 +32,7 @@ def plots(page, chart="training-chart"):
 
 
 def drag(page, plot, start, end):
+    plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     page.mouse.move(box["x"] + start * box["width"], box["y"] + 60)
     page.mouse.down()
@@ -66,6 +67,7 @@ def test_a_zoom_is_on_every_plot(open_page):
 def test_reading_off_smoothing_and_logarithm(open_page):
     page = open_page(tab="Training")
     first = shown(page, "training-chart")
+    plots(page).nth(5).scroll_into_view_if_needed()
     box = plots(page).nth(5).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
     tip = page.locator("#training-chart .tip:not([hidden])")
