@@ -244,7 +244,7 @@ def test_what_if_of_either_family_and_what_the_physics_does(open_page, simulated
     choose(page, "Run", "tiny")
     page.get_by_text("knows the clip's own actions").wait_for()
     choose(page, "Clip", simulated)
-    page.get_by_text("would really have done").wait_for()
+    page.get_by_text("really do in the simulator").wait_for()
     assert page.locator(".toast-body").count() == 0
 
 

@@ -32,6 +32,7 @@ def plots(page, chart="training-chart"):
 
 
 def drag(page, plot, start, end):
+    plot.scroll_into_view_if_needed()
     box = plot.bounding_box()
     page.mouse.move(box["x"] + start * box["width"], box["y"] + 60)
     page.mouse.down()
@@ -66,6 +67,7 @@ def test_a_zoom_is_on_every_plot(open_page):
 def test_reading_off_smoothing_and_logarithm(open_page):
     page = open_page(tab="Training")
     first = shown(page, "training-chart")
+    plots(page).nth(5).scroll_into_view_if_needed()
     box = plots(page).nth(5).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
     tip = page.locator("#training-chart .tip:not([hidden])")
@@ -85,7 +87,7 @@ def test_curves_are_chosen_from_a_table_that_sorts(open_page):
     shown(page, "training-table")
     table, names = page.locator("#training-table"), "label span span"
     listed = table.locator(names).all_inner_texts()
-    heading = table.get_by_role("columnheader", name="PSNR", exact=True)
+    heading = table.get_by_role("columnheader", name="PSNR")
     heading.get_by_role("button").click()
     assert heading.get_attribute("aria-sort") == "descending"
     scores = [float(text.split()[0]) for text in table.locator("tbody td:nth-child(6)").all_inner_texts()]

@@ -59,3 +59,14 @@ def test_keys_work_when_a_tab_opens_and_a_field_keeps_them(open_page):
     page.get_by_label("Seed", exact=True).locator("visible=true").focus()
     page.locator("#drive").scroll_into_view_if_needed()
     assert page.evaluate("document.activeElement.tagName") == "INPUT"
+
+
+def test_on_a_phone_the_upload_is_followed_by_what_comes_of_it(open_page):
+    page = open_page(
+        "?tab=yours", until=SHOWN.replace("#player", "#yours-player"), viewport={"width": 390, "height": 800}
+    )
+    places = [
+        page.locator(place).first.bounding_box()["y"]
+        for place in ("#yours-file", "#yours-player", ".column.yours input[type=range]")
+    ]
+    assert places == sorted(places)

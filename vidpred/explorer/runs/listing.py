@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from vidpred.explorer.runs.curves import metrics_rows
 from vidpred.explorer.runs.run import Run
-from vidpred.explorer.runs.summary import title
+from vidpred.explorer.runs.summary import title, trained_elsewhere
 from vidpred.explorer.runs.validate import finite
 
 
@@ -27,14 +27,18 @@ def listed(run: Run) -> list[Cell]:
         family = "bouncing shapes"
     prior = "learned" if run.has_learned_prior else "fixed"
     calibrated, constant = train.kl_anneal == "calibrated", train.kl_anneal == "none"
-    beta = None if calibrated else train.beta_max * (train.kl_anneal_value if constant else train.kl_anneal_stop)
+    annealing, scale = ("constant", train.kl_anneal_value) if constant else (train.kl_anneal, train.kl_anneal_stop)
+    beta = None if calibrated else train.beta_max * scale
+    written = "by the error" if calibrated else f"{beta:g}"
+    if trained_elsewhere(run):
+        annealing, beta, written = "–", None, "–"
     last = rows[-1] if (rows := metrics_rows(run)) else {}
     seconds, step = finite(last.get("seconds")), finite(last.get("step"))
     psnr, best, sharpness = (getattr(result, name, None) for name in ("psnr", "psnr_best", "sharpness"))
     return [
         Cell(title(run), title(run)),
-        *(Cell(text, text) for text in (family, prior, "constant" if constant else train.kl_anneal)),
-        Cell("by the error" if calibrated else f"{beta:g}", beta),
+        *(Cell(text, text) for text in (family, prior, annealing)),
+        Cell(written, beta),
         Cell(_written(psnr, ".2f", " dB"), psnr),
         Cell(_written(best, ".2f", " dB"), best),
         Cell(_written(sharpness, ".2f"), sharpness),

@@ -12,12 +12,18 @@ UNKNOWN = "how it was trained is not known here"
 
 def title_parts(run: Run) -> list[str]:
     """A run in a few words, one respect each: what it shows where that is no robot, prior, what is known, beta."""
-    beta = {"none": "constant", "calibrated": "calibrated"}.get(run.config.train.kl_anneal, run.config.train.kl_anneal)
+    anneal = run.config.train.kl_anneal
+    beta = [] if trained_elsewhere(run) else [f"{'constant' if anneal == 'none' else anneal} beta"]
     if run.takes_poses:
-        return ["dancer, poses known", f"{beta} beta"]
+        return ["dancer, poses known", *beta]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
     prior = "learned prior" if run.has_learned_prior else "fixed prior"
-    return [*scene, prior, "actions known" if run.takes_actions else "no actions", f"{beta} beta"]
+    return [*scene, prior, "actions known" if run.takes_actions else "no actions", *beta]
+
+
+def trained_elsewhere(run: Run) -> bool:
+    """Whether its weights are another program's: what its settings say of the training means nothing."""
+    return run.weights is not None and not metrics_rows(run)
 
 
 def title(run: Run) -> str:
@@ -32,11 +38,8 @@ def sentence_case(text: str) -> str:
 
 def describe_run(run: Run) -> str:
     """What a run is and how good it is, as short Markdown."""
-    rows = metrics_rows(run)
-    if rows or run.weights is None:
-        lines = [f"**{title(run)}** · {_settings(run)} · {_progress(rows)}"]
-    else:  # another program's weights: of beta, the last part of the title, nothing is known
-        lines = [f"**{sentence_case(', '.join(title_parts(run)[:-1]))}** · {UNKNOWN}"]
+    trained = UNKNOWN if trained_elsewhere(run) else f"{_settings(run)} · {_progress(metrics_rows(run))}"
+    lines = [f"**{title(run)}** · {trained}"]
     lines.append(_evaluated(run.evaluation) if run.evaluation else "Not evaluated yet")
     if run.evaluation and run.evaluation.kld_per_step is not None and run.is_collapsed:
         lines.append(f"> {COLLAPSE_NOTE} (KL {run.evaluation.kld_per_step:.3f} nats per step)")

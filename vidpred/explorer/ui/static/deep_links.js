@@ -7,6 +7,7 @@ window.links = (() => {
   const pages = { [first]: begun.get("part") || "" }; // tab -> the tab within it, "" for its first one
   const firsts = {}; // tab -> the first tab within it
   const frames = {}; // tab -> frame of its player, where it is not the one that a prediction begins with
+  let resting = 0;
   const PLAYERS = { player: "predict", "compare-player": "compare", "yours-player": "yours" };
   // A bare address (Gradio's own names begin with __) holds no view: nothing to wait for.
   const opened = /[?&](?!__)./.test(location.search) ? new Promise((resolve) => { read = resolve; }) : null;
@@ -89,12 +90,13 @@ window.links = (() => {
       this.again(name);
     },
 
-    // A player stands at a frame; start: where a prediction begins.
+    // A player stands at a frame; start: where a prediction begins. Not every frame of a drag is written: browsers allow few.
     frame(player, frame, start) {
       const name = PLAYERS[player];
       if (!name) return;
       if (frame === start) delete frames[name]; else frames[name] = frame;
-      this.again(name);
+      clearTimeout(resting);
+      resting = setTimeout(() => this.again(name), 250);
     },
 
     // The frame with which a player begins, once, where the address names one.
