@@ -12,6 +12,7 @@ import resource
 import signal
 import struct
 import sys
+import threading
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,6 +80,22 @@ class BeforeOperation(NamedTuple):
         yield
         if self.counted:
             self.counted.write_text(str(next(numbers) - 1))
+
+
+class OnceThere(NamedTuple):
+    """SIGKILL as soon as a file is there, which another process may make."""
+
+    file: Path
+
+    @contextlib.contextmanager
+    def __call__(self):
+        threading.Thread(target=self._watch, daemon=True).start()
+        yield
+
+    def _watch(self):
+        while not self.file.exists():
+            threading.Event().wait(0.002)
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class AfterProcessorTime(NamedTuple):

@@ -14,7 +14,7 @@ from vidpred.training.state import read_progress
 
 pytestmark = pytest.mark.trust
 
-KILLS = 36
+KILLS = 30
 
 
 def assert_loadable(run):
@@ -27,6 +27,7 @@ def assert_loadable(run):
     runs.read_metrics(run)
 
 
+@pytest.mark.timeout(3000)  # a hang fails by name; under load, that many lives take long
 def test_killed_anywhere_a_training_ends_as_if_it_had_not_been(whole, small_debug, tiny_data, tmp_path, survived):
     """Before an operation on files, inside a write, at any moment; each time the same command goes on."""
     expected, operations = whole
@@ -45,6 +46,7 @@ def test_killed_anywhere_a_training_ends_as_if_it_had_not_been(whole, small_debu
                     InsideWrite(source.randint(1, largest - 1)),
                 ]
             )
+            fault = fault if sum(kills.values()) < KILLS else None
             status, said = in_process(tmp_path, training, run, small_debug, tiny_data, fault=fault)
             if status:
                 assert status in (-signal.SIGKILL, -signal.SIGPROF, -signal.SIGXFSZ), said

@@ -2,6 +2,8 @@
 
 from train import evaluate, prepare
 from train.cli import one_line_errors, run_command
+from train.export import export
+from train.sweep.__main__ import sweep
 from vidpred.data.batches import open_split
 from vidpred.training import train
 
@@ -21,3 +23,13 @@ def prepared(*words):
 def evaluated(*words):
     """train.evaluate."""
     run_command(evaluate.evaluate_run, "python -m train.evaluate", [str(word) for word in words])
+
+
+def swept(*words):
+    """train.sweep."""
+    run_command(sweep, "python -m train.sweep", [str(word) for word in words])
+
+
+def exported(*words):
+    """train.export."""
+    run_command(export, "python -m train.export", [str(word) for word in words])

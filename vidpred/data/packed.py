@@ -145,7 +145,11 @@ def pack_split(
         with _held(folder.parent):
             if not _is_current(folder, fingerprint):  # another process has packed them meanwhile
                 remove_unfinished(folder.parent)
-                _pack(source(), folder, fingerprint, progress)
+                try:
+                    _pack(source(), folder, fingerprint, progress)
+                except OSError:  # one that has taken over, where this process was silent for too long, was quicker
+                    if not _is_current(folder, fingerprint):
+                        raise
     return PackedClips(folder)
 
 
