@@ -14,8 +14,7 @@ TABS = ("predict", "compare", "training", "drive", "latents", "your_data", "find
 LAYERS = [
     {"vidpred.errors"},
     {"vidpred.files", "vidpred.clip", "vidpred.frames", "vidpred.randomness", "vidpred.config", "vidpred.processes"},
-    {"vidpred.lock"},
-    {"vidpred.presets", "vidpred.schedules"},
+    {"vidpred.presets", "vidpred.schedules", "vidpred.lock"},
     {"vidpred.data", "vidpred.models", "vidpred.simulate"},  # none of them knows another
     {"vidpred.losses", "vidpred.metrics", "vidpred.runs", "vidpred.render", "vidpred.plots"},
     {"vidpred.checkpoint", "vidpred.perceptual"},

@@ -123,7 +123,7 @@ GOOD_LINES = {
     "nothing known but the epoch": b'{"epoch": 0}\n',
     "NaN and infinity": b'{"epoch": 0, "kld": NaN, "loss": Infinity}\n',
     "null": b'{"epoch": 0, "kld": null, "loss": null}\n',
-    "20,000 epochs": b"".join(json.dumps({**GOOD_ROW, "epoch": i}).encode() + b"\n" for i in range(20_000)),
+    "5,000 epochs": b"".join(json.dumps({**GOOD_ROW, "epoch": i}).encode() + b"\n" for i in range(5_000)),
     "epochs backwards": b'{"epoch": 1, "step": 2}\n{"epoch": 0, "step": 1}\n',
     "a huge loss": b'{"epoch": 0, "loss": 1e308, "kld": -1e308}\n',
 }

@@ -38,7 +38,7 @@ def metrics_stamp(run: Run) -> Stamp:
     """Changes when an epoch has ended; costs a look at the file's date."""
     try:
         stat = (run.folder / runs.METRICS).stat()
-    except FileNotFoundError:
+    except OSError:  # not there yet, or a link that leads nowhere
         return NO_FILE
     return stat.st_mtime_ns, stat.st_size
 
