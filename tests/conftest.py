@@ -4,6 +4,7 @@ import os
 import signal
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 # Read when torch is loaded: the two workers share the cores, and what they start inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -21,6 +22,23 @@ from vidpred.training import train
 def pytest_configure():
     """Commands that a shell has put into the background ignore Ctrl-C, and so would all that the tests start."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+TRACING = ("test_onnx_export", "test_browser_colours", "test_browser_export", "test_browser_live", "test_readme")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests go to one worker, and so do all that trace models to ONNX: the first trace of a process takes
+    twice as long as the next, and what the exported page's tests trace they share."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "tracing" if Path(file).stem in TRACING else file
+
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items):

@@ -11,6 +11,7 @@ from vidpred import checkpoint, runs
 from vidpred.data.batches import open_split
 from vidpred.evaluation import score_futures
 from vidpred.models import count_parameters
+from vidpred.schedules import beta_at, tfr_at
 
 ASSETS = Path(__file__).parent.parent / "assets"
 CLIPS = ASSETS / "data" / "robot_push"
@@ -66,6 +67,16 @@ def test_runs_are_whole_and_small(name):
     assert 1.5e6 < count_parameters(checkpoint.load_model(folder)) < 3e6
     assert list((folder / runs.SAMPLES).glob("*.gif"))
     assert size(folder) < 16e6
+
+
+@pytest.mark.parametrize("name", EVERY_RUN)
+def test_curves_and_numbers_are_those_of_the_settings(name):
+    """Stored long ago, they hold what the schedules say today, and say in which precision they were computed."""
+    folder = ASSETS / "runs" / name
+    train, rows = runs.read_config(folder).train, runs.read_metrics(folder)
+    assert [row["beta"] for row in rows] == pytest.approx([beta_at(train, row["step"] - 1) for row in rows])
+    assert [row["tfr"] for row in rows] == pytest.approx([tfr_at(train, row["epoch"]) for row in rows])
+    assert runs.read_eval(folder)["precision"] == "no"
 
 
 @pytest.mark.parametrize("name", RUNS)

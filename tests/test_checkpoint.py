@@ -11,7 +11,9 @@ import torch
 
 from vidpred import checkpoint, runs
 from vidpred.checkpoint import MAX_HEADER, check_run
+from vidpred.data.batches import open_split, window_batch
 from vidpred.errors import BadInput
+from vidpred.rollout import predict
 
 NAME = "prior.mu.weight"
 
@@ -84,10 +86,10 @@ HOSTILE = [
     (config("train", init=3), "config.json: train.init: expected str, got 3"),
     (header(b""), "model.safetensors: not a safetensors file"),
     (header(b"\x80\x04\x95 a pickle"), "model.safetensors: not a safetensors file"),
-    (header(struct.pack("<Q", MAX_HEADER + 1)), "not a safetensors file (a header of 1,048,577 bytes)"),
+    (header(struct.pack("<Q", MAX_HEADER + 1)), "not a safetensors file (a header of 1,048,577 bytes, at most"),
     (header(struct.pack("<Q", 50) + b"{}"), "model.safetensors: not a safetensors file"),
     (lambda folder: (folder / runs.WEIGHTS).unlink(), "missing; weights are opened as safetensors only"),
-    (tensors(lambda w: {**w, "<img src=x>\n": torch.zeros(1)}), "img src=x is unknown to this model"),
+    (tensors(lambda w: {**w, "<img src=x>\n": torch.zeros(1)}), "img src=x \\n' is unknown to this model"),
     (tensors(lambda w: {k: v for k, v in w.items() if k != NAME}), f"{NAME} is missing"),
     (tensors(lambda w: {**w, NAME: torch.zeros(2, 2)}), f"{NAME} is (2, 2), the config asks for"),
     (tensors(lambda w: {**w, NAME: w[NAME].double() * 1e300}), f"{NAME} is of type F64, weights must be"),
@@ -170,3 +172,18 @@ def test_half_precision_weights_give_the_same_model(tiny_run, tmp_path):
     for (name, a), b in zip(model.named_parameters(), halved.parameters()):
         assert b.dtype == torch.float32
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-6, msg=name)
+
+
+def test_a_run_is_opened_in_float32_whatever_the_default(tiny_run, tiny_data):
+    batch = window_batch(open_split(tiny_data, "test"), [0], 6)
+
+    def futures():
+        return predict(checkpoint.load_model(tiny_run), batch.to_clip(2), batch.ids, n_future=4)
+
+    expected = futures()
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(futures(), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert expected.dtype == torch.float32

@@ -56,6 +56,20 @@ def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
     assert result["per_clip"]["psnr_best"] == pytest.approx(psnr.mean(2).amax(0).tolist(), abs=1e-9)
 
 
+def test_numbers_do_not_depend_on_the_threads(model, clips):
+    """In the digits that docs/performance.md promises."""
+
+    def numbers(threads):
+        torch.set_num_threads(threads)
+        return score_futures(model, clips, [0], n_past=2, n_future=2)._asdict()
+
+    before = torch.get_num_threads()
+    try:
+        assert same_numbers(numbers(1), numbers(2))
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_numbers_do_not_depend_on_the_order_or_the_batch(model, clips):
     forward = score_futures(model, clips, [0, 1, 2, 3], samples=3, **FRAMES)
     backward = score_futures(model, clips, [3, 2, 1, 0], samples=3, **FRAMES)

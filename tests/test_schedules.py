@@ -56,15 +56,44 @@ def test_start_and_stop_bound_the_schedule():
 
 
 @pytest.mark.parametrize(
-    ("shape", "at_0", "at_quarter", "at_1"),
+    ("shape", "at_0", "at_quarter", "at_three_quarters"),
     [
-        ("linear", 0.0, 0.25, 1.0),
-        ("sigmoid", 1 / (1 + math.exp(6)), 1 / (1 + math.exp(3)), 1 / (1 + math.exp(-6))),
-        ("cosine", 0.0, (1 - math.sqrt(0.5)) / 2, 1.0),
+        ("linear", 0.0, 0.25, 0.75),
+        ("sigmoid", 1 / (1 + math.exp(6)), 1 / (1 + math.exp(3)), 1 / (1 + math.exp(-3))),
+        ("cosine", 0.0, (1 - math.sqrt(0.5)) / 2, (1 + math.sqrt(0.5)) / 2),
     ],
 )
-def test_shapes(shape, at_0, at_quarter, at_1):
-    assert [ramp(u, shape) for u in (0, 0.25, 1)] == pytest.approx([at_0, at_quarter, at_1])
+def test_shapes(shape, at_0, at_quarter, at_three_quarters):
+    assert [ramp(u, shape) for u in (0, 0.25, 0.75)] == pytest.approx([at_0, at_quarter, at_three_quarters])
+
+
+def published_sigmoid(n, cycles, ratio):
+    """The published loop (0 to 1), which leaves what no rise reaches at 1; not its first position of a plateau, which
+    is 0.9975 or 1 as its running sum happens to be rounded."""
+    schedule, period = [1.0] * n, n / cycles
+    for cycle in range(cycles):
+        for i in range(math.ceil(period * ratio)):
+            schedule[int(i + cycle * period)] = 1 / (1 + math.exp(-(12 * i / (period * ratio) - 6)))
+    return schedule
+
+
+@pytest.mark.parametrize(("n", "cycles", "ratio"), [(160, 4, 0.5), (40, 1, 0.25), (96, 4, 1.0)])
+def test_a_sigmoid_rise_is_the_published_one(n, cycles, ratio):
+    values = [cyclical(i, n, cycles, ratio, shape="sigmoid") for i in range(n)]
+    assert values == pytest.approx(published_sigmoid(n, cycles, ratio), abs=1e-15)
+
+
+@pytest.mark.parametrize("shape", ["linear", "sigmoid", "cosine"])
+def test_every_rise_ends_at_its_stop_however_it_is_asked_for(shape):
+    for changes in (
+        {"kl_anneal_ratio": 0.5},
+        {"kl_anneal_ratio": 1.0, "kl_anneal_cycle_epochs": 5},
+        {"kl_anneal_ratio": 0.3, "kl_anneal_per": "epoch"},
+    ):
+        c = config(kl_anneal="monotonic", kl_anneal_shape=shape, kl_anneal_start=0.015, kl_anneal_stop=0.7, **changes)
+        assert kl_anneal_at(c, 99) == 0.7
+    c = config(kl_anneal_shape=shape, kl_anneal_cycles=2, kl_anneal_stop=0.7)
+    assert [kl_anneal_at(c, i) for i in (25, 49, 75, 99)] == [0.7] * 4
 
 
 @pytest.mark.parametrize("shape", ["linear", "sigmoid", "cosine"])

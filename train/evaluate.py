@@ -44,7 +44,8 @@ def evaluate_run(
         precision: no: float32; bf16: quicker where the device computes in it; PSNR moves by less than 0.02 dB
         cache: folder for the packed clips (none: .packed beside the splits)
         out: file to write (none: eval.json in the run folder)
-        also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn
+        also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn; lpips and fvd, which
+            need packages and weights (docs/quality.md); spaces or commas between them
         cpu: stay on the CPU even where there is a GPU
         json: print one JSON object as the last line
     """
@@ -62,16 +63,18 @@ def evaluate_run(
         raise BadInput(f"--out {target}: a folder, not a file")
     from tqdm import tqdm
 
-    from vidpred import checkpoint, metrics, processes, runs
+    from vidpred import checkpoint, processes, runs
     from vidpred.data.batches import open_split, require_suitable
     from vidpred.data.layout import split_name
     from vidpred.evaluation import evaluate, frames_ahead
     from vidpred.files import without_infinity, write_json
     from vidpred.latents import owed
+    from vidpred.perceptual import measure
     from vidpred.simulate.bounce import bounces_of
 
+    also = tuple(name for given in also for name in given.split(","))
     for name in also:
-        metrics.metric(name)  # an unknown one is refused before the work
+        measure(name)  # one that is unknown or not at hand is refused before the work
     config = runs.read_config(run)
     model = checkpoint.load_model(run, processes.join(cpu))
     speaks = processes.rank() == 0
@@ -131,12 +134,16 @@ def report(result: dict) -> str:
             "PSNR by where z comes from: " + _listed(result["z_from"]),
             *(["given other conditions: " + _listed(result["conditions"])] if result["conditions"] else []),
             *([_at_bounces(result["bounces"])] if "bounces" in result else []),
-            *(
-                f"{name}  {values['mean']:.4f}, best of {result['samples']}: {values['best']:.4f}"
-                for name, values in result["also"].items()
-            ),
+            *(_further(name, values, result["samples"]) for name, values in result["also"].items()),
         ]
     )
+
+
+def _further(name: str, values: dict, samples: int) -> str:
+    """A further metric, with its protocol where it has one."""
+    best = f", best of {samples}: {values['best']:.4f}" if "best" in values else ""
+    protocol = "".join(f"\n  {key}: {value}" for key, value in values.get("protocol", {}).items())
+    return f"{name}  {values['mean']:.4f}{best}{protocol}"
 
 
 def _listed(psnr: dict[str, float]) -> str:

@@ -1,7 +1,7 @@
 """Figures of runs: `python -m train.plot RUN... --out PNG [--figure NAME]`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -74,15 +74,35 @@ def _copied(result: dict) -> list[str]:
 
 
 def _evaluated(run: Path) -> dict:
+    """Numbers of a run, as far as the figures need them."""
     from vidpred.runs import EVAL, read_eval
 
     result = read_eval(run)
     if result is None:
         raise BadInput(f"{run}: not evaluated yet; run python -m train.evaluate first")
-    missing = [key for key in ("per_frame", "kld_map", "protocol", "n_past", "n_future") if key not in result]
-    if missing:
-        raise BadInput(f"{run / EVAL}: no {missing[0]!r} in it; run python -m train.evaluate again")
+    frames = result.get("per_frame")
+    curves = [frames.get(name) for name in ("psnr", "copy_last_psnr")] if isinstance(frames, dict) else [None]
+    sound = {
+        "per_frame": all(map(_is_row, curves)) and len({len(curve) for curve in curves}) == 1,
+        "kld_map": _is_table(result.get("kld_map")),
+        "protocol": isinstance(result.get("protocol"), str),
+        "n_past": type(result.get("n_past")) is int,
+        "n_future": type(result.get("n_future")) is int,
+    }
+    for key, whole in sound.items():
+        if not whole:
+            what = "is not as train.evaluate writes it" if key in result else "is missing"
+            raise BadInput(f"{run / EVAL}: {key} {what}; run python -m train.evaluate again")
     return result
+
+
+def _is_row(values: Any) -> bool:
+    """Numbers, at least one; null is a number that was not finite."""
+    return isinstance(values, list) and values != [] and all(v is None or type(v) in (int, float) for v in values)
+
+
+def _is_table(rows: Any) -> bool:
+    return isinstance(rows, list) and all(map(_is_row, rows)) and len({len(row) for row in rows}) == 1
 
 
 if __name__ == "__main__":

@@ -1,14 +1,16 @@
-"""What goes in and out: simulate clips, import BAIR's TFRecords, bundle a run for others."""
+"""What goes in and out: simulate clips, import films, BAIR's TFRecords or a checkpoint, bundle a run for others."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from train.cli import require_outside, run_commands
+from train.import_dance import import_dance
+from train.import_videos import import_videos
 from train.simulate import simulate_bounce, simulate_dance, simulate_robot
+from vidpred.config import to_dict
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
@@ -24,11 +26,16 @@ def import_bair_command(
 
     Args:
         tfrecords: Folder that holds train/ and test/ with traj_<a>_to_<b>.tfrecords.
-        out: Folder to write. The last 5 % of the training files become OUT/validate.
+        out: Folder to write. The last 5 % of the training files, at least one of several, become OUT/validate.
     """
     from vidpred.data.bair_tfrecord import import_bair
 
-    import_bair(tfrecords, out)
+    for split, (clips, files) in import_bair(tfrecords, out).items():
+        if files:
+            print(f"{out / split}: {clips} clip{'s' * (clips != 1)} from {files} file{'s' * (files != 1)}")
+        else:
+            print(f"{out / split}: none, there is one training file alone; train.svg needs this split: add a second "
+                  f"file to {tfrecords / 'train'} and import again")  # fmt: skip
 
 
 def shard(
@@ -45,7 +52,8 @@ def shard(
         out: Folder to write: OUT/{train,validate,test}/000000.tar … and an index.json beside them.
         clips_per_shard: Clips in a file (a clip of 30 frames takes 0.4 MB); training holds five files in memory.
         base: Where the files will be read from, if not from OUT: the start of an address, or of a command as
-            "pipe:cat /mnt/far/", that {split} and the file's name are put behind.
+            "pipe:cat /mnt/far/", that {split} and the file's name are put behind. Commands are run only where the
+            environment variable VIDPRED_PIPES is 1.
         cache: Folder for the packed clips (none: .packed beside the splits).
     """
     if clips_per_shard < 1:
@@ -87,13 +95,12 @@ def bundle(
         raise BadInput(f"{out}: a run cannot be bundled into itself")
     if not is_vacant(out) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
-    versions = json.loads((run / runs.CONFIG).read_text()).get("versions", {})
+    versions, rows, evaluated = runs.read_versions(run), runs.read_metrics(run), runs.read_eval(run)
     with held(out):
         runs.remove(out)
         runs.write_config(out, config, versions)
-        runs.write_metrics(out, runs.read_metrics(run))
+        runs.write_metrics(out, rows)
         checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
-        evaluated = runs.read_eval(run)
         if evaluated is not None:
             write_json(out / runs.EVAL, evaluated)
         for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
@@ -101,6 +108,35 @@ def bundle(
             shutil.copy(gif, out / runs.SAMPLES)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
+
+
+def import_checkpoint_command(
+    file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    skip_frame: Literal["published", "last_context"] | None = None,
+    prior_at_test: Literal["learned", "standard"] | None = None,
+    leaky_relu: Literal["published", "leaky"] | None = None,
+    output_activation: Literal["sigmoid", "none"] | None = None,
+) -> None:
+    """A checkpoint (.pth) of an SVG script or a dance trainer as a run folder. Nothing in the file is run.
+
+    Args:
+        file: What torch.save wrote: encoder, decoder, frame_predictor, posterior and perhaps prior and opt, as whole
+            modules or state dictionaries; or state_dict, lr, tfr and last_epoch.
+        out: Run folder to write.
+        skip_frame: SVG: frame whose skips are kept after the context (left out: published, the last given one but one).
+        prior_at_test: SVG: where z comes from at prediction (left out: learned, as in the original; standard, as in
+            the report, where the frame predictor ends with BatchNorm).
+        leaky_relu: Pose CVAE: slope of the published LeakyReLU(True), 1, or a real one of 0.2 (left out: published).
+        output_activation: Pose CVAE: what the generator ends with (left out: sigmoid).
+    """
+    from vidpred.foreign.checkpoints import import_checkpoint
+
+    options = {"skip_frame": skip_frame, "prior_at_test": prior_at_test}
+    options |= {"leaky_relu": leaky_relu, "output_activation": output_activation}
+    model = to_dict(import_checkpoint(file, out, **options).model)
+    left_out = ("condition_mean", "condition_scale")
+    print(f"{out}: " + ", ".join(f"{name} {value}" for name, value in model.items() if name not in left_out))
 
 
 def main(args: list[str] | None = None) -> None:
@@ -111,6 +147,9 @@ def main(args: list[str] | None = None) -> None:
             "simulate-dance": simulate_dance,
             "simulate-bounce": simulate_bounce,
             "import-bair": import_bair_command,
+            "import-videos": import_videos,
+            "import-dance": import_dance,
+            "import-checkpoint": import_checkpoint_command,
             "shard": shard,
             "bundle": bundle,
         },

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from vidpred import runs
-from vidpred.config import ModelConfig, RunConfig
-from vidpred.errors import BadInput
-from vidpred.files import replaced
+from vidpred.config import LONGEST_SHOWN, ModelConfig, RunConfig, shown
+from vidpred.errors import BadInput, in_one_line
+from vidpred.files import replaced, require_file
 from vidpred.models import Model, build_model, count_parameters
 from vidpred.models.batch_norm import merge_batch_norm
 
@@ -46,6 +46,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """Named tensors of a safetensors file, on the CPU."""
     try:
+        _require_short_header(path)
         return safetensors.torch.load_file(path)
     except FileNotFoundError:
         raise BadInput(f"{path}: missing") from None
@@ -63,9 +64,11 @@ def load_weights(path: Path, model: nn.Module) -> None:
     """Put saved weights into a model; the first one that does not fit, or is not finite, is named."""
     tensors = load_tensors(path)
     _require_shapes(path, model, {name: tuple(value.shape) for name, value in tensors.items()})
-    for name, value in tensors.items():
-        if not torch.isfinite(value).all():
+    for name, own in model.state_dict().items():
+        if not torch.isfinite(tensors[name].to(own.dtype)).all():  # of 64 bits, not all are finite in 32
             raise BadInput(f"{path}: {name} holds values that are not finite")
+        if name.endswith("running_var") and (tensors[name] < 0).any():
+            raise BadInput(f"{path}: {name} holds a variance below 0")
     model.load_state_dict(tensors)
 
 
@@ -75,7 +78,7 @@ def load_trained(run: Path, config: RunConfig | None = None) -> nn.Module:
     config, path = config or runs.read_config(run), Path(run) / runs.WEIGHTS
     if is_large(config.model):
         require_weights(path, config.model)
-    model = build_model(config.model).eval()
+    model = build_model(config.model).float().eval()  # whatever torch's default type is
     load_weights(path, model)
     return model
 
@@ -122,10 +125,7 @@ def check_run(folder: Path) -> RunConfig:
     try:
         return _check(folder)
     except BadInput as error:
-        text = str(error).replace(f"{folder}/", "").replace(str(folder), "this")
-        # names and values in it are the stranger's: no markup, no second line, no page of it
-        text = " ".join("".join(c if c.isprintable() and c not in "<>" else " " for c in text[:1000]).split())
-        raise BadInput(text if len(text) <= 300 else f"{text[:300]} …") from None
+        raise BadInput(in_one_line(str(error).replace(f"{folder}/", "").replace(str(folder), "this"))) from None
 
 
 def _check(folder: Path) -> RunConfig:
@@ -133,31 +133,29 @@ def _check(folder: Path) -> RunConfig:
         if (folder / name).exists() and (size := (folder / name).stat().st_size) > most:
             raise BadInput(f"{name} has {size / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB are taken")
     config, weights = runs.read_config(folder), folder / runs.WEIGHTS
-    _require_header(weights, _laid_out(config.model))
+    _require_header(weights, laid_out(config.model))
     for name, value in load_model(folder).named_parameters():
         if not torch.isfinite(value).all():  # the running statistics, merged into it, hold a variance below 0
             raise BadInput(f"{weights}: {name} is not finite once normalisation is merged into it")
-    for row in runs.read_metrics(folder):
-        for key, value in row.items():
-            if value is not None and not isinstance(value, (int, float)):
-                raise BadInput(f"{runs.METRICS}: {key} of epoch {row['epoch']} is no number")
+    runs.read_metrics(folder)
     for key, value in (runs.read_eval(folder) or {}).items():
         if isinstance(value, str) and not value.isidentifier():  # shown as it is, in Markdown
             raise BadInput(f"{runs.EVAL}: {key} is no single word")
     return config
 
 
-def _laid_out(config: ModelConfig) -> Model:
-    """The model of a config without its weights, on torch's meta device; BadInput for one that is too large."""
+def laid_out(config: ModelConfig, where: str = runs.CONFIG) -> Model:
+    """The model of a config without its weights, on torch's meta device; BadInput for one that is too large. where: the
+    sizes come from, as the message says."""
     for name, value in vars(config).items():
         most = MAX_LAYERS if name == "predictor_layers" else MAX_SIZE
         if type(value) is int and value > most:
-            raise BadInput(f"{runs.CONFIG}: model.{name} is {value:,}, at most {most:,} is taken")
+            raise BadInput(f"{where}: model.{name} is {value:,}, at most {most:,} is taken")
     model = shapes_of(config)
     if (count := count_parameters(model)) > MAX_PARAMETERS:
-        raise BadInput(f"{runs.CONFIG}: this model has {count:,} parameters, at most {MAX_PARAMETERS:,} are taken")
+        raise BadInput(f"{where}: this model has {count:,} parameters, at most {MAX_PARAMETERS:,} are taken")
     if (latent := math.prod(model.z_shape)) > MAX_LATENT:
-        raise BadInput(f"{runs.CONFIG}: z has {latent:,} numbers a step, at most {MAX_LATENT:,} are taken")
+        raise BadInput(f"{where}: z has {latent:,} numbers a step, at most {MAX_LATENT:,} are taken")
     return model
 
 
@@ -169,10 +167,7 @@ class _Header(NamedTuple):
 def _read_header(path: Path) -> dict[str, _Header]:
     """What a safetensors file says of each of its tensors. Reads no weights."""
     try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-        if length > MAX_HEADER:
-            raise BadInput(f"{path}: not a safetensors file (a header of {length:,} bytes)")
+        _require_short_header(path)
         with safetensors.safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.offset_keys()}
             return {name: _Header(tuple(part.get_shape()), part.get_dtype()) for name, part in slices.items()}
@@ -182,20 +177,34 @@ def _read_header(path: Path) -> dict[str, _Header]:
         raise BadInput(f"{path}: not a safetensors file ({error})") from None
 
 
+def _require_short_header(path: Path) -> None:
+    """BadInput for what is no file, or claims a header that would take long to parse."""
+    require_file(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > MAX_HEADER:
+        raise BadInput(f"{path}: not a safetensors file (a header of {length:,} bytes, at most {MAX_HEADER:,})")
+
+
 def _require_header(path: Path, model: Model) -> None:
     """BadInput unless names, shapes and types of saved weights suit a model. Reads no weights."""
     header = _read_header(path)
     _require_shapes(path, model, {name: found.shape for name, found in header.items()})
     for name, (_, dtype) in header.items():
         if dtype not in DTYPES:
-            raise BadInput(f"{path}: {name} is of type {dtype}, weights must be {', '.join(sorted(DTYPES))}")
+            raise BadInput(f"{path}: {_printed(name)} is of type {dtype}, weights must be {', '.join(sorted(DTYPES))}")
 
 
 def _require_shapes(path: Path, model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
     """BadInput that names the first tensor of a file that does not fit a model."""
     own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     for name in sorted(own.keys() ^ shapes.keys()):
-        raise BadInput(f"{path}: {name} is {'missing' if name in own else 'unknown to this model'}")
+        raise BadInput(f"{path}: {_printed(name)} is {'missing' if name in own else 'unknown to this model'}")
     for name, shape in shapes.items():
         if shape != own[name]:
-            raise BadInput(f"{path}: {name} is {shape}, the config asks for {own[name]}")
+            raise BadInput(f"{path}: {_printed(name)} is {shape}, the config asks for {own[name]}")
+
+
+def _printed(name: str) -> str:
+    """A tensor's name in a line."""
+    return name if name.isprintable() and len(name) <= LONGEST_SHOWN else shown(name)

@@ -17,11 +17,18 @@ CHANNELS = 3
 ACTION_DIM = 4  # gripper displacement command (3) and finger command
 POSITION_DIM = 3  # gripper position
 CONDITION_DIM = ACTION_DIM + POSITION_DIM  # numbers known about each frame
+LONGEST_SHOWN = 100  # characters of a value that is wrong
 
 
 def _require(ok: bool, message: str) -> None:
     if not ok:
         raise BadInput(message)
+
+
+def shown(value: Any) -> str:
+    """A value as an error shows it: no page of it."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"
 
 
 @dataclass(frozen=True)
@@ -109,6 +116,8 @@ class SVGConfig:
     """mask: the decoder also gives a mask, and a frame is mask * generated + (1 - mask) * the frame of the skips"""
     predictor_layers: int = 2
     """LSTM layers of the frame predictor"""
+    predictor_norm: Literal["batch", "none"] = "batch"
+    """batch: the frame predictor's output is normalised, as in the report; none: it is not, as in the original SVG"""
     condition: Literal["actions", "none"] = "actions"
     """actions: 4 action numbers and 3 gripper coordinates per frame; none: action-free"""
     condition_at: Literal["decoder", "everywhere"] = "decoder"
@@ -138,7 +147,7 @@ class SVGConfig:
             values = getattr(self, name)
             _require(
                 len(values) in (0, CONDITION_DIM) and all(math.isfinite(v) for v in values),
-                f"model.{name} needs {CONDITION_DIM} finite numbers, got {values}",
+                f"model.{name} needs {CONDITION_DIM} finite numbers, got {shown(values)}",
             )
         _require(
             len(self.condition_mean) == len(self.condition_scale) and all(v > 0 for v in self.condition_scale),
@@ -250,9 +259,9 @@ class TrainConfig:
     kl_anneal_start: float = 0.0
     """schedule at the start of a cycle"""
     kl_anneal_stop: float = 1.0
-    """schedule at the end of the rise"""
+    """schedule from the end of the rise on"""
     kl_anneal_shape: Literal["linear", "sigmoid", "cosine"] = "linear"
-    """shape of the rise"""
+    """shape of the rise (sigmoid: from 0.25 % of the way to 99.75 %, as published, then at once to the end)"""
     kl_anneal_value: float = 1.0
     """schedule without annealing (kl_anneal none)"""
     kld_reduction: Literal["batch", "length"] = "batch"
@@ -310,7 +319,7 @@ class TrainConfig:
         )
         _require(
             list(self.lr_milestones) == sorted(set(self.lr_milestones)) and min(self.lr_milestones, default=1) >= 1,
-            f"train.lr_milestones must be growing epochs from 1 on, got {self.lr_milestones}",
+            f"train.lr_milestones must be growing epochs from 1 on, got {shown(self.lr_milestones)}",
         )
         for name in ("lr", "beta_max", "tfr_decay_step", "plateau_threshold", "kl_anneal_start", "kl_anneal_stop",
                      "kl_anneal_value"):  # fmt: skip
@@ -413,30 +422,32 @@ def from_dict(cls: type[Config], values: Any, where: str = "config") -> Config:
     hints = {field.name: known[field.name] for field in dataclasses.fields(cls)}
     unknown = sorted(set(values) - set(hints))
     if unknown:
-        raise BadInput(f"{where}: unknown key {unknown[0]!r}")
+        raise BadInput(f"{where}: unknown key {shown(unknown[0])}")
     return cls(**{key: _checked(hints[key], value, f"{where}.{key}") for key, value in values.items()})
 
 
 def model_from_dict(values: Any, where: str = "config.model") -> Any:
     """A model's config from JSON values with a `kind`."""
-    kind = values.get("kind") if isinstance(values, dict) else values
+    if not isinstance(values, dict):
+        raise BadInput(f"{where}: expected an object, got {type(values).__name__}")
+    kind = values.get("kind")
     if not isinstance(kind, str) or kind not in MODEL_KINDS:
-        raise BadInput(f"{where}: unknown kind {kind!r}; known: {', '.join(MODEL_KINDS)}")
+        raise BadInput(f"{where}: unknown kind {shown(kind)}; known: {', '.join(MODEL_KINDS)}")
     return from_dict(MODEL_KINDS[kind], {k: v for k, v in values.items() if k != "kind"}, where)
 
 
 def _checked(hint: Any, value: Any, where: str) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
-        _require(value in args, f"{where}: {value!r} is none of {', '.join(map(str, args))}")
+        _require(value in args, f"{where}: {shown(value)} is none of {', '.join(map(str, args))}")
         return value
     if origin is tuple:
-        _require(isinstance(value, (list, tuple)), f"{where}: expected a list, got {value!r}")
+        _require(isinstance(value, (list, tuple)), f"{where}: expected a list, got {shown(value)}")
         return tuple(_checked(args[0], v, where) for v in value)
     if origin in (types.UnionType, typing.Union):
         inner = next(a for a in args if a is not type(None))
         return None if value is None else _checked(inner, value, where)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    _require(type(value) is hint, f"{where}: expected {hint.__name__}, got {value!r}")
+    _require(type(value) is hint, f"{where}: expected {hint.__name__}, got {shown(value)}")
     return value

@@ -1,5 +1,11 @@
-"""The one error that a person caused and can mend."""
+"""The one error that a person caused and can mend, and how it is said."""
 
 
 class BadInput(ValueError):
     """Bad data, checkpoint, option or field. The message is one clear line that names what to mend."""
+
+
+def in_one_line(text: str, most: int = 300) -> str:
+    """A message with names and values of a stranger in it: no markup, no second line, no page of it."""
+    text = " ".join("".join(c if c.isprintable() and c not in "<>" else " " for c in text[:1000]).split())
+    return text if len(text) <= most else f"{text[:most]} …"

@@ -14,6 +14,7 @@ from vidpred.data.batches import Clips, window_batch
 from vidpred.losses import kl_divergence
 from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
+from vidpred.perceptual import measure, require_enough
 from vidpred.rollout import internal_batch, predict
 
 CLIPS_AT_ONCE = 8  # whose latents are looked at
@@ -24,7 +25,7 @@ class Scores(NamedTuple):
     the context, sharpness and psnr_motion (NaN in a frame where nothing has): (N, clips, n_future).
 
     copy_last_psnr, of the last context frame repeated, and diversity, the RMSE between two samples (0 for one sample):
-    (clips, n_future). also: further metrics by name, (N, clips, n_future).
+    (clips, n_future). also: what further metrics, by name, say of the clips: (N, clips, n_future), FVD its features.
     """
 
     psnr: Tensor
@@ -69,7 +70,7 @@ def score(futures: Tensor, clip: Clip, protocol: str, also: tuple[str, ...] = ()
         metrics.psnr_motion(futures, every, last).cpu(),
         metrics.psnr(copied, truth, protocol).cpu(),
         (metrics.sample_diversity(futures) if several else torch.zeros(truth.shape[:2])).cpu().double(),
-        {name: metrics.metric(name)(futures, every).cpu() for name in also},
+        {name: measure(name).score(futures, every).cpu() for name in also},
     )
 
 
@@ -147,6 +148,8 @@ def evaluate(
     """The chosen clips of a split: what train.evaluate writes. bounces: of each clip, the frames that were not to be
     known."""
     frames = {"n_past": n_past, "n_future": n_future}
+    for name in also:
+        require_enough(name, len(chosen), n_future)
     scores = score_futures(
         model,
         clips,
@@ -191,7 +194,7 @@ def evaluate(
             **{f"{name}_best": of_clips[name].amax(0).tolist() for name in ("psnr", "ssim")},
         },
         "also": {
-            name: {"mean": values.mean().item(), "best": metrics.best_of_n(values).mean}
+            name: _told(name, values, {"clips": len(chosen), "samples": samples, "frames": n_future})
             for name, values in scores.also.items()
         },
         **({} if bounces is None else {"bounces": at_bounces(bounces, latents, scores.diversity, n_past)}),
@@ -226,6 +229,13 @@ def at_bounces(bounces: list[list[int]], latents: Latents, diversity: Tensor, n_
         **{"diversity_before": diversity[~after], "diversity_after": diversity[after]},
     }
     return {name: values.mean().item() if len(values) else None for name, values in chosen.items()}
+
+
+def _told(name: str, values: Tensor, of: dict[str, int]) -> dict:
+    """A further metric's numbers, and the protocol where the name does not say it all."""
+    found = measure(name)
+    protocol = {"protocol": {**found.protocol, **of, "context": "not counted"}} if found.protocol else {}
+    return found.summary(values) | protocol
 
 
 def _clips(gaussian: Gaussian) -> list[Gaussian]:

@@ -1,17 +1,44 @@
-"""Files and folders that are written whole or not at all, also by a process that is killed."""
+"""Files and folders that are written whole or not at all, also by a process that is killed; and files of strangers."""
 
 import contextlib
 import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vidpred.errors import BadInput
+
 UNFINISHED = ".unfinished-"  # begins the names of what is being written; one who is killed leaves it
 LOCK = ".lock"  # of a folder that is being written to: vidpred.lock
+
+
+def require_file(path: Path) -> int:
+    """Size in bytes of an ordinary file; BadInput for what is none (a pipe is waited for, a device never ends) or leads
+    nowhere. FileNotFoundError where there is nothing at all."""
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        if not os.path.islink(path):
+            raise
+        raise BadInput(f"{path}: a link to nothing, expected a file") from None
+    except OSError as error:
+        raise BadInput(f"{path}: {error.strerror}, expected a file") from None
+    if not stat.S_ISREG(found.st_mode):
+        raise BadInput(f"{path}: {'a folder' if stat.S_ISDIR(found.st_mode) else 'no ordinary file'}, expected a file")
+    return found.st_size
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Content of an ordinary file of at most `most` bytes; else as require_file."""
+    if (size := require_file(path)) > most:
+        raise BadInput(f"{path}: {size / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB are read")
+    with open(path, "rb") as file:
+        return file.read(most)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -48,7 +48,14 @@ def clip_latents(model: Model, clip: Clip) -> ClipLatents:
 
 
 def psnr_by_source(model: Model, clip: Clip, clip_id: str, protocol: str, seed: int = 0) -> dict[str, Tensor]:
-    """PSNR (n_future,) of a clip's (B = 1) free-running frames with z from each of SOURCES.
+    """PSNR (n_future,) of the frames of `futures_by_source`."""
+    frames = futures_by_source(model, clip, clip_id, seed)
+    truth = clip.frames[:, clip.n_past :].expand_as(frames)
+    return dict(zip(SOURCES, metrics.psnr(frames, truth, protocol).cpu()))
+
+
+def futures_by_source(model: Model, clip: Clip, clip_id: str, seed: int = 0) -> Tensor:
+    """A clip's (B = 1) free-running frames (SOURCES, n_future, C, H, W) with z from each of SOURCES.
 
     posterior: the means it gives when it is shown the true frames; prior: a sample of this seed; zero: z = 0; shuffled:
     the posterior's means in another order of the steps.
@@ -59,10 +66,8 @@ def psnr_by_source(model: Model, clip: Clip, clip_id: str, protocol: str, seed: 
     order = generator("shuffled z", seed, clip_id).permutation(steps)
     given = torch.stack([mu, torch.zeros_like(mu), mu[order]])
     eps = rollout_noise(model, seed, 0, clip_id, steps).to(mu)
-    frames = torch.cat([_imagine(model, clip, eps[None]), _imagine(model, clip, torch.zeros_like(given), given)])
-    truth = clip.frames[:, clip.n_past :].expand_as(frames)
-    prior, *others = metrics.psnr(frames, truth, protocol).cpu()
-    return dict(zip(SOURCES, (others[0], prior, *others[1:])))
+    prior, others = _imagine(model, clip, eps[None]), _imagine(model, clip, torch.zeros_like(given), given)
+    return torch.cat([others[:1], prior, others[1:]])
 
 
 def psnr_by_conditions(model: Model, clip: Clip, clip_id: str, protocol: str, seed: int = 0) -> dict[str, Tensor]:

@@ -3,14 +3,20 @@
 Sample k of a seed is the same picture alone and among others; docs/performance.md, "The same result", says how exactly.
 """
 
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from vidpred.clip import Clip
+from vidpred.errors import BadInput
 from vidpred.models import Model
 from vidpred.randomness import generator
+
+# Whether anyone still waits for what is predicted: asked before every frame.
+wanted: ContextVar[Callable[[], bool]] = ContextVar("wanted", default=lambda: True)
 
 
 def internal_batch(model: Model) -> int:
@@ -79,7 +85,7 @@ def predict(
     The model sees the n_past context frames and the conditions, nothing else. temperature scales the sigma of every z,
     those of the context too; 0 takes the means, and all samples are one. latent: "prior" or "standard" (default: the
     model's prior_at_test). precision: bf16 is quicker where the device computes in it, and other pictures: PSNR moves
-    by less than 0.02 dB.
+    by less than 0.02 dB. BadInput once `wanted` says that nobody waits any more.
     """
     if model.training:
         raise ValueError("predict needs a model in eval mode: in training mode a sample depends on its batch mates")
@@ -92,7 +98,7 @@ def predict(
     distinct = samples if temperature else 1  # the mean is one future
     jobs = [(k, b) for k in range(distinct) for b in range(clips)]
     size = internal_batch(model)
-    futures = []
+    futures, still_wanted = [], wanted.get()
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         context = model.look(clip)
         for start in range(0, len(jobs), size):
@@ -104,6 +110,8 @@ def predict(
             stepper = Stepper(model, context.rows(rows), eps[:, :warm_up], latent)
             frames = []
             for t in range(n_past, steps + 1):
+                if not still_wanted():
+                    raise BadInput("Nobody waits for this prediction any more")
                 known = None if given is None else given[rows, t - lag]
                 frames.append(stepper.next(known, eps[:, t - 1]))
             futures.append(torch.stack(frames, 1)[: len(group)])

@@ -1,13 +1,14 @@
 """The run folder: training writes it, everything else reads it."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict
+from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict, shown
 from vidpred.errors import BadInput
-from vidpred.files import remove_unfinished, replaced, write_json
+from vidpred.files import read_bytes, remove_unfinished, replaced, write_json
 
 CONFIG = "config.json"
 METRICS = "metrics.jsonl"
@@ -21,11 +22,24 @@ MADE = (CONFIG, METRICS, WEIGHTS, EVAL)  # the files of a run folder, in the ord
 
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
 MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
+MOST_TEXT = 50_000_000  # bytes of a JSON file that are read of any run
 PICKLED = (".pth", ".pt", ".bin", ".ckpt", ".pkl")  # weights that could run code: never opened
+OF_CHECKPOINT = "Of a checkpoint, python -m train.prepare import-checkpoint {} OUT makes one without running it"
+
+
+def require_folder(run: Path) -> None:
+    """BadInput for a file where a run folder is needed: it says what to do with it."""
+    run = Path(run)
+    if not run.is_file():
+        return
+    if run.name in MAX_BYTES:
+        raise BadInput(f"{run}: a file of a run; give its folder, {run.parent}")
+    raise BadInput(f"{run}: a file, no run folder. {OF_CHECKPOINT.format(run)}")
 
 
 def read_config(run: Path) -> RunConfig:
     """Settings of a run."""
+    require_folder(run)
     path = Path(run) / CONFIG
     values = _read_json(path)
     if not isinstance(values, dict):
@@ -33,12 +47,19 @@ def read_config(run: Path) -> RunConfig:
     missing = [key for key in ("model", "data", "train") if key not in values]
     if missing:
         raise BadInput(f"{path}: no {missing[0]!r} in it")
-    model = model_from_dict(values["model"], f"{path}: model")
-    return RunConfig(
-        model,
-        from_dict(model.data_config, values["data"], f"{path}: data"),
-        from_dict(TrainConfig, values["train"], f"{path}: train"),
-    )
+    try:
+        model = model_from_dict(values["model"], "model")
+        data = from_dict(model.data_config, values["data"], "data")
+        return RunConfig(model, data, from_dict(TrainConfig, values["train"], "train"))
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+
+
+def read_versions(run: Path) -> dict[str, str]:
+    """What made a run, as its config.json says; empty where it does not."""
+    values = _read_json(Path(run) / CONFIG)
+    versions = values.get("versions") if isinstance(values, dict) else None
+    return versions if isinstance(versions, dict) else {}
 
 
 def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None:
@@ -47,26 +68,32 @@ def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None
 
 
 def read_metrics(run: Path, damaged: Literal["refuse", "skip"] = "refuse") -> list[dict[str, Any]]:
-    """A dict per epoch; empty before the first epoch has ended. A line that is none is BadInput, or left out."""
+    """A dict of numbers per epoch; empty before the first epoch has ended. A line that is none and a value that is no
+    number are BadInput, or left out."""
     path = Path(run) / METRICS
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     rows = []
     try:
-        lines = path.read_text(errors="strict" if damaged == "refuse" else "replace").splitlines()
-    except (OSError, ValueError):
+        text = read_bytes(path, MOST_TEXT)
+        lines = text.decode(errors="strict" if damaged == "refuse" else "replace").splitlines()
+    except (OSError, ValueError) as error:  # BadInput is a ValueError
         if damaged == "skip":
             return []
-        raise BadInput(f"{path}: not readable as text") from None
+        raise error if isinstance(error, BadInput) else BadInput(f"{path}: not readable as text") from None
     for number, line in enumerate(lines, 1):
         try:
             row = _parsed(line)
         except ValueError:
             row = None
-        if isinstance(row, dict) and isinstance(row.get("epoch"), int) and row["epoch"] >= 0:
-            rows.append(row)
-        elif damaged == "refuse":
-            raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
+        if not isinstance(row, dict) or type(row.get("epoch")) is not int or row["epoch"] < 0:
+            if damaged == "refuse":
+                raise BadInput(f"{path}: line {number} is not an epoch's JSON object")
+            continue
+        strange = [key for key, value in row.items() if not isinstance(value, (int, float, type(None)))]
+        if strange and damaged == "refuse":
+            raise BadInput(f"{path}: {shown(strange[0])[1:-1]} of epoch {row['epoch']} is no number")
+        rows.append({key: value for key, value in row.items() if key not in strange})
     return rows
 
 
@@ -79,7 +106,7 @@ def write_metrics(run: Path, rows: list[dict[str, Any]]) -> None:
 def read_eval(run: Path) -> dict | None:
     """What train.evaluate wrote, or None."""
     path = Path(run) / EVAL
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     values = _read_json(path)
     if not isinstance(values, dict):
@@ -91,11 +118,14 @@ def list_runs(folders: list[Path]) -> dict[str, Path]:
     """Name -> run folder. Each folder is a run or holds runs; two runs of one name carry their folder's name too."""
     found: list[Path] = []
     for folder in map(Path, folders):
+        require_folder(folder)
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder of runs")
         inside = [folder] if (folder / CONFIG).exists() else sorted(p.parent for p in folder.glob(f"*/{CONFIG}"))
         if not inside:
-            raise BadInput(f"{folder}: no run in it (a run has a {CONFIG})")
+            pickled = sorted(path for path in folder.iterdir() if path.suffix in PICKLED)
+            instead = f". {OF_CHECKPOINT.format(pickled[0])}" if pickled else ""
+            raise BadInput(f"{folder}: no run in it (a run has a {CONFIG}){instead}")
         found += [run for run in inside if run.resolve() not in {f.resolve() for f in found}]
     names = [run.resolve().name for run in found]
     return {
@@ -117,9 +147,11 @@ def remove(run: Path) -> None:
 
 def _read_json(path: Path) -> Any:
     try:
-        return _parsed(path.read_text())
+        return _parsed(read_bytes(path, MOST_TEXT).decode())
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; is {path.parent} a run folder?") from None
+    except BadInput:
+        raise
     except (OSError, ValueError):
         raise BadInput(f"{path}: not readable as JSON") from None
 

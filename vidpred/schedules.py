@@ -13,7 +13,7 @@ MSE_MOMENTUM = 0.01
 
 
 def ramp(u: float, shape: str) -> float:
-    """Height of a rise at its share u in [0, 1]: linear, sigmoid (starts at 0.0025, as published) or cosine."""
+    """Height of a rise at its share u in [0, 1): linear, sigmoid (from 0.0025 to 0.9975, as published) or cosine."""
     if shape == "linear":
         return u
     if shape == "sigmoid":
@@ -28,10 +28,10 @@ def cyclical(
 ) -> float:
     """Schedule at position i of n, with `cycles` rises, each over the share `ratio` of its cycle (Fu et al. 2019).
 
-    The period is n / cycles and need not be whole.
+    The period is n / cycles and need not be whole. After a rise, of whatever shape, `stop` is held, as published.
     """
     phase = (i * cycles) % n / n  # (i mod period) / period, in whole numbers: a rounded period would miss its own end
-    return start + (stop - start) * ramp(min(phase / ratio, 1.0), shape)
+    return start + (stop - start) * ramp(phase / ratio, shape) if phase < ratio else stop
 
 
 def beta_at(

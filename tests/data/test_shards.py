@@ -62,12 +62,15 @@ def test_few_shards_are_held(shards):
     assert len(clips._kept) == SHARDS_TOGETHER + 1
 
 
-def test_read_through_a_command(shards, tiny_data, tmp_path):
-    """Files that lie elsewhere: the index alone is at hand."""
+def test_read_through_a_command(shards, tiny_data, tmp_path, monkeypatch):
+    """Files that lie elsewhere: the index alone is at hand. It may be anyone's, and is asked for leave to run it."""
     base = f"pipe:cat {shards}/"
     succeeds("train.prepare", "shard", tiny_data, tmp_path / "far", "--clips-per-shard", 2, "--base", base)
     for file in (tmp_path / "far").rglob("*.tar"):
         file.unlink()
+    with pytest.raises(BadInput, match="come from a command, 'pipe:cat .*VIDPRED_PIPES=1 allows that"):
+        open_split(tmp_path / "far", "validate")
+    monkeypatch.setenv("VIDPRED_PIPES", "1")
     ours, theirs = (open_split(folder, "validate") for folder in (tmp_path / "far", shards))
     assert np.array_equal(ours.window(3, 0, 16)[0], theirs.window(3, 0, 16)[0])
 

@@ -13,9 +13,9 @@ import pytest
 
 from tests.e2e.page import DEADLINE, NOTE_EVENTS, SHOWN
 from tests.explorer.serving import served
-from train.benchmark.app import serve
 from train.benchmark.browser import served_folder
 from train.benchmark.chromium import open_browser
+from train.benchmark.served_app import serve
 from vidpred import checkpoint, runs
 from vidpred.data.dance import video_folders, write_pair
 from vidpred.errors import BadInput

@@ -1,6 +1,7 @@
 """The address in a real browser: it opens the view that it names, once, and follows what a visitor looks at."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ def field(page, label):
 
 def pick(page, label, name):
     field(page, label).click()
-    page.get_by_role("option", name=name, exact=True).click()
+    page.get_by_role("option", name=re.compile(rf"(^|· ){re.escape(name)}$".replace("/", r"\/"))).click()
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -90,7 +91,8 @@ def test_a_link_draws_what_it_names_and_nothing_else(open_link, library, linked_
     assert library.asked == [settings(library, **view)]
     assert sees(page, library, **view)
     assert not sees(page, library, **{**view, "run": "tiny"})
-    assert [field(page, name).input_value() for name in ("Run", "Clip", "Seed")] == [TWIN, CLIPS[2], "7"]
+    values = [field(page, name).input_value() for name in ("Run", "Clip", "Seed")]
+    assert [value.rpartition(" · ")[2] for value in values] == [TWIN, CLIPS[2], "7"]
     assert page.url == linked_url + DEEP
 
 
@@ -149,7 +151,7 @@ def test_a_link_to_every_tab(open_link, library, driven, tab, held, ready, value
     """Its values come first, not the tab's own; another tab is drawn when it is looked at."""
     page = open_link(f"?{held}", until=ready)
     assert selected(page) == tab
-    assert {label: field(page, label).input_value() for label in values} == values
+    assert {label: field(page, label).input_value().rpartition(" · ")[2] for label in values} == values
     assert [(asked.run.name, asked.seed) for asked in library.asked] == predictions
     drives = [(run.name, clip.name, *fields) for run, clip, *fields in driven]
     assert drives == ([(TWIN, CLIPS[1], 5, 0.5)] if tab == "Drive" else [])
@@ -247,6 +249,47 @@ def test_a_door_of_the_pages_opens_a_view_too(open_link, library):
     assert [asked.run.name for asked in library.asked] == [TWIN]
     assert sees(page, library, run=TWIN)
     assert query(page) == f"tab=predict&run={TWIN}"
+
+
+def test_back_returns_to_the_view_before_and_forward_to_the_next(open_link, library):
+    """Tabs and those within them, as they were left; no view is drawn again."""
+    page = open_link("?tab=learn&part=priors", until="document.querySelector('#learn-priors')")
+    priors, designer = page.locator("#learn-priors"), page.get_by_label("Start from")
+    priors.wait_for()
+    page.get_by_role("tab", name="Training", exact=True).click()
+    page.wait_for_function("document.querySelector('#training-chart [data-request]')")
+    settled(page)
+    page.get_by_role("tab", name="Schedule designer").click()
+    page.wait_for_function("location.search === '?tab=training&part=designer'")
+    settled(page)
+    page.evaluate("window.sameDocument = true")
+    page.go_back()
+    page.locator("#training-chart").wait_for()
+    assert query(page) == "tab=training"
+    page.go_back()
+    priors.wait_for()
+    assert (query(page), selected(page)) == ("tab=learn&part=priors", "Learn")
+    page.go_forward()
+    page.go_forward()
+    designer.wait_for()
+    assert query(page) == "tab=training&part=designer"
+    assert page.evaluate("window.sameDocument")
+
+
+def test_a_frame_of_the_player_is_part_of_the_address(open_link, library):
+    page = open_link("?tab=predict&frame=4")
+    counter = page.locator("#player [data-part=counter]")
+    assert counter.inner_text().startswith("frame 4 of ")
+    page.locator("#player").get_by_label("Next frame").click()
+    page.wait_for_function("location.search === '?tab=predict&frame=5'")
+    for _ in range(3):
+        page.locator("#player").get_by_label("Previous frame").click()
+    assert query(page) == ""  # where a prediction begins
+
+
+def test_a_part_that_is_not_there_is_said(open_link):
+    page = open_link("?tab=learn&part=nowhere")
+    assert "There is no part “nowhere” here" in page.get_by_test_id("toast-text").inner_text()
 
 
 # --- copying ----------------------------------------------------------------------------------------------------------

@@ -80,6 +80,28 @@ def test_reading_off_smoothing_and_logarithm(open_page):
     assert page.locator("#training-chart path.curve").count() == 0
 
 
+def test_curves_are_chosen_from_a_table_that_sorts(open_page):
+    page = open_page("?tab=training", app="bundled_url", until=SHOWN.format("training-chart"))
+    shown(page, "training-table")
+    table, names = page.locator("#training-table"), "label span span"
+    listed = table.locator(names).all_inner_texts()
+    heading = table.get_by_role("columnheader", name="PSNR", exact=True)
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    scores = [float(text.split()[0]) for text in table.locator("tbody td:nth-child(6)").all_inner_texts()]
+    assert scores == sorted(scores, reverse=True)
+    heading.get_by_role("button").click()
+    assert table.locator(names).all_inner_texts() != listed
+    row = table.locator("tbody tr", has_text="push-learned-monotonic")
+    before = shown(page, "training-chart")
+    row.get_by_role("checkbox").check()
+    shown(page, "training-chart", before)
+    assert page.locator("#training-chart").get_by_role("button", name="push-learned-monotonic").is_visible()
+    ticked = table.locator("tr.chosen").count()
+    page.get_by_label("Runs", exact=True).locator("visible=true").press("Backspace")
+    page.wait_for_function(f"document.querySelectorAll('#training-table tr.chosen').length === {ticked - 1}")
+
+
 def test_a_figure_is_drawn_and_downloaded(open_page):
     page = open_page(tab="Training")
     page.get_by_text("The reports' figures, as PNG").click()

@@ -31,12 +31,14 @@ COMMANDS = [
     if command.strip()
 ]
 SMALLER = {
-    "--train 1600 --validate 64 --test 256": "--train 6 --validate 4 --test 2",
+    "--train 1600 --validate 64 --test 256": "--train 4 --validate 4 --test 1",
     "--train 8000 --val 630 --test 5": "--train 24 --val 12 --test 1 --test-frames 9",
     "--train 1600 --validate 64 --test 64": "--train 4 --validate 2 --test 2",
-    "--preset pose-small": "--preset pose-debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
+    "--preset pose-small": "--preset pose-debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1 "
+    "--train.iterations-per-epoch 3",
     "--preset small-free": "--preset small-free --train.epochs 1 --train.kl-anneal none --train.iterations-per-epoch 2",
-    "--preset small": "--preset debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1",
+    "--preset small": "--preset debug --train.epochs 1 --train.kl-anneal none --train.gif-every 1 "
+    "--train.iterations-per-epoch 3",
 }
 
 

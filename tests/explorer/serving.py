@@ -4,10 +4,10 @@ import contextlib
 
 
 @contextlib.contextmanager
-def served(demo):
-    """Address of the running app."""
+def served(demo, **options):
+    """Address of the running app. options: of launch, instead of ours."""
     from vidpred.explorer.page import launch_options
 
-    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    _, address, _ = demo.launch(prevent_thread_lock=True, quiet=True, **{**launch_options(), **options})
     yield address
     demo.close()

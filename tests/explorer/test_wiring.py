@@ -17,6 +17,7 @@ from PIL import Image
 from tests.commands import ROOT, run
 from vidpred import runs
 from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.server.visitors import MOST_WAITING
 
 ASKED = {"run": "tiny", "clip": "traj_0_to_255/2", "seed": 5, "temperature": 1.5, "n_future": 6}
 API = {
@@ -63,7 +64,7 @@ def test_widgets_feed_the_parameters_of_their_name(demo):
         assert fn.api_visibility == "private"
     (public,) = (fn for fn in demo.fns.values() if fn.api_name == "predict")
     assert (public.concurrency_id, public.concurrency_limit, public.api_visibility) == ("model", 1, "public")
-    assert demo._queue.max_size == 16
+    assert demo._queue.max_size == MOST_WAITING
     assert demo.api_open is False
     assert demo.analytics_enabled is False
 
@@ -88,7 +89,7 @@ def test_a_tab_is_filled_from_its_own_widgets(demo):
         if block.elem_id in ("training-chart", "lens-sources", "lens-player") and "shown" in fn.input_parameter_names
     }
     assert fed == {
-        "training-chart": {"Runs", "x axis", "Smoothing", "Logarithmic scale"},
+        "training-chart": {"Runs", "x axis", "Smoothing", "Logarithmic scale", "Seeds as mean and band"},
         "lens-sources": {"Run", "Clip", "Seed"},
         "lens-player": {"Run", "Clip", "Dimension of z"},
     }

@@ -60,6 +60,7 @@ def loss_of(model, clip, noise, feedback):
         ("prediction", {}),
         ("truth", {"condition": "none"}),
         ("prediction", {"condition": "none"}),
+        ("prediction", {"condition": "none", "predictor_norm": "none"}),  # the original SVG
         ("truth", {"last_frame_skip": True}),  # free running, the published one leaks the true frames' skips
     ],
 )

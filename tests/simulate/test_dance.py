@@ -6,7 +6,6 @@ import pytest
 
 from vidpred.simulate.dance import (
     COLOURS,
-    LIMBS,
     WAVES,
     Dance,
     DanceStage,
@@ -15,6 +14,7 @@ from vidpred.simulate.dance import (
     joint_range,
     project,
 )
+from vidpred.simulate.skeleton import LIMBS
 
 FRAMES = range(0, 630, 21)
 

@@ -1,12 +1,14 @@
 """The benchmark's commands: yardstick and project compute the same, and what is told is complete."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from tests.commands import fails, succeeds
 from train.benchmark import harness
 from train.benchmark import step as step_file
+from train.benchmark.published import PUBLISHED
 from train.benchmark.rollout import rollout
 from train.benchmark.step import step
 from vidpred import runs
@@ -96,20 +98,28 @@ def test_results_for_a_person(capsys):
     ]
 
 
-def test_quality(tiny_data, tmp_path):
-    """A candidate is scored at both points of its way; a second call trains nothing and says the same."""
+def test_quality(tiny_data, tmp_path, monkeypatch):
+    """A candidate is scored at both points of its way, then the report's training, which gets no less time; a second
+    call trains nothing and says the same."""
+    report = PUBLISHED["published"]
+    small = replace(report.model, width=3, g_dim=8, z_dim=5, rnn_size=12)
+    monkeypatch.setitem(PUBLISHED, "published", replace(report, model=small, train=replace(report.train, batch_size=2)))
     options = ("--data", tiny_data, "--out", tmp_path, "--minutes", 0.02, "--points", 2, "--samples", 2, "--clips", 2)
-    options += ("--iterations", 8, "--candidates", "debug", "--json")
+    options += ("--iterations", 8, "--candidates", "published", "debug", "--json")
     said = [succeeds("train.benchmark", "quality", *options) for _ in range(2)]
     first, again = (json.loads(text.splitlines()[-1]) for text in said)
     assert first == again
     rows = first["rows"]
-    assert [row["candidate"] for row in rows] == ["debug", "debug"]
-    assert rows[0]["step"] * 2 == rows[1]["step"]
+    assert [row["candidate"] for row in rows] == ["published", "published", "debug", "debug"]
+    published, ours = rows[:2], rows[2:]
+    assert ours[0]["step"] * 2 == ours[1]["step"]
     logged = {epoch["step"]: epoch["processor_seconds"] for epoch in runs.read_metrics(tmp_path / "debug")}
-    assert all(row["processor_seconds"] == logged[row["step"]] for row in rows)
-    assert all(row["psnr_best"] > row["psnr"] > 5 and 0 < row["sharpness_first"] < 2 for row in rows)
-    assert "| debug |" in said[0]
+    assert all(row["processor_seconds"] == logged[row["step"]] for row in ours)
+    assert published[1]["processor_seconds"] >= max(60 * 0.02, ours[1]["processor_seconds"])
+    assert published[0]["processor_seconds"] < published[1]["processor_seconds"]
+    assert all(row["psnr_best"] > row["psnr"] > 3 and row["sharpness_first"] > 0 for row in rows)
+    assert all(row["psnr"] > 5 and row["sharpness_first"] < 2 for row in ours)
+    assert "| debug |" in said[0] and "| published |" in said[0]
 
 
 def test_ceiling(simulator, capsys):

@@ -1,9 +1,10 @@
-"""`python -m train.benchmark {step,rollout,loader,startup,app,browser,quality,ceiling} [--json]`: the wall-clock
+"""`python -m train.benchmark {step,rollout,loader,startup,app,load,browser,quality,ceiling} [--json]`: the wall-clock
 figures of the project, and what a processor's time buys."""
 
 from train.benchmark.app import app
 from train.benchmark.browser import browser
 from train.benchmark.ceiling import ceiling
+from train.benchmark.load import load
 from train.benchmark.loader import loader
 from train.benchmark.quality import quality
 from train.benchmark.rollout import rollout
@@ -11,7 +12,17 @@ from train.benchmark.startup import startup
 from train.benchmark.step import step
 from train.cli import run_commands
 
-COMMANDS = (step, rollout, loader, startup, app, browser, quality, ceiling)  # each a function in a file of its name
+COMMANDS = (
+    step,
+    rollout,
+    loader,
+    startup,
+    app,
+    load,
+    browser,
+    quality,
+    ceiling,
+)  # each in a file of its name
 
 if __name__ == "__main__":
     run_commands({command.__name__: command for command in COMMANDS}, prog="python -m train.benchmark")

@@ -2,8 +2,6 @@
 
 import contextlib
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,8 +13,8 @@ from tqdm import tqdm
 
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
+from train.benchmark.served_app import serve
 from train.cli import print_json
-from vidpred.errors import BadInput
 
 DRAWN = "document.querySelector('{} [data-request]')?.dataset.request"
 # Does something on the page; milliseconds until a player has drawn another answer.
@@ -96,24 +94,6 @@ def app(rounds: int = 3, json: bool = False) -> None:
         for name, figure in FIGURES.items()
     ]  # fmt: skip
     print(f"{harness.device_name('cpu')}\n\n{harness.table(['what', 'median', 'limit', 'of', ''], rows)}")
-
-
-@contextlib.contextmanager
-def serve(*options: object) -> Iterator[tuple[str, int]]:
-    """The address of `python app.py options`, on a port that is free, and its process id."""
-    app = subprocess.Popen(
-        [sys.executable, "-u", "app.py", *map(str, options)], cwd=harness.ROOT, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        for line in app.stdout:
-            if found := re.search(r"http://[\w.]+:\d+", line):
-                break
-        else:
-            raise BadInput("the app has stopped")
-        yield f"{found[0]}/", app.pid
-    finally:
-        app.terminate()
-        app.wait()
 
 
 def measure(rounds: int, progress: Callable[[str], None] = lambda name: None) -> dict[str, list[float]]:

@@ -2,6 +2,9 @@
 
 Candidates are trained one thread each, a few at a time, on the same clips and for the same processor time, each with a
 schedule that spans it, and scored on the same validation clips at equal parts of the way. Run it again to go on.
+
+The report's training (published) comes last, for as long as the slowest of the others has taken: their time is that of
+whole epochs, estimated beforehand.
 """
 
 import math
@@ -14,6 +17,8 @@ from pathlib import Path
 import torch
 
 from train.benchmark import harness
+from train.benchmark.published import PUBLISHED, train_published
+from train.benchmark.yardstick import PublishedClips
 from train.cli import print_json
 from vidpred import checkpoint, runs
 from vidpred.config import RunConfig, TrainConfig
@@ -52,7 +57,9 @@ CANDIDATES: dict[str, RunConfig] = {
 
 
 def candidate(name: str, iterations: int) -> RunConfig:
-    """One of CANDIDATES, or an SVG preset, in the frame that all share but for the length."""
+    """One of CANDIDATES, or an SVG preset, in the frame that all share but for the length; or one of PUBLISHED."""
+    if name in PUBLISHED:
+        return PUBLISHED[name]
     config = CANDIDATES[name] if name in CANDIDATES else preset(name)
     if config.model.kind != "svg":
         raise BadInput(f"{name} is no preset of SVG")
@@ -80,7 +87,8 @@ def quality(
         out: folder for the runs of the candidates; what is there goes on
         minutes: processor time of each candidate's training
         candidates: which of first, unshuffle, mask, batch-4, map, free-first, free-batch-4, free-map, free-map-6,
-            free-map-calibrated, and of the presets of SVG
+            free-map-calibrated, of the presets of SVG, and of the report's training: published, and
+            published-schedules with beta, learning rate and teacher forcing as the others have them
         points: times at which each is scored, evenly spaced; the last is the end
         samples: futures of each clip
         clips: validation clips that are scored
@@ -101,12 +109,15 @@ def quality(
     spawn = multiprocessing.get_context("spawn")
     rows = []
     with ProcessPoolExecutor(at_once, mp_context=spawn, max_tasks_per_child=1) as pool:
-        jobs = [
-            pool.submit(work, name, config, data, out / name, minutes, points, samples, clips, cache)
-            for name, config in configs.items()
-        ]
-        for job in as_completed(jobs):
-            rows += job.result()
+        for last in (False, True):
+            seconds = max([minutes * 60, *(row["processor_seconds"] for row in rows if last)])
+            jobs = [
+                pool.submit(work, name, config, data, out / name, seconds, points, samples, clips, iterations, cache)
+                for name, config in configs.items()
+                if (name in PUBLISHED) == last
+            ]
+            for job in as_completed(jobs):
+                rows += job.result()
     rows.sort(key=lambda row: (candidates.index(row["candidate"]), row["step"]))
     print(table(rows, samples))
     if json:
@@ -118,31 +129,45 @@ def work(
     start: RunConfig,
     data: Path,
     run: Path,
-    minutes: float,
+    seconds: float,
     points: int,
     samples: int,
     clips: int,
+    iterations: int,
     cache: Path | None,
 ) -> list[dict]:
     """Train one candidate in a process of its own and score it at each point."""
     torch.set_num_threads(1)
-    training, validation = (open_split(data, split, cache) for split in ("train", "validate"))
+    validation = open_split(data, "validate", cache)
+    if name in PUBLISHED:
+        config, length = start, start.data.n_past + start.data.n_future
+        kept = train_published(run, config, PublishedClips(data / "train", length), seconds, points, iterations)
+    else:
+        config, kept = _train_ours(start, data, run, seconds, points, validation, cache)
+    rows = []
+    for point in kept:
+        model = build_model(config.model).eval()
+        checkpoint.load_weights(point.pop("weights"), model)
+        chosen = list(range(min(clips, len(validation))))
+        rows.append({"candidate": name} | point | scores(model, validation, chosen, config, samples))
+    return rows
+
+
+def _train_ours(
+    start: RunConfig, data: Path, run: Path, seconds: float, points: int, validation: Clips, cache: Path | None
+) -> tuple[RunConfig, list[dict]]:
+    """The settings of the finished run; step, processor_seconds and weights at each point."""
+    training = open_split(data, "train", cache)
     if (run / runs.CONFIG).exists():
         config = replace(start, train=runs.read_config(run).train)
     else:
-        config = fitted(start, minutes * 60, points, run.with_name(f"{run.name}-pace"), training, validation)
+        config = fitted(start, seconds, points, run.with_name(f"{run.name}-pace"), training, validation)
     train(run, config, training, validation, cpu=True, show_progress=False)
-    config = runs.read_config(run)
-    rows = []
+    kept = []
     for weights in sorted((run / runs.KEPT).glob("*.safetensors")):
         logged = runs.read_metrics(run)[int(weights.stem.split("_")[1]) - 1]
-        model = build_model(config.model).eval()
-        checkpoint.load_weights(weights, model)
-        rows.append(
-            {"candidate": name, "step": logged["step"], "processor_seconds": logged["processor_seconds"]}
-            | scores(model, validation, list(range(min(clips, len(validation)))), config, samples)
-        )
-    return rows
+        kept.append({name: logged[name] for name in ("step", "processor_seconds")} | {"weights": weights})
+    return runs.read_config(run), kept
 
 
 def fitted(

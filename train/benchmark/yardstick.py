@@ -86,9 +86,10 @@ class LSTM(nn.Module):
 
 
 class FramePredictor(LSTM):
-    def __init__(self, in_dim, size, out_dim, layers):
+    def __init__(self, in_dim, size, out_dim, layers, norm):
         super().__init__(in_dim, size, layers)
-        self.output = nn.Sequential(nn.Linear(size, out_dim), nn.BatchNorm1d(out_dim), nn.Tanh())
+        norms = [nn.BatchNorm1d(out_dim)] if norm == "batch" else []
+        self.output = nn.Sequential(nn.Linear(size, out_dim), *norms, nn.Tanh())
 
     def forward(self, x):
         return self.output(super().forward(x))
@@ -115,7 +116,9 @@ class PublishedSVG(nn.Module):
         condition_dim = 7 if c.condition == "actions" else 0
         self.encoder = Encoder(3, c.width, c.g_dim)
         self.decoder = Decoder(3, c.width, c.g_dim, condition_dim)
-        self.frame_predictor = FramePredictor(c.g_dim + c.z_dim, c.rnn_size, c.g_dim, c.predictor_layers)
+        self.frame_predictor = FramePredictor(
+            c.g_dim + c.z_dim, c.rnn_size, c.g_dim, c.predictor_layers, c.predictor_norm
+        )
         self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim)
         if c.learned_prior:
             self.prior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim)

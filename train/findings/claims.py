@@ -124,7 +124,7 @@ CLAIMS = [
     Claim(
         "monotonic-erratic",
         ANNEALING,
-        "But it validates more erratically.",
+        "Monotonic annealing validates more erratically than cyclical.",
         DANCE,
         statistics.UNREST,
         {**dance_annealing("monotonic", "cyclical"), **annealing("monotonic", "cyclical")},
@@ -194,7 +194,7 @@ CLAIMS = [
     Claim(
         "free-rough",
         FORCING,
-        "But their PSNR is rougher from frame to frame.",
+        "The PSNR of free-running dancers is rougher from frame to frame.",
         DANCE,
         statistics.ROUGHNESS,
         FREE_OR_FORCED,

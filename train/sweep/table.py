@@ -24,10 +24,12 @@ from train.command import require_sensible
 from vidpred.config import RunConfig, from_dict
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
+from vidpred.files import read_bytes
 from vidpred.presets import preset
 
 SECTIONS = ("model", "data", "train")
 TABLES = (*SECTIONS, "evaluate")
+MOST_BYTES = 1_000_000  # of a table
 KEYS = ("preset", "clips", "seeds", *TABLES)
 
 
@@ -61,9 +63,13 @@ class Run(NamedTuple):
 def read_table(file: Path) -> list[Run]:
     """The runs of a table, every setting resolved and checked."""
     try:
-        table = tomllib.loads(file.read_text())
+        table = tomllib.loads(read_bytes(file, MOST_BYTES).decode())
+    except BadInput:
+        raise
     except ValueError as error:  # not TOML, or not even text
         raise BadInput(f"{file}: {error}") from None
+    except RecursionError:
+        raise BadInput(f"{file}: nested too deeply") from None
     unknown = sorted(set(table) - {"defaults", "runs"})
     if unknown:
         raise BadInput(f"{file}: unknown key {unknown[0]!r}; known: defaults, runs")

@@ -22,26 +22,28 @@ POSITION_KEY = "{}/endeffector_pos"
 VALIDATE_PERCENT = 5  # of the training files, the last ones, moved whole
 
 
-def import_bair(tfrecords: Path, out: Path) -> None:
+def import_bair(tfrecords: Path, out: Path) -> dict[str, tuple[int, int]]:
     """Writes every record of `tfrecords`/{train,test}/traj_<a>_to_<b>.tfrecords as OUT/<split>/traj_<a>_to_<b>/<clip>.
 
     Clips are numbered from 1 per file. Frames keep their bytes and numbers their float32 values. A clip that is there
     already is kept, so that an interrupted import goes on. Whatever is wrong with a file is BadInput with its path and
-    the record's number (from 1, as the clip's).
+    the record's number (from 1, as the clip's). Returns (clips, files) of each split; validate has none where there
+    is one training file alone.
     """
     if importlib.util.find_spec("tfrecord") is None:
         raise BadInput("the BAIR import needs the package tfrecord: pip install tfrecord")
     plan = plan_splits(Path(tfrecords))
     with held(out):
-        _import(plan, Path(out))
+        return _import(plan, Path(out))
 
 
-def _import(plan: dict[str, list[Path]], out: Path) -> None:
+def _import(plan: dict[str, list[Path]], out: Path) -> dict[str, tuple[int, int]]:
     for split, files in plan.items():
         other = {"train": "validate", "validate": "train"}.get(split)
         for file in files:
             if other and (out / other / file.stem).exists():
                 raise BadInput(f"{out} has {file.stem} in {other}, from an import of other files; give another folder")
+    clips = dict.fromkeys(plan, 0)
     remove_hidden(out / split / file.stem for split, files in plan.items() for file in files)
     total = sum(file.stat().st_size for files in plan.values() for file in files)
     with tqdm(total=total, unit="B", unit_scale=True, desc="import") as progress:
@@ -51,7 +53,9 @@ def _import(plan: dict[str, list[Path]], out: Path) -> None:
                     clip = out / split / file.stem / str(number)
                     if not _is_whole(clip):
                         write_clip(clip, *_parse(record, f"{file}: record {number}"))
+                    clips[split] += 1
                     progress.update(16 + len(record))
+    return {split: (clips[split], len(files)) for split, files in plan.items()}
 
 
 def plan_splits(tfrecords: Path) -> dict[str, list[Path]]:

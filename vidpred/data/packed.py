@@ -225,9 +225,17 @@ def _fingerprint(folders: dict[str, Path], kind: str) -> str:
     digest = hashlib.blake2b(f"{VERSION} {kind}".encode(), digest_size=16)
     for name, folder in folders.items():
         with os.scandir(folder) as entries:
-            rows = sorted((e.name, e.stat().st_size, e.stat().st_mtime_ns) for e in entries)
+            rows = sorted(_identity(entry) for entry in entries)
         digest.update(f"{name} {rows}".encode())
     return digest.hexdigest()
+
+
+def _identity(entry: os.DirEntry) -> tuple[str, int, int]:
+    try:
+        found = entry.stat()
+    except OSError:  # a link to nothing or to itself
+        return entry.name, 0, 0
+    return entry.name, found.st_size, found.st_mtime_ns
 
 
 def _is_current(folder: Path, fingerprint: str) -> bool:

@@ -2,8 +2,9 @@
 clips have none."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from PIL import Image
@@ -11,10 +12,11 @@ from PIL import Image
 from vidpred.config import ACTION_DIM, CONDITION_DIM, IMAGE_SIZE, POSITION_DIM
 from vidpred.data.layout import by_number, numbered_pictures, read_png, split_folder, split_name
 from vidpred.errors import BadInput
-from vidpred.files import replaced_folder
+from vidpred.files import replaced_folder, require_file
 
 ACTIONS_CSV = "actions.csv"
 POSITIONS_CSV = "endeffector_positions.csv"
+LONGEST_ROW = 1000  # characters
 
 
 class RobotClip(NamedTuple):
@@ -95,24 +97,41 @@ def _read_frame(path: Path, size: int) -> np.ndarray:
 
 
 def _read_csv(path: Path, rows: int, columns: int) -> np.ndarray:
-    """The first `rows` rows as float32."""
+    """The first `rows` rows as float32, and not a byte more of the file than they take."""
     try:
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
+        require_file(path)
+        with open(path, encoding="utf-8") as file, np.errstate(over="ignore"):
+            values = [_read_row(path, i, line, columns) for i, line in enumerate(_first_lines(file, rows))]
     except FileNotFoundError:
         raise BadInput(f"{path}: missing file") from None
     except (OSError, UnicodeDecodeError):
         raise BadInput(f"{path}: not a readable CSV file") from None
-    if len(lines) < rows:
-        raise BadInput(f"{path}: {len(lines)} row{'s' * (len(lines) != 1)} for {rows} frame{'s' * (rows != 1)}")
-    values = np.empty((rows, columns), np.float32)
-    for i, line in enumerate(lines[:rows]):
-        cells = line.split(",")
-        if len(cells) != columns:
-            raise BadInput(f"{path}: row {i} has {len(cells)} number{'s' * (len(cells) != 1)}, expected {columns}")
-        try:
-            values[i] = [float(cell) for cell in cells]
-        except ValueError:
-            raise BadInput(f"{path}: row {i} is not a row of numbers: {line[:60]!r}") from None
-        if not np.isfinite(values[i]).all():
-            raise BadInput(f"{path}: row {i} has a value that is not finite: {line[:60]!r}")
+    if len(values) < rows:
+        raise BadInput(f"{path}: {len(values)} row{'s' * (len(values) != 1)} for {rows} frame{'s' * (rows != 1)}")
+    return np.stack(values)
+
+
+def _first_lines(file: TextIO, count: int) -> Iterator[str]:
+    """Lines that are not blank, each at most one character longer than a row may be."""
+    while count and (line := file.readline(LONGEST_ROW + 1)):
+        if line.strip():
+            count -= 1
+            yield line
+
+
+def _read_row(path: Path, number: int, line: str, columns: int) -> np.ndarray:
+    if len(line) > LONGEST_ROW:
+        raise BadInput(f"{path}: row {number} has over {LONGEST_ROW:,} characters, expected {columns} numbers")
+    cells = line.split(",")
+    if len(cells) != columns:
+        raise BadInput(f"{path}: row {number} has {len(cells)} number{'s' * (len(cells) != 1)}, expected {columns}")
+    line = line.strip()
+    try:
+        if "_" in line:  # which Python takes for part of a number
+            raise ValueError
+        values = np.array([float(cell) for cell in cells]).astype(np.float32)
+    except ValueError:
+        raise BadInput(f"{path}: row {number} is not a row of numbers: {line[:60]!r}") from None
+    if not np.isfinite(values).all():
+        raise BadInput(f"{path}: row {number} has a value that is not finite: {line[:60]!r}")
     return values

@@ -2,6 +2,9 @@
 
 import io
 import json
+import math
+import os
+import re
 import tarfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -11,13 +14,18 @@ import numpy as np
 import webdataset
 from tqdm import tqdm
 
+from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, shown
 from vidpred.data.packed import Moments, PackedClips, moments, too_short
 from vidpred.errors import BadInput
-from vidpred.files import replaced, write_json
+from vidpred.files import read_bytes, replaced, require_file, write_json
 from vidpred.randomness import Generator, generator
 
 INDEX = "index.json"
 VERSION = 1  # of the index
+MOST_INDEX_BYTES = 500_000_000
+NAME = re.compile(r"[\w.-]+", re.ASCII)  # of a file; addresses reach a shell, by way of webdataset
+BASE = re.compile(r"[\w.:/%~@=+,-]*", re.ASCII)
+PIPES = "VIDPRED_PIPES"  # environment variable: 1 lets an index name a command to run
 SHARDS_TOGETHER = 4
 """Shards whose clips are mixed in training; as many, and one more, are held in memory."""
 
@@ -32,19 +40,32 @@ class ShardedClips:
     def __init__(self, folder: Path):
         path = folder / INDEX
         try:
-            index = json.loads(path.read_text())
+            index = json.loads(read_bytes(path, MOST_INDEX_BYTES))
             self.ids: list[str] = index["ids"]
             self._lengths = np.asarray(index["lengths"], np.int64)
             self._names: list[str] = [shard["name"] for shard in index["shards"]]
-            self._sizes = [int(shard["clips"]) for shard in index["shards"]]
-            self._moments = moments(np.asarray(index["mean"]), np.asarray(index["variance"]))
+            self._sizes: list[int] = [shard["clips"] for shard in index["shards"]]
+            mean, variance = (np.asarray(index[name], np.float64) for name in ("mean", "variance"))
             self._base: str = index["base"]
             self.has_actions: bool = index.get("has_actions", True)
-            sound = index["version"] == VERSION and sum(self._sizes) == len(self.ids) == len(self._lengths) > 0
-        except (OSError, ValueError, LookupError, TypeError):
+            sound = (
+                index["version"] == VERSION
+                and all(isinstance(name, str) for name in [*self.ids, self._base])
+                and all(type(count) is int and count > 0 for count in [*index["lengths"], *self._sizes])
+                and all(NAME.fullmatch(name) for name in self._names)
+                and mean.shape == variance.shape == (CONDITION_DIM,)
+                and bool(np.isfinite([mean, variance]).all() and (variance >= 0).all())
+                and sum(self._sizes) == len(self.ids) == len(self._lengths) > 0
+            )
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             sound = False
         if not sound:
             raise BadInput(f"{path}: not an index of shards; write them again with train.prepare shard")
+        self._moments = moments(mean, variance)
+        if self._base.startswith("pipe:") and os.environ.get(PIPES) != "1":
+            raise BadInput(f"{path}: its files come from a command, {shown(self._base)}; {PIPES}=1 allows that")
+        if not self._base.startswith("pipe:") and not BASE.fullmatch(self._base):
+            raise BadInput(f"{path}: no address to read files from: {shown(self._base)}")
         self.folder = folder
         self._firsts = np.cumsum([0, *self._sizes])  # number of each shard's first clip
         self._kept: OrderedDict[int, list[tuple[np.ndarray, np.ndarray]]] = OrderedDict()
@@ -121,10 +142,16 @@ class ShardedClips:
         first, size = self._firsts[number], self._sizes[number]
         found = 0
         try:
+            if not self._base:
+                require_file(Path(where))
             for sample in webdataset.WebDataset([where], shardshuffle=False):
-                frames, conditions = (np.load(io.BytesIO(sample[f"{part}.npy"])) for part in ("frames", "conditions"))
-                if found == size or frames.shape[0] != self._lengths[first + found]:
+                if found == size:
                     raise ValueError("clips of another data set")
+                length = int(self._lengths[first + found])
+                frames = _array(sample["frames.npy"], np.uint8, (length, IMAGE_SIZE, IMAGE_SIZE, CHANNELS))
+                conditions = _array(sample["conditions.npy"], np.float32, (length, CONDITION_DIM))
+                if not np.isfinite(conditions).all():
+                    raise ValueError("conditions that are not finite")
                 yield frames, conditions
                 found += 1
             if found < size:
@@ -162,6 +189,16 @@ def write_shards(clips: PackedClips, folder: Path, clips_per_shard: int, base: s
     }
     write_json(folder / INDEX, index)
     return len(shards)
+
+
+def _array(content: bytes, dtype: type, shape: tuple[int, ...]) -> np.ndarray:
+    """The array of a .npy file, once its header says what was expected: no room is made for what it claims."""
+    file = io.BytesIO(content)
+    np.lib.format.read_magic(file)
+    found, by_columns, kind = np.lib.format.read_array_header_1_0(file)
+    if found != shape or kind != np.dtype(dtype) or by_columns:
+        raise ValueError(f"an array of {kind} and shape {found}, expected {np.dtype(dtype)} and {shape}")
+    return np.frombuffer(content, dtype, math.prod(shape), file.tell()).reshape(shape)
 
 
 def _npy(array: np.ndarray) -> bytes:

@@ -1,6 +1,8 @@
 """Anyone's pictures: films, GIFs and picture files, their centre cropped and made as small as a model takes them."""
 
 import contextlib
+import io
+import logging
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,6 +12,7 @@ import imageio_ffmpeg
 import numpy as np
 from PIL import Image, ImageSequence
 
+from vidpred.data.layout import MOST_PIXELS, MOST_PNG_BYTES, SIGNATURE, require_png
 from vidpred.errors import BadInput
 
 # Not read through imageio: it tells a film's size by decoding a frame, or by opening the file once more as whatever
@@ -18,8 +21,8 @@ from vidpred.errors import BadInput
 CONTAINERS = {".mp4": "mov", ".m4v": "mov", ".mov": "mov", ".webm": "matroska", ".mkv": "matroska"}
 FILMS = (*CONTAINERS, ".gif")
 PICTURES = (".png", ".jpg", ".jpeg")
-MOST_PIXELS = 4096 * 2304  # of a picture
 MOST_FRAMES = 120
+logging.getLogger("imageio_ffmpeg").setLevel(logging.ERROR)  # it warns of every film that ffmpeg turns upright
 
 
 class Footage(NamedTuple):
@@ -37,7 +40,8 @@ def read_film(path: Path, size: tuple[int, int], every: int = 1, most: int = MOS
     path = Path(path)
     if path.suffix.lower() not in FILMS:
         raise BadInput(f"{path.name}: expected a film ({', '.join(FILMS)})")
-    pictures = _gif(path) if path.suffix.lower() == ".gif" else _film(path)
+    suffix = path.suffix.lower()
+    pictures = _gif(path) if suffix == ".gif" else film_pictures(path, ["-f", CONTAINERS[suffix]])
     return footage(pictures, path.name, size, every, most)
 
 
@@ -52,10 +56,15 @@ def footage(
             first, box = picture, centre_box(picture.size, size)
         elif picture.size != first.size:
             raise BadInput(f"{name}: pictures of different sizes, {_by(first.size)} and {_by(picture.size)}")
-        frames.append(np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, box)))
+        frames.append(fit(picture, size, box))
     if first is None:
         raise BadInput(f"{name}: no picture in it")
     return Footage(np.stack(frames), first, box)
+
+
+def fit(picture: Image.Image, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """A part of a picture as (height, width) = size, uint8 (H, W, 3)."""
+    return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR, box))
 
 
 def centre_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -69,9 +78,28 @@ def centre_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, 
 def read_picture(file: BinaryIO, name: str) -> Image.Image:
     """A PNG or JPEG file, RGB."""
     with _readable(name, "PNG or JPEG picture"):
-        picture = Image.open(file, formats=["PNG", "JPEG"])
+        content = file.read(MOST_PNG_BYTES + 1)
+        if len(content) > MOST_PNG_BYTES:
+            raise BadInput(f"{name}: over {MOST_PNG_BYTES / 1e6:,.0f} MB, at most as much is read")
+        if content.startswith(SIGNATURE):
+            require_png(name, content)
+        picture = Image.open(io.BytesIO(content), formats=["PNG", "JPEG"])
         _require_pixels(picture.size, name)
         return picture.convert("RGB")
+
+
+def film_pictures(path: Path, container: list[str]) -> Iterator[Image.Image]:
+    """Every frame of a film, RGB, upright and with square pixels. container: the options that tell ffmpeg which it may
+    be."""
+    options = ["-protocol_whitelist", "file", *container]
+    # one frame of the file becomes one picture: by default ffmpeg repeats and drops some to keep the time
+    output = ["-map", "0:V:0", "-vf", "scale=iw*sar:ih,setsar=1", "-fps_mode", "passthrough"]
+    reader = imageio_ffmpeg.read_frames(f"file:{path}", input_params=options, output_params=output)
+    with _readable(path.name, "film"), contextlib.closing(reader):
+        size = next(reader)["size"]
+        _require_pixels(size, path.name)
+        for frame in reader:
+            yield Image.frombytes("RGB", size, frame)
 
 
 def _gif(path: Path) -> Iterator[Image.Image]:
@@ -79,17 +107,6 @@ def _gif(path: Path) -> Iterator[Image.Image]:
         _require_pixels(gif.size, path.name)
         for frame in ImageSequence.Iterator(gif):
             yield frame.convert("RGB")
-
-
-def _film(path: Path) -> Iterator[Image.Image]:
-    options = ["-protocol_whitelist", "file", "-f", CONTAINERS[path.suffix.lower()]]
-    # one frame of the file becomes one picture: by default ffmpeg repeats and drops some to keep the time
-    reader = imageio_ffmpeg.read_frames(path, input_params=options, output_params=["-fps_mode", "passthrough"])
-    with _readable(path.name, "film"), contextlib.closing(reader):
-        size = next(reader)["size"]
-        _require_pixels(size, path.name)
-        for frame in reader:
-            yield Image.frombytes("RGB", size, frame)
 
 
 @contextlib.contextmanager

@@ -38,14 +38,19 @@ def share_one_heap() -> None:
         ctypes.CDLL(None).mallopt(arena_max, 1)
 
 
+def open_library(args: list[str], prog: str = PROG) -> tuple[Library, argparse.Namespace]:
+    """Runs and clips that the options name, and the options; bad ones end the command."""
+    try:
+        options = parse(args, prog)
+        return Library(options.runs, options.data), options
+    except BadInput as error:
+        stop(prog.split()[-1], error)
+
+
 def make_demo(args: list[str], prog: str = PROG):
     """The Blocks, the library behind them and the options."""
     share_one_heap()
-    try:
-        options = parse(args, prog)
-        library = Library(options.runs, options.data)
-    except BadInput as error:
-        stop(prog.split()[-1], error)
+    library, options = open_library(args, prog)
     from vidpred.explorer.page import build_demo  # Gradio takes seconds to import: bad options are answered at once
 
     return build_demo(library), library, options
@@ -55,6 +60,9 @@ def serve(demo, library: Library, options: argparse.Namespace, prog: str = PROG)
     """Until it is stopped."""
     from vidpred.explorer.page import launch_options
     from vidpred.explorer.runs.prediction import warm_up
+    from vidpred.explorer.server.storage import end_on_sigterm
+
+    end_on_sigterm()
 
     # torch and the first model load while the browser fetches the page
     threading.Thread(target=warm_up, args=(library,), daemon=True).start()

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware import Middleware
+from fastapi.responses import JSONResponse
 
 from vidpred.explorer.compare import tab as compare_tab
 from vidpred.explorer.drive import tab as drive_tab
@@ -11,11 +14,16 @@ from vidpred.explorer.latents import tab as latents_tab
 from vidpred.explorer.learn import tab as learn_tab
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
+from vidpred.explorer.server.gate import MOST_UPLOADED, UNREADABLE, Gate
+from vidpred.explorer.server.storage import storage
+from vidpred.explorer.server.visitors import MOST_VISITORS, MOST_WAITING
 from vidpred.explorer.training import tab as training_tab
-from vidpred.explorer.ui import chart, deep_links, player
+from vidpred.explorer.ui import accessible, chart, deep_links, glossary, heat_map, player, run_table
+from vidpred.explorer.ui.handlers import still_wanted
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
+WIDGETS = (chart.CHART, player.PLAYER, run_table.RUN_TABLE, heat_map.HEAT_MAP)
 HEADER = """# vidpred
 A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
 
@@ -41,6 +49,8 @@ CSS = """
 .about strong { color: var(--body-text-color); }
 .about p { margin: 0 0 4px; }
 .about blockquote { border-left: 3px solid #d97706; padding: 2px 0 2px 10px; margin: 8px 0 0; }
+[role="tab"][aria-selected="true"] { color: var(--primary-700) !important; }
+.dark [role="tab"][aria-selected="true"] { color: var(--primary-400) !important; }
 .section { margin-top: 8px; }
 #player .html-container, .drawn .html-container { padding: 0; }
 #player .html-container.pending { opacity: 0.5; transition: opacity 0.2s 0.6s; }
@@ -64,12 +74,21 @@ CSS = """
 #command textarea { font-family: var(--font-mono); font-size: 13px; }
 .lesson .katex-display { overflow-x: auto; overflow-y: hidden; padding: 4px 0; }
 .door { align-self: flex-start; width: auto !important; flex-grow: 0 !important; margin: 8px 0 24px; }
-@media (max-width: 640px) { .player-column { order: -1; } }
+.gradio-container input[role="combobox"] { text-overflow: ellipsis; padding-right: 28px; }
+.gradio-container .token { font-size: 13px; line-height: 1.3; max-width: 100%; }
+.answer small, .figures small { color: var(--body-text-color-subdued); }
+@media (max-width: 640px) {
+  .player-column { order: -1; }
+  .column.yours { display: contents; }
+  .column.yours > :has(#yours-file), .column.yours > #yours-file { order: -2; width: 100%; }
+}
 """
 
 
 def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., TabParts]]] = TABS) -> gr.Blocks:
     """The whole app. Files that were drawn are deleted after a day."""
+    storage()
+    library.wanted = still_wanted
     with gr.Blocks(title="vidpred", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_classes="header"):
             gr.Markdown(HEADER)
@@ -84,7 +103,7 @@ def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., Ta
                     parts[name] = build(library, all_tabs, parts)
         deep_links.wire(library, demo, all_tabs, places, parts)
     # closed: the plain HTTP routes would skip the queue and its limits
-    return demo.queue(api_open=False, max_size=16)
+    return demo.queue(api_open=False, max_size=MOST_WAITING)
 
 
 def launch_options() -> dict:
@@ -92,14 +111,24 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS + findings_tab.CSS,
-        "head": chart.CHART.head + player.PLAYER.head + deep_links.HEAD,
+        "head": "".join(each.head for each in WIDGETS) + deep_links.HEAD + glossary.HEAD + accessible.HEAD,
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,
         "show_error": False,
-        "max_file_size": "100mb",
+        "max_file_size": MOST_UPLOADED,
+        "state_session_capacity": MOST_VISITORS + 6,  # the gate keeps to its own number before
+        "app_kwargs": {
+            "middleware": [Middleware(Gate)],
+            "exception_handlers": {RequestValidationError: _unreadable},
+        },
         "_frontend": False,  # no look at its own address, which gives up after three seconds of a busy machine
     }
+
+
+async def _unreadable(request: object, error: RequestValidationError) -> JSONResponse:
+    """Instead of FastAPI's answer, which holds what was sent."""
+    return JSONResponse({"detail": UNREADABLE}, 422)
 
 
 def theme() -> gr.themes.Base:
@@ -117,5 +146,7 @@ def theme() -> gr.themes.Base:
         color_accent="*primary_600",
         slider_color="*primary_600",
         button_primary_background_fill="*primary_700",
-        button_primary_background_fill_hover="*primary_600",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
     )

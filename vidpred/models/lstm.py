@@ -58,22 +58,30 @@ class FramePredictor(nn.Module):
     """(h, z, conditions) of each step -> code g of the next frame, in (-1, 1)."""
 
     def __init__(
-        self, in_dim: int, rnn_size: int, out_dim: int, layers: int, code: str = "vector", norm: type = StepBatchNorm
+        self,
+        in_dim: int,
+        rnn_size: int,
+        out_dim: int,
+        layers: int,
+        code: str = "vector",
+        norm: type | None = StepBatchNorm,
     ):
         super().__init__()
         layer, lstm = (StepConv, ConvLSTM) if code == "map" else (nn.Linear, nn.LSTM)
         self.embed = layer(in_dim, rnn_size)
         self.lstm = lstm(rnn_size, rnn_size, layers)
         self.out = layer(rnn_size, out_dim)
-        self.norm = norm(out_dim)
+        self.norm = None if norm is None else norm(out_dim)
 
     def forward(self, x: Tensor, state: LSTMState | None) -> tuple[Tensor, LSTMState]:
         """x: (S, B, in_dim, …), S steps -> (S, B, out_dim, …) and the state after them. state None: zeros."""
         with full_precision(x):
             x = x.to(self.embed.weight.dtype)
             y, state = self.lstm(self.embed(x), state)
-            steps, batch = y.shape[:2]
-            return torch.tanh(self.norm(self.out(y).flatten(0, 1), steps)).unflatten(0, (steps, batch)), state
+            g = self.out(y)
+            if self.norm is not None:
+                g = self.norm(g.flatten(0, 1), len(g)).unflatten(0, g.shape[:2])
+            return torch.tanh(g), state
 
 
 class GaussianLSTM(nn.Module):

@@ -73,8 +73,9 @@ class SVG(nn.Module):
         self.known_map = None
         if known_dim and c.code == "map":
             self.known_map, known_dim = ConditionMap(known_dim, c.g_dim), c.g_dim
+        predictor_norm = norm if c.predictor_norm == "batch" else None
         self.frame_predictor = FramePredictor(
-            c.g_dim + c.z_dim + known_dim, c.rnn_size, c.g_dim, c.predictor_layers, c.code, norm
+            c.g_dim + c.z_dim + known_dim, c.rnn_size, c.g_dim, c.predictor_layers, c.code, predictor_norm
         )
         self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim, c.code)
         self.prior = GaussianLSTM(c.g_dim + known_dim, c.rnn_size, c.z_dim, c.code) if c.learned_prior else None

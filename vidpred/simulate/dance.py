@@ -10,24 +10,22 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from vidpred.config import DANCE_SIZE
 from vidpred.simulate.engine import (
     SPLIT_NUMBERS,
     PictureMaker,
-    average_down,
     find_assets,
     load_mujoco,
     require_engine,
 )
+from vidpred.simulate.skeleton import draw_skeleton
 
 SIMULATOR_VERSION = 1  # raised whenever the same seed would give other bytes
 
 HEIGHT, WIDTH = DANCE_SIZE
 FRAMES_PER_SECOND = 30
 SCALE = 6  # by how much larger pictures are rendered
-SKELETON_SCALE = 8
 
 WAVES = 3  # sines per joint
 JOINT_HERTZ = (0.10, 0.60)
@@ -72,25 +70,6 @@ COLOURS = {
     "left_foot": (0.15, 0.15, 0.16),
 }
 
-# Name of a limb: the two points that it joins and its colour in the skeleton picture.
-LIMBS = {
-    "head": ("neck", "head", (255, 255, 255)),
-    "chest": ("neck", "waist", (255, 0, 0)),
-    "belly": ("waist", "pelvis", (150, 110, 90)),
-    "right_collar": ("neck", "right_shoulder", (255, 128, 0)),
-    "right_upper_arm": ("right_shoulder", "right_elbow", (255, 170, 0)),
-    "right_lower_arm": ("right_elbow", "right_hand", (255, 255, 0)),
-    "left_collar": ("neck", "left_shoulder", (0, 128, 0)),
-    "left_upper_arm": ("left_shoulder", "left_elbow", (0, 190, 0)),
-    "left_lower_arm": ("left_elbow", "left_hand", (128, 255, 64)),
-    "right_hip": ("pelvis", "right_hip", (160, 0, 80)),
-    "right_thigh": ("right_hip", "right_knee", (200, 0, 200)),
-    "right_shin": ("right_knee", "right_foot", (255, 128, 255)),
-    "left_hip": ("pelvis", "left_hip", (0, 0, 160)),
-    "left_thigh": ("left_hip", "left_knee", (0, 64, 255)),
-    "left_shin": ("left_knee", "left_foot", (0, 224, 255)),
-}
-LIMB_WIDTH = 1.5  # pixels
 # Points that are a body's origin, and those that are a geom's centre.
 BODY_POINTS = {
     f"{side}_{point}": f"{side}_{body}"
@@ -245,17 +224,10 @@ class DanceStage:
         return self._pictures.render(self._data, "front", HEIGHT, WIDTH, SCALE)
 
     def skeleton(self) -> np.ndarray:
-        """The pose picture, uint8 (32, 64, 3): limbs on black, those farther away drawn first."""
+        """The pose picture, uint8 (32, 64, 3)."""
         points = self.points()
-        large = Image.new("RGB", (WIDTH * SKELETON_SCALE, HEIGHT * SKELETON_SCALE))
-        draw = ImageDraw.Draw(large)
-        radius = LIMB_WIDTH * SKELETON_SCALE / 2
-        for start, end, colour in sorted(LIMBS.values(), key=lambda limb: points[limb[0]][0] + points[limb[1]][0]):
-            ends = [tuple(SKELETON_SCALE * v for v in project(points[name])) for name in (start, end)]
-            draw.line(ends, fill=colour, width=round(2 * radius))
-            for place in ends:
-                draw.circle(place, radius, fill=colour)
-        return average_down(np.asarray(large), SKELETON_SCALE)
+        places = {name: project(point) for name, point in points.items()}
+        return draw_skeleton(places, {name: point[0] for name, point in points.items()})
 
     def render(self, dance: Dance, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Picture and pose picture of a frame, each uint8 (32, 64, 3)."""

@@ -11,7 +11,7 @@ from tests.commands import succeeds
 from vidpred.explorer.compare import tab
 from vidpred.explorer.compare.tab import ALIKE, CompareHandlers
 from vidpred.explorer.runs import comparison
-from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles
 
@@ -74,7 +74,7 @@ def test_a_run_has_one_colour_in_the_player_and_in_the_curves(handlers, clip):
 def test_differences_and_numbers_are_tables_in_which_a_name_is_no_mark(handlers):
     _, settings, scores, _ = handlers.explain(PAIR)
     assert settings.splitlines()[0] == r"| setting | push-free-learned-none | push-free-learned-cyclical |"
-    assert r"| train.kl\_anneal | none | cyclical |" in settings.splitlines()
+    assert "| Beta over the training | constant | cyclical |" in settings.splitlines()
     assert len(scores.splitlines()) == 4
 
 
@@ -100,6 +100,23 @@ def test_runs_without_a_difference_are_said_to_have_none(tiny_run, tiny_data, tm
     for name in ("a", "b"):
         shutil.copytree(tiny_run, tmp_path / name)
     assert CompareHandlers(Library([tmp_path], [tiny_data])).explain(["a", "b"])[1] == ALIKE
+
+
+def test_a_question_chooses_its_runs_and_runs_show_theirs(handlers):
+    for key, group in handlers.groups.items():
+        chosen = handlers.choose(key)
+        assert chosen == names(group.runs)
+        assert handlers.question(chosen[::-1]) == key  # in any order
+    assert handlers.question([PAIR[0]]) is None and handlers.question("none") is None
+    for wrong in ("unheard of", None, [key]):
+        with pytest.raises(gr.Error, match="choose a question"):
+            handlers.choose(wrong)
+
+
+def test_runs_go_by_title_and_name(handlers):
+    answer, _, scores, _ = handlers.explain(PAIR)
+    assert "**Cyclical beta (push-free-learned-cyclical)**" in answer
+    assert "**Learned prior, no actions, constant beta**<br>push-free-learned-none" in scores
 
 
 def test_clips_follow_the_runs(handlers, clip):

@@ -10,7 +10,7 @@ from train.findings.claims import CLAIMS
 from train.findings.results import FILE, write_results
 from train.findings.verdicts import findings
 from vidpred.explorer.findings import stored, tab
-from vidpred.explorer.findings.forest import claim_html, number
+from vidpred.explorer.findings.forest import claim_html, number, summary_html
 from vidpred.explorer.runs.library import names
 
 
@@ -53,6 +53,34 @@ def test_the_line_stands_at_what_the_claim_speaks_of():
     none = claim_html(claim([setting("one", "cannot tell")]))
     assert "no runs yet" in none and not places(none, "interval")
     assert none.count("cannot tell") == 1  # of the claim: the setting says already why
+
+
+def test_one_wide_interval_does_not_flatten_the_others():
+    """Its mean stays on the axis; its ends are cut, and marked where they are."""
+    settings = [
+        setting("one", "holds", 0.9, 1.1),
+        setting("two", "holds", 0.5, 0.7),
+        setting("few", "holds", -9.0, 9.4),
+    ]
+    html = claim_html(claim(settings))
+    one, two, few = places(html, "interval")
+    assert 100 - one[0] - one[1] == pytest.approx(100 - two[0] - two[1], abs=0.02) and 100 - one[0] - one[1] > 10
+    assert few == (0.0, 0.0) and "interval holds from to" in html and html.count(" from to") == 1
+    assert 0 < places(html, "mean")[2][0] < 100
+
+
+def test_every_claim_stands_in_the_summary_under_its_verdict():
+    claims = [claim([setting("one", "holds", 1.0, 3.0)]), claim([setting("one", "cannot tell")], says="C.", id="y")]
+    html = summary_html(claims)
+    holds, unknown = html.split("<div><p>")[1:]
+    assert 'holds">holds</b> 1 of 2' in holds and "'claim-x'" in holds and "A &lt; B.</a> <small>+2.00 dB" in holds
+    assert "'claim-y'" in unknown and "C.</a> <small>no runs yet" in unknown
+    assert "does not hold" not in html
+
+
+def test_styles_of_the_page_name_no_parent():
+    """`&` stands for nothing in them: the dark colours would never be taken."""
+    assert "&" not in tab.CSS
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.0, "+0.00"), (-0.456, "-0.46"), (12.34, "+12.3")])

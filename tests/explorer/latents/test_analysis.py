@@ -11,6 +11,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.latents import analysis
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.ui.heat_map import heat_map_value
 
 
 @pytest.fixture(scope="module")
@@ -50,19 +51,40 @@ def test_a_collapsed_posterior_is_said(bundled, clip, found):
     assert "The posterior has collapsed" in note
 
 
-def test_the_heat_map_shows_every_step_and_dimension(found):
-    picture = analysis.heat_map(found.kld)
-    assert picture.shape == (16 * analysis.HEAT_SIDE, 11 * analysis.HEAT_SIDE, 3)
-    step, dimension = np.unravel_index(found.kld.argmax(), found.kld.shape)
-    half = analysis.HEAT_SIDE // 2
-    assert picture[dimension * analysis.HEAT_SIDE + half, step * analysis.HEAT_SIDE + half].tolist() == [255, 255, 255]
+def test_the_heat_map_holds_every_step_and_dimension(found):
+    value = heat_map_value(found.kld, "dimension of z", "step", "nats", 1)
+    assert np.shape(value["values"]) == (16, 11)  # a row per dimension
+    assert np.allclose(value["values"], found.kld.T, atol=1e-4)
+    assert value["top"] == found.kld.max()
+    assert heat_map_value(np.zeros((3, 2)), "", "", "", 1)["top"] > 0
+
+
+def test_pictures_for_each_source_of_z_score_what_the_curves_say(bundled, free, clip, found):
+    truth, *tiles = found.pictures.tiles
+    assert [tile.label for tile in tiles] == ["posterior", "prior", "zero", "shuffled"]
+    for tile in tiles:
+        assert np.array_equal(tile.clips[0][:2], truth.clips[0][:2])
+        assert tile.scores["PSNR"][0] == line(found.sources, 0, tile.label)
+    sample = predict_clip(bundled, free, clip, samples=1).futures[0].samples[0]
+    assert np.abs(tiles[1].clips[0].astype(int) - sample).max() <= 1  # the prior's is Predict's sample 0
+    assert len({tile.clips[0].tobytes() for tile in tiles}) == 4
+
+
+def test_dimensions_that_carry_most_come_first(found):
+    menu = analysis.dimension_menu(found.kld, "dimension")
+    assert [d for _, d in menu] == found.dimensions
+    assert menu[0][0] == f"dimension {menu[0][1]} · {found.kld[:, menu[0][1]].mean():.2f} nats per step"
 
 
 def test_a_traversal_is_a_row_of_moving_tiles(bundled, free, clip, found):
     display = analysis.traversal(bundled, free, clip, found.dimensions[0])
-    labels = ["Truth", "-3 sigma", "-1.5 sigma", "mean", "+1.5 sigma", "+3 sigma"]
-    assert [tile.label for tile in display.tiles] == labels
-    truth, *pushed = [tile.clips[0] for tile in display.tiles]
+    labels = ["-3 sigma", "-1.5 sigma", "mean", "+1.5 sigma", "+3 sigma"]
+    changes = [f"change, {label}" for label in labels if label != "mean"]
+    assert [tile.label for tile in display.tiles] == ["Truth", *labels, *changes]
+    truth, *pushed = [tile.clips[0] for tile in display.tiles[:6]]
+    far = display.tiles[-1].clips[0]
+    assert not far[:2].any()  # the given frames are the same
+    assert np.abs(far[..., 0] - np.abs(pushed[-1].astype(float) - pushed[2]).mean(-1)).max() <= 0.5
     for frames in pushed:
         assert np.array_equal(frames[:2], truth[:2])
     assert not np.array_equal(pushed[0], pushed[-1])

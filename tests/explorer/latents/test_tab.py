@@ -14,11 +14,12 @@ def handlers(families):
 
 
 def test_a_look_draws_three_charts_and_chooses_the_dimension_that_carries_most(handlers):
-    note, heat, *charts, dimension = handlers.latents("tiny", CLIP, 0)
-    assert "nats a step" in note and heat.ndim == 3
+    note, heat, pictures, *charts, dimension = handlers.latents("tiny", CLIP, 0)
+    assert "nats a step" in note and len(heat["values"]) == len(dimension["choices"])
+    assert [tile["label"] for tile in pictures["tiles"]] == ["Truth", "posterior", "prior", "zero", "shuffled"]
     assert [len(chart["panels"]) for chart in charts] == [1, 3, 1]
     player = handlers.traverse("tiny", CLIP, dimension["value"])
-    assert [tile["kind"] for tile in player["tiles"]] == ["truth"] + ["prediction"] * 5
+    assert [tile["kind"] for tile in player["tiles"]] == ["truth"] + ["prediction"] * 5 + ["spread"] * 4
     assert player["request"] > charts[-1]["request"]
 
 

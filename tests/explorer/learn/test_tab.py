@@ -75,6 +75,18 @@ def test_charts_are_drawn_from_the_bundled_runs(name):
     assert len(value["panels"]) == len(CHARTS[name][1])
 
 
+def test_the_figures_of_what_went_wrong_are_those_of_eval_json(bundled):
+    text = " ".join((PAGES_FOLDER / "wrong.md").read_text().split())
+    short, long, fixed = (
+        bundled.run(name).evaluation
+        for name in ("push-free-learned-cyclical", "long-push-free-learned-cyclical", "push-free-fixed-cyclical")
+    )
+    assert f"is {short.sharpness:.2f}, of `long-push-free-learned-cyclical` {long.sharpness:.2f}." in text
+    assert f"`push-free-fixed-cyclical` has {fixed.kld_per_step:.0f} nats per step and {fixed.psnr:.1f} dB" in text
+    assert f"frames, {short.kld_per_step:.0f} nats and {short.psnr:.1f} dB" in text
+    assert bundled.run("push-learned-cyclical").is_collapsed
+
+
 def test_the_table_is_that_of_eval_json(bundled):
     table = evaluated(bundled)
     assert "dance" not in table  # another protocol
@@ -105,7 +117,7 @@ def test_without_the_bundled_runs(library, monkeypatch, tmp_path):
 def test_the_page_on_priors_opens_runs_whose_prior_matters(bundled):
     """Where the actions are known z carries almost nothing, and so its prior is of no consequence."""
     pair = [bundled.run(name) for name in PAGES["priors"].sets["runs"]]
-    assert {row[0] for row in comparison.differences(pair)} - comparison.INCIDENTAL == {"model.learned_prior"}
+    assert comparison.differences(pair).keys() - comparison.INCIDENTAL == {"model.learned_prior"}
     assert not any(run.takes_actions or run.is_collapsed for run in pair)
 
 

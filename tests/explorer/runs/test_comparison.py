@@ -56,46 +56,60 @@ def grouped(library):
 
 def test_pairs_differ_in_one_respect_alone(settings):
     assert grouped(settings) == {
-        "Fixed or learned prior": ["fixed", "learned"],
-        "KL annealing": ["fixed", "fixed-none"],
-        "Teacher forcing": ["fixed", "fixed-free-running"],
+        "Which prior is better?": ["fixed", "learned"],
+        "What does KL annealing do?": ["fixed", "fixed-none"],
+        "What does teacher forcing do?": ["fixed", "fixed-free-running"],
     }
 
 
 def test_seeds_of_one_kind_do_not_hide_another_kind(tmp_path):
     seeds = {f"fixed-{seed}": trained(seed=seed) for seed in range(4)}
     assert grouped(library_of(tmp_path, {**seeds, "learned": LEARNED})) == {
-        "Fixed or learned prior": ["fixed-0", "learned"]
+        "Which prior is better?": ["fixed-0", "learned"]
     }
 
 
 def test_no_more_kinds_than_can_be_compared(tmp_path):
     kinds = {f"fall-{tfr}": trained(tfr=tfr / 10) for tfr in range(6)}
-    assert grouped(library_of(tmp_path, kinds)) == {"Teacher forcing": ["fall-0", "fall-1", "fall-2", "fall-3"]}
+    assert grouped(library_of(tmp_path, kinds)) == {
+        "What does teacher forcing do?": ["fall-0", "fall-1", "fall-2", "fall-3"]
+    }
 
 
 def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
     titles = [group.title for group in comparison.groups(bundled)]
     assert titles[:4] == [
-        "Fixed or learned prior: fixed · learned (push-free-cyclical)",
-        "Fixed or learned prior: fixed · learned (bounce-monotonic)",
-        "Fixed or learned prior: fixed · learned (push-cyclical)",
-        "KL annealing: cyclical · monotonic · none (push-free-learned)",
+        "Which prior is better? Fixed or learned prior (no actions, cyclical beta)",
+        "Which prior is better? Fixed or learned prior (bouncing shapes, no actions, monotonic beta)",
+        "Which prior is better? Fixed or learned prior (actions known, cyclical beta)",
+        "What does KL annealing do? Cyclical, monotonic or constant beta (learned prior, no actions)",
     ]
-    assert "With actions or without: push-fixed-cyclical · free" in titles
+    assert "What do known actions bring? Actions known or no actions (fixed prior, cyclical beta)" in titles
     assert len(set(titles)) == len(titles)
 
 
 def test_only_settings_that_differ_are_listed(settings):
     fixed, two, dancer = map(settings.run, ("fixed", "fixed-two", "dancer"))
-    assert comparison.differences([fixed, two]) == [
-        ["train.lr", "0.001", "0.1"],
-        ["train.kl_anneal", "cyclical", "monotonic"],
-    ]
-    assert comparison.differences([fixed, fixed]) == []
-    other = {row[0]: row[1:] for row in comparison.differences([fixed, dancer])}
-    assert other["model.kind"] == ["svg", "pose_cvae"]
+    assert comparison.differences([fixed, two]) == {
+        "train.lr": ["0.001", "0.1"],
+        "train.kl_anneal": ["cyclical", "monotonic"],
+    }
+    assert comparison.differences([fixed, fixed]) == {}
+    other = comparison.differences([fixed, dancer])
+    assert other["model.kind"] == ["SVG (robot clips)", "pose CVAE (dance videos)"]
     assert other["data.clip_length"] == ["–", "8"]
+
+
+def test_differences_are_told_in_words(settings):
+    def rows(*chosen):
+        found = comparison.difference_rows([settings.run(name) for name in chosen])
+        return {name: values for name, *values in found}
+
+    assert rows("fixed", "learned") == {"Prior": ["fixed, N(0, I)", "learned"]}
+    assert rows("fixed-free-running", "fixed-none") == {
+        "Beta over the training": ["cyclical", "constant"],
+        "Teacher forcing at the start": ["0", "1"],
+    }
 
 
 def test_numbers_carry_their_protocol(pair, settings):

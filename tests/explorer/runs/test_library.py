@@ -1,5 +1,7 @@
 """The library: names become runs and clips, files are read once while nothing changes, caches are bounded."""
 
+import builtins
+import io
 import json
 import shutil
 from collections import Counter
@@ -29,14 +31,16 @@ def copied_run(tiny_run, tmp_path):
 
 @pytest.fixture
 def reads(monkeypatch):
-    """How often files of a name were read."""
-    counted, read_text = Counter(), Path.read_text
+    """How often files of a run were read, by their names."""
+    counted, opened = Counter(), open
 
-    def count(path, *args, **kwargs):
-        counted[path.name] += 1
-        return read_text(path, *args, **kwargs)
+    def count(path, mode="r", *args, **kwargs):
+        if "r" in mode and Path(str(path)).name in (runs.CONFIG, runs.EVAL, runs.METRICS):
+            counted[Path(path).name] += 1
+        return opened(path, mode, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "read_text", count)
+    for module in (builtins, io):  # pathlib opens by the second
+        monkeypatch.setattr(module, "open", count)
     return counted
 
 

@@ -14,7 +14,7 @@ EVALUATED = {
 
 
 def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
-    assert "**Pose-conditioned CVAE** · one frame and every pose given" in describe_run(families.run("dance"))
+    assert "**Dancer, poses known, cyclical beta**" in describe_run(families.run("dance"))
     folder = shutil.copytree(tiny_run, tmp_path / "copy")
     library = Library([folder], [tiny_data])
 
@@ -36,9 +36,11 @@ def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
     assert "Not evaluated yet" in words()
     assert "4 epochs" in words()
     runs.write_metrics(folder, runs.read_metrics(folder)[:1])
-    assert words().startswith("**Learned prior**") and "in 1 epoch\n" in words()
+    assert words().startswith("**Learned prior, actions known, cyclical beta**") and "in 1 epoch\n" in words()
     runs.write_metrics(folder, [])
-    assert "in its first epoch" in words()
+    assert "how it was trained is not known" in words() and "beta" not in words()
+    (folder / runs.WEIGHTS).unlink()
+    assert "in its first epoch" in words() and "beta" in words()
 
 
 def test_a_run_without_weights_still_has_its_curves(tiny_run, tiny_data, tmp_path):

@@ -13,16 +13,17 @@ from vidpred.explorer.predict.tab import PredictHandlers
 from vidpred.explorer.runs.curves import FIGURES
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.training import tab
-from vidpred.explorer.training.tab import CurveHandlers, first_runs
-from vidpred.explorer.ui.training_chart import CURVES, MOST_RUNS
+from vidpred.explorer.training.tab import FIRST, CurveHandlers, first_runs
+from vidpred.explorer.ui.run_colors import COLOURS
+from vidpred.explorer.ui.training_chart import CURVES
 
-GOOD = {"runs": ["tiny"], "curves": list(CURVES), "axis": "epochs", "smoothing": 0, "log": False}
+GOOD = {"runs": ["tiny"], "curves": list(CURVES), "axis": "epochs", "smoothing": 0, "log": False, "seeds": False}
 BAD = [
     *[("runs", value) for value in (None, "tiny", ["other"], [["tiny"]], ["tiny"] * 2000, {"tiny": 1}, [None], 3)],
     *[("curves", value) for value in (None, "KL", ["kld"], [3], ["KL", "../x"])],
     *[("axis", value) for value in (None, "days", ["epochs"], 0)],
     *[("smoothing", value) for value in (None, -0.1, 1, math.nan, "0.5", True)],
-    *[("log", value) for value in (None, 1, "yes", [True])],
+    *[(switch, value) for switch in ("log", "seeds") for value in (None, 1, "yes", [True])],
 ]
 
 
@@ -31,11 +32,24 @@ def kl(drawn):
     return drawn["panels"][0]["lines"][0]
 
 
-def test_the_first_view_is_of_one_family_and_has_a_colour_for_each(families, tiny_run, tiny_data, tmp_path):
+def test_the_first_view_is_of_runs_that_see_the_same_and_leaves_colours(
+    families, bundled, tiny_run, tiny_data, tmp_path
+):
     assert names(first_runs(families)) == ["tiny"]
-    for i in range(MOST_RUNS + 1):
+    assert all("free" in name for name in names(first_runs(bundled)))
+    for i in range(COLOURS + 1):
         shutil.copytree(tiny_run, tmp_path / f"run{i}")
-    assert len(first_runs(Library([tmp_path], [tiny_data]))) == MOST_RUNS
+    assert len(first_runs(Library([tmp_path], [tiny_data]))) == FIRST < COLOURS
+
+
+def test_the_table_ticks_what_is_drawn_and_draws_what_is_ticked(two_runs):
+    handlers = CurveHandlers(two_runs)
+    table = handlers.table(["tiny", 3])
+    assert ([row["name"] for row in table["rows"]], table["chosen"]) == (["old", "tiny"], ["tiny"])
+    assert handlers.tick(gr.EventData(None, {"runs": ["tiny", "old"]})) == ["tiny", "old"]
+    for wrong in (["unheard of"], "tiny", None):
+        with pytest.raises(gr.Error):
+            handlers.tick(gr.EventData(None, {"runs": wrong}))
 
 
 def test_the_api_gives_the_lines_of_the_run(library, tiny_run):
@@ -70,13 +84,16 @@ def test_zoom_and_its_end(library):
 
 def test_following_a_training(two_runs):
     handlers, folder = CurveHandlers(two_runs), two_runs.run("tiny").folder
-    assert handlers.live(True).active is True
-    assert [handlers.live(on).active for on in (False, None, "yes", 1)] == [False] * 4
+    timer, chosen, said = handlers.live(True)
+    assert timer.active is True
+    assert "value" not in chosen and said["value"].startswith("No run is training now")  # all are finished
+    assert [handlers.live(on)[0].active for on in (False, None, "yes", 1)] == [False] * 4
     first, told, seen, _ = handlers.draw(**GOOD)
     assert not told["visible"]  # all epochs have ended
     assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 3
     rows = [row | {"seconds": 20.0 * (row["epoch"] + 1)} for row in runs.read_metrics(folder)]  # on any machine
     runs.write_metrics(folder, rows[:2])
+    assert handlers.live(True)[1]["value"] == ["tiny"]
     drawn, told, later = handlers.refresh(**GOOD, window=[0, 1], seen=seen)
     assert (kl(drawn)["x"], drawn["x_lim"]) == ([0, 1], [0, 1])
     assert drawn["request"] > first["request"]

@@ -13,7 +13,18 @@ from vidpred.explorer.ui.run_colors import CSS as RUN_COLOURS
 FOLDER = Path(explorer.__file__).parent
 STATIC = sorted(path for path in FOLDER.rglob("*") if path.suffix in (".css", ".html", ".js"))
 DEFINED = r"(--[\w-]+)(?::|\", )"  # in a style, or by a script
-WIDGETS = [{"player"}, {"filmstrip"}, {"player", "filmstrip"}, {"chart"}, {"deep_links"}, {"run_colors"}]
+WIDGETS = [
+    {"run_table"},
+    {"heat_map"},
+    {"accessible"},
+    {"glossary"},
+    {"player"},
+    {"filmstrip"},
+    {"player", "filmstrip"},
+    {"chart"},
+    {"deep_links"},
+    {"run_colors"},
+]
 WIDGETS += [{"drive"}, {"drawing"}, {"drive", "drawing"}]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,6 +10,7 @@ from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import MOST_POINTS
+from vidpred.explorer.ui.run_colors import COLOURS
 from vidpred.explorer.ui.training_chart import CURVES, MOST_RUNS, chosen_runs, training_chart
 
 ALL = list(CURVES)
@@ -106,11 +108,35 @@ def test_colours_belong_to_runs(two_runs):
     assert value(two_runs, ["tiny", "old"])["legend"] == [{"name": "tiny", "colour": 1}, {"name": "old", "colour": 0}]
 
 
-def test_no_more_runs_than_colours(tiny_run, tiny_data, tmp_path):
-    for i in range(MOST_RUNS + 1):
+def test_no_more_kinds_than_colours(tiny_run, tiny_data, tmp_path):
+    for i in range(COLOURS + 1):
         shutil.copytree(tiny_run, tmp_path / f"run{i}")
     library = Library([tmp_path], [tiny_data])
     drawn = value(library, list(library.runs)[1:])
-    assert len({entry["colour"] for entry in drawn["legend"]}) == MOST_RUNS
-    with pytest.raises(BadInput, match="At most 8 runs"):
-        chosen_runs(library, list(library.runs))
+    assert len({entry["colour"] for entry in drawn["legend"]}) == COLOURS
+    with pytest.raises(BadInput, match="At most 8 kinds"):
+        value(library, list(library.runs))
+    assert len(value(library, list(library.runs), seeds_as_one=True)["legend"]) == 1
+    many = [f"r{i}" for i in range(MOST_RUNS + 1)]
+    with pytest.raises(BadInput, match="At most 64 runs"):
+        chosen_runs(SimpleNamespace(runs=dict.fromkeys(many)), many)
+
+
+def test_seeds_of_a_kind_are_one_mean_and_a_band(tiny_run, tiny_data, tmp_path):
+    """Also where one of them has not got as far as the others."""
+    for seed, epochs in ((0, 3), (1, 3), (2, 2)):
+        folder = shutil.copytree(tiny_run, tmp_path / f"kind-s{seed}")
+        config = json.loads((folder / runs.CONFIG).read_text())
+        config["train"]["seed"] = seed
+        (folder / runs.CONFIG).write_text(json.dumps(config))
+        runs.write_metrics(folder, [{"epoch": t, "step": t, "val_ssim": seed + t} for t in range(epochs)])
+    shutil.copytree(tiny_run, tmp_path / "other")
+    other = json.loads((tmp_path / "other" / runs.CONFIG).read_text())
+    other["train"]["lr"] = 0.5
+    (tmp_path / "other" / runs.CONFIG).write_text(json.dumps(other))
+    drawn = value(Library([tmp_path], [tiny_data]), ["kind-s0", "kind-s1", "kind-s2", "other"], seeds_as_one=True)
+    assert [entry["name"] for entry in drawn["legend"]] == ["kind (3 seeds)", "other"]
+    band, mean, *_ = panel(drawn, "SSIM")["lines"]
+    assert (band["style"], mean["style"]) == ("band", "solid")
+    assert (band["y"], mean["y"], band["top"]) == ([0, 1, 2], [1, 2, 2.5], [2, 3, 3])
+    assert "band from the lowest" in drawn["hint"]

@@ -6,7 +6,15 @@ import stat
 import numpy as np
 
 from vidpred.explorer.runs.prediction import predict_clip
-from vidpred.explorer.your_data.sessions import MOST_CLIPS, MOST_RUNS, MOST_SESSIONS, SECONDS_KEPT, Session, Sessions
+from vidpred.explorer.your_data.sessions import (
+    MOST_CLIPS,
+    MOST_OF_ONE,
+    MOST_RUNS,
+    MOST_SESSIONS,
+    SECONDS_KEPT,
+    Session,
+    Sessions,
+)
 from vidpred.explorer.your_data.upload import convert_clip
 
 
@@ -15,6 +23,12 @@ def filled(session, film, every=1, others=()):
     with session.new_folder() as folder:
         session.add_clip(convert_clip(film, folder, every).clip, others)
     return session
+
+
+def opened(sessions, address=""):
+    """A session that is kept, and its id."""
+    session = sessions.find("")
+    return sessions.keep("", session, address), session
 
 
 def test_the_oldest_make_room(library, film, free_run):
@@ -56,36 +70,68 @@ def test_the_same_name_in_two_sessions_is_two_clips(library, film):
 
 def test_a_session_is_found_by_its_id_alone(library):
     sessions = Sessions()
-    session_id, session = sessions.open("")
+    session_id, session = opened(sessions)
     assert len(session_id) > 20
-    assert sessions.open(session_id) == (session_id, session)
+    assert sessions.keep(session_id, session) == session_id
     assert sessions.find(session_id) is session
     for stranger in ("", "guess", None, [session_id], {}, 3):
         assert sessions.find(stranger) is not session
         assert sessions.find(stranger).library(library) is library
     assert len(sessions) == 1  # looking for one that is not there keeps nothing
-    assert sessions.open(None)[1] is not session
 
 
 def test_the_longest_idle_session_makes_room_and_its_files_go(film):
-    sessions = Sessions()
-    idle_id, idle = sessions.open("")
-    used_id, used = sessions.open("")
+    sessions = Sessions(most_of_one=100)
+    idle_id, idle = opened(sessions)
+    used_id, used = opened(sessions)
     folders = [filled(session, film).folder for session in (idle, used)]
     del idle, used
     for _ in range(MOST_SESSIONS - 1):
         sessions.find(used_id)
-        sessions.open("")
+        opened(sessions)
     assert len(sessions) == MOST_SESSIONS
     assert sessions.find(used_id).clips
     assert not sessions.find(idle_id).clips
     assert [folder.exists() for folder in folders] == [False, True]
 
 
+def test_one_address_cannot_take_every_place(film):
+    """Of its own the longest idle one goes, and nobody else's."""
+    sessions = Sessions()
+    other_id, _ = opened(sessions, "192.0.2.1")
+    ids = [opened(sessions, "192.0.2.2")[0] for _ in range(MOST_OF_ONE)]
+    for session_id in (other_id, *ids):
+        filled(sessions.find(session_id), film)
+    sessions.find(ids[0])  # used: the second is now the longest idle
+    for _ in range(2):
+        filled(sessions.find(opened(sessions, "192.0.2.2")[0]), film)
+    assert [bool(sessions.find(session_id).clips) for session_id in (other_id, *ids[:4])] == [
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_the_last_original_is_kept_with_the_session(film, tmp_path):
+    """The cache to which it came is cleared in the meantime."""
+    sessions = Sessions()
+    _, session = opened(sessions)
+    session.take(film)
+    content = film.read_bytes()
+    film.unlink()
+    assert session.original.read_bytes() == content
+    (tmp_path / "next.gif").write_bytes(b"next")
+    session.take(tmp_path / "next.gif")
+    assert [path.name for path in session.original.parent.iterdir()] == ["next.gif"]
+    assert session.folder in session.original.parents
+
+
 def test_sessions_go_a_while_after_their_last_use(film):
     now = 0.0
     sessions = Sessions(timer=lambda: now)
-    ids = [sessions.open("")[0] for _ in range(2)]
+    ids = [opened(sessions)[0] for _ in range(2)]
     folders = [filled(sessions.find(session_id), film).folder for session_id in ids]
     now = SECONDS_KEPT - 1.0
     sessions.find(ids[1])
@@ -101,7 +147,7 @@ def test_sessions_go_a_while_after_their_last_use(film):
 
 def test_files_of_a_closed_session_stay_while_someone_reads_them(film):
     sessions = Sessions()
-    session_id, reading = sessions.open("")
+    session_id, reading = opened(sessions)
     folder = filled(reading, film).folder
     sessions.close(session_id)
     assert not sessions.find(session_id).clips

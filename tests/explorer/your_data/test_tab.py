@@ -19,6 +19,7 @@ from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.explorer.ui.run_colors import COLOURS
 from vidpred.explorer.your_data import tab
+from vidpred.explorer.your_data.sessions import MOST_SESSIONS
 from vidpred.explorer.your_data.tab import YourDataHandlers, build
 from vidpred.hub import fetch_run
 
@@ -84,6 +85,28 @@ def test_a_film_is_continued_by_the_runs_that_need_no_actions(handlers, library,
     assert curves["panels"]
     with pytest.raises(BadInput, match="tiny continues clips with known actions: film.gif is none"):
         handlers.draw(session_id, ["tiny"], "film.gif", **fields)
+
+
+def test_a_film_is_read_again_with_another_step_after_the_upload_is_gone(handlers, film):
+    session_id, *_ = handlers.upload("", sent(film), 1, [], CLIP)
+    film.unlink()
+    again, description, _, clip, *_ = handlers.read_again(session_id, 3, [], CLIP)
+    assert (again, clip["value"]) == (session_id, "film.gif (2)")
+    assert "every 3rd frame taken" in description
+    for stranger in ("", "guess", None):
+        assert "Please choose a file first" in refusal(handlers.read_again(stranger, 3, [], CLIP))
+
+
+def test_what_is_refused_takes_nobody_s_place(library, film, tmp_path):
+    handlers = YourDataHandlers(library)
+    mine, *_ = handlers.upload("", sent(film), 1, [], CLIP)
+    (tmp_path / "bad.gif").write_bytes(b"GIF89a")
+    for _ in range(MOST_SESSIONS + 8):
+        session_id, *_ = handlers.upload("", sent(tmp_path / "bad.gif"), 1, [], CLIP)
+        assert session_id == ""
+        handlers.fetch("", "no address", CLIP)
+    assert len(handlers.sessions) == 1
+    assert handlers.draw(mine, ["free"], "film.gif", **NUMBERS)
 
 
 def test_a_film_that_is_too_short_is_kept_and_drawing_it_says_so(handlers, tmp_path):
@@ -306,7 +329,7 @@ def test_widgets_feed_the_parameters_of_their_name(library):
         **{"clip": "Clip", "runs": "Runs", "temperature": "Temperature", "samples": "Samples of each run"},
         **{"n_future": "Predicted frames", "seed": "Seed"},
     }
-    queues = {"draw": "model", "upload": "files", "fetch": "files"}
+    queues = {"draw": "model", "upload": "files", "read_again": "files", "fetch": "files"}
     events = [fn for fn in demo.fns.values() if fn.name in {*queues, "fit", "limit_future"}]
     assert {fn.name for fn in events} == {*queues, "fit", "limit_future"}
     for fn in events:

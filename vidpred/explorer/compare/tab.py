@@ -5,16 +5,18 @@ from typing import Any
 
 import gradio as gr
 
-from vidpred.explorer.runs import comparison, curves
+from vidpred.explorer.runs import comparison, curves, validate
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
+from vidpred.explorer.runs.summary import sentence_case, title
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.markdown import literal, table
 from vidpred.explorer.ui.player import clip_player, next_request, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 
@@ -27,6 +29,20 @@ ALIKE = "Nothing: every setting is the same."
 
 
 class CompareHandlers(Handlers):
+    def __init__(self, library: Library):
+        super().__init__(library)
+        self.groups = {group.key: group for group in comparison.groups(library)}
+
+    @toast_refusals
+    def choose(self, question: Any) -> list[str]:
+        """The runs that answer a question."""
+        return names(self.groups[validate.choice(question, "question", self.groups)].runs)
+
+    def question(self, runs: Any) -> str | None:
+        """The question that these runs answer; None where they answer none."""
+        chosen = {name for name in runs if isinstance(name, str)} if isinstance(runs, list) else set()
+        return next((key for key, group in self.groups.items() if chosen == set(names(group.runs))), None)
+
     @toast_refusals
     def compare(
         self, runs: list[str], clip: str, seed: float = 0, temperature: float = 1.0, samples: float = 3
@@ -48,10 +64,10 @@ class CompareHandlers(Handlers):
     def explain(self, runs: Any) -> tuple[str, str, str, dict]:
         """Which of the runs is better, what sets them apart, what they score, and their curves in one picture."""
         chosen = comparison.chosen_runs(self.library, runs)
-        rows, headers = comparison.differences(chosen), ["setting", *names(chosen)]
+        rows, headers = comparison.difference_rows(chosen), ["setting", *names(chosen)]
         curves = training_chart(self.library, chosen, COMPARED, next_request())
         settings = _table(headers, rows) if rows else ALIKE
-        return _answer(chosen), settings, _table(NUMBERS, comparison.evaluated_numbers(chosen)), curves
+        return _answer(chosen), settings, _numbers(chosen), curves
 
     def progress(self, runs: Any) -> list[Any]:
         """What tables and curves depend on beside the choice."""
@@ -80,22 +96,40 @@ class CompareHandlers(Handlers):
 
 def _answer(runs: list[Run]) -> str:
     """Which run is better than the first, and how sure that is."""
+    _, apart = comparison.told_apart(runs)
+    name = {run: f"{what} ({literal(run.name)})" for run, what in zip(runs, apart)} or {
+        r: literal(r.name) for r in runs
+    }
     first, *others = runs
     lines, ranked = [], False
     for other in others:
-        name, found = literal(other.name), comparison.paired(other, first)
+        found = comparison.paired(other, first)
         if found is None:
-            lines.append(f"{name} and {literal(first.name)} were not evaluated alike on two clips or more.")
+            lines.append(f"{name[other]} and {name[first]} were not evaluated alike on two clips or more.")
             continue
         best, ranked = comparison.paired(other, first, "psnr_best"), True
-        verdict = "better than" if found.mean > 0 else "worse than"
+        verdict = "not to be told from"
+        if found.told_apart:
+            verdict = "better than" if found.mean > 0 else "worse than"
         lines.append(
-            f"**{name}** is {verdict if found.told_apart else 'not to be told from'} {literal(first.name)}: "
+            f"**{sentence_case(name[other])}** is {verdict} {name[first]}: "
             f"PSNR **{found.text}**"
             + (f", best of {other.evaluation.samples} {best.text}" if best else "")
             + f", higher on {found.higher} of {found.clips} clips."
         )
     return "\n\n".join([*lines, SURE] if ranked else lines)
+
+
+def _numbers(runs: list[Run]) -> str:
+    """Scores of the runs, by title and name."""
+    rows = comparison.evaluated_numbers(runs)
+    return table(
+        [literal(header) for header in NUMBERS],
+        [
+            [f"**{title(run)}**<br>{literal(name)}", *(literal(cell) for cell in cells)]
+            for run, (name, *cells) in zip(runs, rows)
+        ],
+    )
 
 
 def _table(headers: list[str], rows: list[list[str]]) -> str:
@@ -110,14 +144,20 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     if not runs:
         gr.Markdown("Comparing needs two runs of one family: start the app with `--runs DIR`.")
         return TabParts()
-    groups, first = comparison.groups(library), comparison.first_view(library, runs[0])
-    with gr.Row():
-        group_btns = [gr.Button(group.title, size="sm", min_width=240) for group in groups]
+    first = comparison.first_view(library, runs[0])
+    question_dd = gr.Dropdown(
+        [(group.title, group.key) for group in handlers.groups.values()],
+        value=handlers.question(names(runs)),
+        label="A question",
+        info="runs that differ in this alone",
+        visible=bool(handlers.groups),
+        elem_id="compare-question",
+    )
     answer_md = gr.Markdown(elem_classes="answer")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             runs_dd = gr.Dropdown(
-                list(library.runs),
+                run_menu(library.all_runs()),
                 value=names(runs),
                 multiselect=True,
                 max_choices=comparison.MOST_RUNS,
@@ -160,9 +200,12 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     }
     chain(compare_btn.click, again(predicting))
     chain(runs_dd.input, following, explaining, predicting)
-    for button, group in zip(group_btns, groups):
-        grouping = {"fn": functools.partial(names, group.runs), "outputs": runs_dd, "queue": False, **QUIET}
-        chain(button.click, grouping, following, explaining, predicting)
+    chosen = {"fn": handlers.choose, "inputs": question_dd, "outputs": runs_dd, "queue": False, **QUIET}
+    chain(question_dd.input, chosen, following, explaining, predicting)
+    # of runs that answer no question here none is shown
+    runs_dd.change(handlers.question, runs_dd, question_dd, queue=False, **QUIET)
     view = {"runs": names(runs), **first}
     link = Link(asked, view, handlers.restore, functools.partial(comparison.first_view, library))
-    return TabParts({"runs": runs_dd}, link, [[explaining], [predicting]], menus={runs_dd: lambda: list(library.runs)})
+    return TabParts(
+        {"runs": runs_dd}, link, [[explaining], [predicting]], menus={runs_dd: lambda: run_menu(library.all_runs())}
+    )

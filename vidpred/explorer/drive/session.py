@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 120
 MOST_DRIVES = 32
-MOST_BYTES = 256 * 2**20  # of all drives
+MOST_BYTES = 128 * 2**20  # of all drives
 MOST_SECONDS = 3600.0  # that a drive is kept after its last step
 
 

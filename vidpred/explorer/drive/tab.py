@@ -23,7 +23,8 @@ from vidpred.explorer.ui.drive_widget import CSS, JS, TEMPLATE
 from vidpred.explorer.ui.events import again, once
 from vidpred.explorer.ui.handlers import NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
-from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.run_menu import run_menu
+from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
 REFUSED = {"fn": None, "js": "() => { document.dispatchEvent(new CustomEvent('drive-refused')); }", **PRIVATE}
@@ -185,14 +186,15 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it. What the page knows of it is the part in which one drives."""
     physics = Physics()
     handlers = what_if_tab.WhatIfHandlers(library, physics)
-    with gr.Tabs():
-        with gr.Tab("Drive the robot"):
+    places = {}
+    with gr.Tabs() as tabs:
+        with gr.Tab("Drive the robot", id="drive") as places["drive"]:
             parts = build_drive(library, physics)
-        with gr.Tab("What if") as tab:
-            menus = what_if_tab.build_what_if(handlers, tab)
-        with gr.Tab("Choose the poses") as tab:
-            menus |= what_if_tab.build_poses(handlers, tab)
-    return parts._replace(menus={**parts.menus, **menus})
+        with gr.Tab("What if", id="what-if") as places["what-if"]:
+            menus = what_if_tab.build_what_if(handlers, places["what-if"])
+        with gr.Tab("Choose the poses", id="poses") as places["poses"]:
+            menus |= what_if_tab.build_poses(handlers, places["poses"])
+    return parts._replace(menus={**parts.menus, **menus}, pages=Pages(tabs, places))
 
 
 def build_drive(library: Library, physics: Physics) -> TabParts:
@@ -207,11 +209,15 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
     def press(sent):  # a function: Gradio marks what may be called, and methods take no mark
         return handlers.press(sent)
 
-    def listed() -> list[str]:
-        return names(robot_runs(library))
+    def listed() -> list[tuple[str, str]]:
+        return run_menu(robot_runs(library))
 
     first = {"run": runs[0].name, "clip": clips[0].name, "seed": 0, "temperature": 1.0}
-    session_state = gr.State("")
+
+    def end_drive(drive_id: str) -> None:  # a function: Gradio would copy what a method belongs to
+        handlers.drives.end(drive_id)
+
+    session_state = gr.State("", delete_callback=end_drive)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
             run_dd = gr.Dropdown(listed(), value=first["run"], label="Run", info="one that was trained with actions")

@@ -41,8 +41,9 @@ MOST_FRAMES = 120  # that are predicted
 class ScoredClips(NamedTuple):
     """Clips of one length by label, (T, H, W, 3) uint8, the first n_past frames given, the true one first.
 
-    scores: of the predicted ones against the true one, by name, and copied: of the last given frame repeated, a number
-    per predicted frame. protocol: of the PSNR.
+    scores: of the predicted ones against the true one (of a changed one against what the simulator shows; none where
+    it shows nothing), by name, and copied: of the last given frame repeated, a number per predicted frame. protocol: of
+    the PSNR.
     """
 
     clips: dict[str, np.ndarray]
@@ -125,7 +126,7 @@ def what_if(
     n_future: Any = 10,
 ) -> ScoredClips:
     """The true clip, the prediction with its own actions or poses, the prediction with changed ones, and, where the
-    scene is known and the simulator is ready, what the changed actions really do."""
+    scene is known and the simulator is ready, what the changed actions really do: only that scores the changed one."""
     if not run.takes_poses:
         require_drivable(library, run, clip)
     change = validate.choice(change, "change", POSE_CHANGES if run.takes_poses else CHANGES)
@@ -150,11 +151,25 @@ def what_if(
     true = batch.frames[0, :length].numpy()
     conditions = {ORIGINAL: rows[:length], CHANGED: changed}
     scored = _predict(library, run, (TRUTH, true), conditions, batch.ids[0], seed, temperature)
+    del scored.scores[CHANGED]  # what was changed never happened: the true clip says nothing about it
     if run.takes_poses:
         scored.clips[POSES] = changed
     elif (frames := _simulate(physics, clip, changed[:-1, :ACTION_DIM], true, run.n_past)) is not None:
         scored.clips[SIMULATED] = frames
+        scored.scores[CHANGED] = _against(batch, frames, scored.clips[CHANGED], run.n_past, scored.protocol)
     return scored
+
+
+def _against(
+    batch: "Batch", frames: np.ndarray, predicted: np.ndarray, n_past: int, protocol: str
+) -> dict[str, list[float]]:
+    """Scores of a predicted clip against other frames than the batch's, a number per predicted frame."""
+    from vidpred.evaluation import score
+    from vidpred.frames import to_float
+
+    true = batch.to_clip(n_past)._replace(frames=to_float(frames)[None])
+    found = by_name(score(to_float(predicted[n_past:])[None, None], true, protocol))
+    return {name: values[0].tolist() for name, values in found.items()}
 
 
 def plan_poses(pieces: list[Piece], n_past: int) -> list[tuple[Clip, int]]:

@@ -33,6 +33,7 @@ from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain
 from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import Display, Tile, clip_player, next_request, player_value
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.simulate.robot_push.scene import scene_of
 
 PIECES = 3
@@ -42,7 +43,7 @@ WAITING_QUEUE = {"concurrency_id": "physics", "concurrency_limit": 8, **QUIET}  
 NO_CLIP = "–"
 CHANGE_LABELS = [(label.capitalize(), change) for change, label in CHANGES.items()]
 
-Menus = dict[gr.blocks.Block, Callable[[], list[str]]]
+Menus = dict[gr.blocks.Block, Callable[[], list[tuple[str, str]]]]
 
 
 def what_if_tiles(scored: ScoredClips, note: str = "") -> Display:
@@ -50,14 +51,15 @@ def what_if_tiles(scored: ScoredClips, note: str = "") -> Display:
     truth, *others = scored.clips
     tiles = [Tile("truth", truth, (scored.clips[truth],))]
     for name in others:
-        kind = "prediction" if name in scored.scores else "pose" if name == POSES else "truth"
+        kind = "prediction" if name in scored.scores or name == CHANGED else "pose" if name == POSES else "truth"
         scores = {score: [values] for score, values in scored.scores.get(name, {}).items()}
         tiles.append(Tile(kind, name, (scored.clips[name],), scores=scores))
     for i, tile in enumerate(tiles[:]):
-        if tile.kind == "prediction":
+        if tile.kind == "prediction" and tile.label != CHANGED:  # what was changed never happened
             tiles.append(Tile("error", f"Error, {tile.label[0].lower()}{tile.label[1:]}", of=i, on=False))
     first, last = scored.n_past, len(scored.clips[truth]) - 1
-    protocol = f"{scored.protocol}: frames {first}…{last}, one sample, against “{truth}”"
+    simulated = f" and “{SIMULATED}”" if SIMULATED in scored.clips else ""
+    protocol = f"{scored.protocol}: frames {first}…{last}, one sample, against “{truth}”{simulated}"
     return Display(tiles, scored.n_past, copied=scored.copied, protocol=protocol, note=note)
 
 
@@ -81,10 +83,12 @@ class WhatIfHandlers(Handlers):
         what = "poses" if run.takes_poses else "actions"
         note = (
             f"“{ORIGINAL}” knows the clip's own {what}, “{CHANGED}” the changed ones; both start from the same frames "
-            f"and the same noise, and both are compared with what really happened."
+            f"and the same noise. “{ORIGINAL}” is scored against what really happened, "
         )
         if SIMULATED in scored.clips:
-            note += f" “{SIMULATED}”: what the changed actions would really have done."
+            note += f"“{CHANGED}” against “{SIMULATED}”: what the changed actions really do in the simulator."
+        else:
+            note += f"“{CHANGED}” not at all: nobody knows what the changed {what} would have done."
         return player_value(what_if_tiles(scored, note), request)
 
     @toast_refusals
@@ -140,7 +144,9 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
     longest, others = longest_future(runs[0], clips[0]), names(clips[1:])
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
-            run_dd = gr.Dropdown(names(runs), value=runs[0].name, label="Run", info="one that knows actions or poses")
+            run_dd = gr.Dropdown(
+                run_menu(runs), value=runs[0].name, label="Run", info="one that knows actions or poses"
+            )
             clip_dd = gr.Dropdown(names(clips), value=clips[0].name, label="Clip")
             change_radio = gr.Radio(CHANGE_LABELS, value="opposite", label="What if it moved …")
             other_dd = gr.Dropdown(others, value=(others or [None])[0], label="Taken from", visible=False)
@@ -169,7 +175,7 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
     }
     chain(functools.partial(gr.on, [tab.select, predict_btn.click, other_dd.input]), waiting, predicting)
     chain(functools.partial(gr.on, [run_dd.input, clip_dd.input, change_radio.input]), fitting, waiting, predicting)
-    return {run_dd: lambda: names(handlers.runs())}
+    return {run_dd: lambda: run_menu(handlers.runs())}
 
 
 def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
@@ -184,7 +190,7 @@ def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
     clips = clips_for(handlers.library, runs[0])
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
-            run_dd = gr.Dropdown(names(runs), value=runs[0].name, label="Run")
+            run_dd = gr.Dropdown(run_menu(runs), value=runs[0].name, label="Run")
             pieces = [_piece(names(clips), clips[0].known - 1, number) for number in range(1, PIECES + 1)]
             temperature_slider, seed_number = _noise()
             predict_btn = gr.Button("Follow the poses", variant="primary")
@@ -193,7 +199,7 @@ def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
     inputs = [run_dd, seed_number, temperature_slider, *(field for piece in pieces for field in piece)]
     following = {"fn": handlers.follow, "inputs": inputs, "outputs": player_html, **BUSY}
     chain(functools.partial(gr.on, [tab.select, predict_btn.click]), following)
-    return {run_dd: lambda: names(handlers.pose_runs())}
+    return {run_dd: lambda: run_menu(handlers.pose_runs())}
 
 
 def _noise(*more: str) -> list[gr.components.Component]:

@@ -35,7 +35,7 @@ STANDING = {
 
 def add_page(out: Path, live: bool) -> str:
     """Write the page's scripts, and for models the skeleton and the runtime; what is missing, in a line, or ""."""
-    from vidpred.simulate import dance
+    from vidpred.simulate import skeleton
 
     (out / LIVE).mkdir(exist_ok=True)
     for name in SCRIPTS:
@@ -43,9 +43,9 @@ def add_page(out: Path, live: bool) -> str:
     if not live:
         return ""
     skeleton = {
-        "limbs": [[start, end, list(colour)] for start, end, colour in dance.LIMBS.values()],
-        "limb_width": dance.LIMB_WIDTH,
-        "scale": dance.SKELETON_SCALE,
+        "limbs": [[start, end, list(colour)] for start, end, colour in skeleton.LIMBS.values()],
+        "limb_width": skeleton.LIMB_WIDTH,
+        "scale": skeleton.SKELETON_SCALE,
         "points": STANDING,
     }
     (out / LIVE / "skeleton.json").write_text(json.dumps(skeleton))

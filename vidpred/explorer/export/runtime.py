@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from vidpred.files import replaced
@@ -22,22 +23,31 @@ def add_runtime(out: Path) -> str:
     by_hand = (
         f"for the model in the page put {', '.join(FILES)} of npm's {PACKAGE} {VERSION} (its folder dist) into {folder}"
     )
+    if shutil.which("npm") is None:
+        return f"npm is missing: {by_hand}"
+    if not fetch(PACKAGE, VERSION, [f"dist/{name}" for name in FILES], folder):
+        return f"npm could not fetch {PACKAGE} {VERSION}: {by_hand}"
+    return ""
+
+
+def fetch(package: str, version: str, files: Sequence[str], folder: Path) -> bool:
+    """Put files of an npm package, a patch of that version, into a folder; whether npm could have them."""
     npm = shutil.which("npm")
     if npm is None:
-        return f"npm is missing: {by_hand}"
+        return False
     with tempfile.TemporaryDirectory() as temporary:
-        command = [npm, "pack", f"{PACKAGE}@~{VERSION}.0", "--prefer-offline", "--pack-destination", temporary]
+        command = [npm, "pack", f"{package}@~{version}.0", "--prefer-offline", "--pack-destination", temporary]
         done = subprocess.run(command, cwd=temporary, capture_output=True, text=True, check=False)
         packed = next(Path(temporary).glob("*.tgz"), None)
         if done.returncode or packed is None:
-            return f"npm could not fetch {PACKAGE} {VERSION}: {by_hand}"
+            return False
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(packed) as archive:
-            for name in FILES:
+            for file in files:
                 with (
-                    archive.extractfile(f"package/dist/{name}") as source,
-                    replaced(folder / name) as temporary,
-                    open(temporary, "wb") as target,
+                    archive.extractfile(f"package/{file}") as source,
+                    replaced(folder / Path(file).name) as unpacked,
+                    open(unpacked, "wb") as target,
                 ):
                     shutil.copyfileobj(source, target)
-    return ""
+    return True

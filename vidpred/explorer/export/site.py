@@ -106,9 +106,10 @@ def _view(library: Library, run: Run, clip: Clip, out: Path) -> dict:
 
 
 def _curves(library: Library) -> dict:
-    from vidpred.explorer.ui.training_chart import CURVES, MOST_RUNS, training_chart
+    from vidpred.explorer.ui.run_colors import COLOURS
+    from vidpred.explorer.ui.training_chart import CURVES, training_chart
 
-    return training_chart(library, library.all_runs()[:MOST_RUNS], list(CURVES), 1)
+    return training_chart(library, library.all_runs()[:COLOURS], list(CURVES), 1)
 
 
 def _about(run: Run) -> str:

@@ -3,6 +3,28 @@
 from html import escape
 
 MARKS = {"holds": "holds", "does not hold": "fails", "cannot tell": "unknown"}  # verdict -> class
+WIDEST = 4
+"""Of an interval on the axis, in widths of the median one: two seeds that disagree must not flatten all the others."""
+
+
+def summary_html(claims: list[dict]) -> str:
+    """Every claim in a line under its verdict, with the difference in the reports' setting; a link to its plot."""
+    groups = []
+    for verdict in MARKS:
+        lines = [_line(claim) for claim in claims if claim["verdict"] == verdict]
+        if lines:
+            groups.append(
+                f"<div><p>{_verdict(verdict)} {len(lines)} of {len(claims)}</p><ul>{''.join(lines)}</ul></div>"
+            )
+    return f'<div class="claim summary">{"".join(groups)}</div>'
+
+
+def _line(claim: dict) -> str:
+    first = claim["settings"][0]
+    found = "no runs yet" if first["mean"] is None else f"{number(first['mean'])} {escape(claim['unit'])}".strip()
+    # Gradio's <base> has no query: an address of the fragment alone would load the page anew
+    click = f"document.getElementById('claim-{claim['id']}').scrollIntoView(); return false"
+    return f'<li><a href="#" onclick="{click}">{escape(claim["says"])}</a> <small>{found}</small></li>'
 
 
 def claim_html(claim: dict) -> str:
@@ -15,7 +37,8 @@ def claim_html(claim: dict) -> str:
         f'<div class="claim"><p class="says">{_verdict(claim["verdict"])} {escape(claim["says"])} '
         f"<small>{escape(claim['source'])}</small></p>"
         f'<div class="forest"><div class="row head"><span>setting</span>'
-        f"<span><em>against</em><em>for</em></span><span>{escape(claim['statistic'])}{unit}</span></div>{rows}</div></div>"
+        f"<span><em>{number(low)} against</em><em>for {number(high)}</em></span>"
+        f"<span>{escape(claim['statistic'])}{unit}</span></div>{rows}</div></div>"
     )
 
 
@@ -24,9 +47,11 @@ def _row(claim: dict, setting: dict, low: float, high: float, axis: str) -> str:
     if setting["mean"] is None:
         bar, numbers, verdict = "", "no runs yet", ""
     else:
-        place = f"left:{_share(setting['low'], low, high):.2f}%;right:{100 - _share(setting['high'], low, high):.2f}%"
+        ends = [min(max(setting[end], low), high) for end in ("low", "high")]
+        place = f"left:{_share(ends[0], low, high):.2f}%;right:{100 - _share(ends[1], low, high):.2f}%"
         mark = MARKS[setting["verdict"]]
-        bar = f'<i class="interval {mark}" style="{place}"></i>'
+        cut = " ".join(end for end, at in zip(("from", "to"), ends) if at not in (setting["low"], setting["high"]))
+        bar = f'<i class="interval {mark} {cut}" style="{place}"></i>'
         bar += f'<i class="mean {mark}" style="{_at(setting["mean"], low, high)}"></i>'
         verdict = _verdict(setting["verdict"])
         numbers = f"<b>{number(setting['mean'])}</b> ({number(setting['low'])} … {number(setting['high'])})"
@@ -53,8 +78,12 @@ def _lines(claim: dict) -> list[tuple[str, float]]:
 
 
 def _range(claim: dict) -> tuple[float, float]:
+    """Of the axis: every mean is on it, and every interval that is not far wider than the others."""
     values = [at for _, at in _lines(claim)]
-    values += [s[end] for s in claim["settings"] if s["mean"] is not None for end in ("low", "high")]
+    known = [s for s in claim["settings"] if s["mean"] is not None]
+    widths = sorted(s["high"] - s["low"] for s in known)
+    reach = WIDEST / 2 * widths[(len(widths) - 1) // 2] if widths else 0.0
+    values += [min(max(s[end], s["mean"] - reach), s["mean"] + reach) for s in known for end in ("low", "high")]
     low, high = min(values), max(values)
     room = 0.08 * (high - low) or 1.0
     return low - room, high + room

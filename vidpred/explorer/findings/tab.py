@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from vidpred.explorer.findings.forest import claim_html
+from vidpred.explorer.findings.forest import claim_html, summary_html
 from vidpred.explorer.findings.stored import curves_behind, read_findings
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
@@ -97,6 +97,7 @@ def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> Tab
     handlers = FindingsHandlers(library, claims)
     with gr.Column(elem_classes="page wide"):
         gr.Markdown(INTRO.format(runs=found["runs"]), elem_classes="lesson")
+        _static(summary_html(claims), "findings-summary")
         for topic in dict.fromkeys(claim["topic"] for claim in claims):
             gr.Markdown(f"## {topic}", elem_classes="lesson")
             for claim in (claim for claim in claims if claim["topic"] == topic):

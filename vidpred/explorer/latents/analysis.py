@@ -23,7 +23,6 @@ STEPS = (-3.0, -1.5, 0.0, 1.5, 3.0)  # of a traversal, in standard deviations of
 SAMPLES, DANCE_SAMPLES = 20, 4  # of the best-of-N curve
 DANCE_STEPS = 60
 ACTIVE = 0.01  # nats per step from which a dimension is drawn as one that carries something
-HEAT_SIDE = 18  # pixels of a cell of the heat map
 DRAWN = 3  # dimensions whose means are drawn: those that carry most
 
 
@@ -39,11 +38,13 @@ class Plot(NamedTuple):
 class Analysis(NamedTuple):
     """Everything about z of one clip. kld (T-1, z) in nats; note: Markdown; dimensions: by what they carry, most first.
 
-    sources: PSNR by where z comes from; gaussians: KL, means and sigmas over the steps; best: of N samples.
+    sources: PSNR by where z comes from; pictures: what is imagined with each; gaussians: KL, means and sigmas over the
+    steps; best: of N samples.
     """
 
     kld: np.ndarray
     sources: Plot
+    pictures: Display
     gaussians: Plot
     best: Plot
     note: str
@@ -53,7 +54,8 @@ class Analysis(NamedTuple):
 def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     """What z carries on a clip, whose true frames must be known."""
     seed, n_past, length = checked(run, clip, seed)
-    latents, psnr = library.compute(run, _measure, library.read_clip(clip, length), n_past, seed)
+    batch = library.read_clip(clip, length)
+    latents, psnr, futures = library.compute(run, _measure, batch, n_past, seed)
     samples = DANCE_SAMPLES if run.takes_poses else SAMPLES
     prediction = predict_clip(library, run, clip, seed=seed, n_future=length - n_past, n_past=n_past, samples=samples)
     scores = prediction.futures[0].scores["PSNR"][:samples].mean(1)
@@ -86,6 +88,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
         Plot(
             [Panel("PSNR, by where z comes from", "dB", curves)], "frame", [(n, i) for i, n in enumerate(psnr)], bounces
         ),
+        _pictures(batch.frames[0].numpy(), futures, psnr, n_past),
         Plot(
             [
                 Panel("KL of each step", "nats", kld, from_zero=True),
@@ -128,27 +131,63 @@ def traversal(library: Library, run: Run, clip: Clip, dimension: Any) -> Display
     batch = library.read_clip(clip, length)
     futures = library.compute(run, _traverse, batch, n_past, dimension)
     truth = batch.frames[0].numpy()
+    clips = {value: np.concatenate([truth[:n_past], future]) for value, future in zip(STEPS, futures)}
     tiles = [Tile("truth", "Truth", (truth,))]
-    for value, future in zip(STEPS, futures):
-        tiles.append(
-            Tile("prediction", f"{value:+g} sigma" if value else "mean", (np.concatenate([truth[:n_past], future]),))
-        )
-    return Display(
-        tiles,
-        n_past,
-        (Choice("0", "prediction"),),
-        note=f"z {dimension:g} pushed at every step, all others at the prior's means.",
+    tiles += [Tile("prediction", _pushed(value), (clip,)) for value, clip in clips.items()]
+    tiles += [
+        Tile("spread", f"change, {_pushed(value)}", (_change(clip, clips[0.0]),), on=abs(value) == STEPS[-1])
+        for value, clip in clips.items()
+        if value
+    ]
+    note = (
+        f"z {dimension:g} pushed at every step, all others at the prior's means. Change: how far a pixel is from the "
+        "one with the mean."
     )
+    return Display(tiles, n_past, (Choice("0", "prediction"),), note=note)
 
 
-def _measure(model: "Model", batch: "Batch", n_past: int, seed: int) -> "tuple[ClipLatents, dict[str, np.ndarray]]":
-    """The latents of a clip, and PSNR (n_future,) by where z comes from, as NumPy arrays."""
-    from vidpred.latents import ClipLatents, clip_latents, psnr_by_source
+def dimension_menu(kld: np.ndarray, unit: str) -> list[tuple[str, int]]:
+    """(what it carries, dimension), those that carry most first."""
+    carried = kld.mean(0)
+    order = np.argsort(-carried, kind="stable").tolist()
+    return [(f"{unit} {d} · {carried[d]:.2f} nats per step", d) for d in order]
+
+
+def _pushed(value: float) -> str:
+    return f"{value:+g} sigma" if value else "mean"
+
+
+def _change(clip: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The mean difference of the colours of each pixel, as a grey clip (T, H, W, 3)."""
+    difference = np.abs(clip.astype(np.int16) - other).mean(-1, keepdims=True)
+    return np.rint(difference).astype(np.uint8).repeat(3, -1)
+
+
+def _pictures(truth: np.ndarray, futures: np.ndarray, psnr: dict[str, np.ndarray], n_past: int) -> Display:
+    """What is imagined with z from each source, beside what happened."""
+    tiles = [Tile("truth", "Truth", (truth,))]
+    for colour, ((source, values), future) in enumerate(zip(psnr.items(), futures)):
+        scores = {"PSNR": [values.tolist()]}
+        tiles.append(
+            Tile("prediction", source, (np.concatenate([truth[:n_past], future]),), scores=scores, colour=colour)
+        )
+    return Display(tiles, n_past, (Choice("0", "prediction"),))
+
+
+def _measure(
+    model: "Model", batch: "Batch", n_past: int, seed: int
+) -> "tuple[ClipLatents, dict[str, np.ndarray], np.ndarray]":
+    """The latents of a clip, PSNR (n_future,) by where z comes from, and those futures (SOURCES, n_future, H, W, 3)
+    uint8, as NumPy arrays."""
+    from vidpred.frames import to_uint8
+    from vidpred.latents import SOURCES, ClipLatents, clip_latents, futures_by_source
+    from vidpred.metrics import psnr
 
     given = batch.to_clip(n_past, next(model.parameters()).device)
-    psnr = psnr_by_source(model, given, batch.ids[0], model.config.psnr_protocol, seed)
+    futures = futures_by_source(model, given, batch.ids[0], seed)
+    scores = psnr(futures, given.frames[:, n_past:].expand_as(futures), model.config.psnr_protocol)
     latents = ClipLatents(*(values.numpy() for values in clip_latents(model, given)))
-    return latents, {source: values.numpy() for source, values in psnr.items()}
+    return latents, {source: values.numpy() for source, values in zip(SOURCES, scores.cpu())}, to_uint8(futures)
 
 
 def _traverse(model: "Model", batch: "Batch", n_past: int, dimension: Any) -> np.ndarray:
@@ -159,14 +198,6 @@ def _traverse(model: "Model", batch: "Batch", n_past: int, dimension: Any) -> np
     dimension = validate.whole_number(dimension, "The dimension", 0, model.z_shape[0] - 1)
     given = batch.to_clip(n_past, next(model.parameters()).device)
     return to_uint8(traverse(model, given, given.frames.shape[1] - n_past, dimension, list(STEPS)))
-
-
-def heat_map(kld: np.ndarray) -> np.ndarray:
-    """KL (T-1, z) as a picture (H, W, 3): a row per dimension, a column per step, black is nothing."""
-    from vidpred.render import heat, upscale
-
-    top = max(float(kld.max()), ACTIVE)
-    return upscale(heat(255 * kld.T[None] / top), HEAT_SIDE)[0]
 
 
 def _best_of(best: list[float], evaluation: Evaluation | None) -> Plot:

@@ -11,7 +11,9 @@ from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.ui.chart import chart, chart_value
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.heat_map import heat_map, heat_map_value
 from vidpred.explorer.ui.player import clip_player, next_request, player_value
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
 SOURCES = (
@@ -19,14 +21,20 @@ SOURCES = (
     "**shuffled** takes the posterior's z of other steps. The further the first lies above the others, the more z says."
 )
 
+BEST_TICKS = (1, 2, 5, 10, 15, 20)  # numbers of samples that people ask for
 BOUNCES = "Dotted: a shape has just left a wall in a new direction, which nobody could know."
 
 
 class LatentHandlers(Handlers):
     @toast_refusals
     def latents(self, run: Any, clip: Any, seed: Any) -> tuple:
-        """What z carries on a clip: a note, the heat map, three charts, and the dimension that carries most."""
-        found = analysis.analyse(self.library, self.library.run(run), self.library.clip(clip), seed)
+        """What z carries on a clip: a note, the heat map, what is imagined with each z, three charts, and the
+        dimensions, those that carry most first."""
+        run = self.library.run(run)
+        found = analysis.analyse(self.library, run, self.library.clip(clip), seed)
+        pictures = player_value(found.pictures, next_request())
+        unit = "channel" if run.z_is_map else "dimension"
+        heat = heat_map_value(found.kld, f"{unit} of z", "step", "nats", next_request())
         charts = [
             chart_value(
                 plot.panels,
@@ -36,11 +44,12 @@ class LatentHandlers(Handlers):
                 whole=True,
                 hint=BOUNCES if plot.marks else "",
                 marks=plot.marks,
+                x_ticks=BEST_TICKS if plot is found.best else (),
             )
             for plot in (found.sources, found.gaussians, found.best)
         ]
-        dimension = gr.update(maximum=found.kld.shape[1] - 1, value=found.dimensions[0])
-        return found.note, analysis.heat_map(found.kld), *charts, dimension
+        dimension = gr.update(choices=analysis.dimension_menu(found.kld, unit), value=found.dimensions[0])
+        return found.note, heat, pictures, *charts, dimension
 
     @toast_refusals
     def traverse(self, run: Any, clip: Any, dimension: Any) -> dict:
@@ -72,7 +81,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     first = analysis.first_view(library, run)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
-            run_dd = gr.Dropdown(list(library.runs), value=first["run"], label="Run")
+            run_dd = gr.Dropdown(run_menu(library.all_runs()), value=first["run"], label="Run")
             clip_dd = gr.Dropdown(
                 names(analysis.clips_for(library, run)),
                 value=first["clip"],
@@ -84,22 +93,24 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             note_md = gr.Markdown(elem_classes="about")
         with gr.Column(scale=2, min_width=320):
             gr.Markdown(SOURCES, elem_classes="about")
+            pictures_html = clip_player(elem_id="lens-pictures")
+    with gr.Row(equal_height=False):
+        with gr.Column(min_width=320):
             sources_html = chart(elem_id="lens-sources")
+        with gr.Column(min_width=320):
             best_html = chart(elem_id="lens-best")
+    gr.Markdown("### KL of every dimension and step: bright is where z speaks", elem_classes="section")
+    heat_html = heat_map(elem_id="lens-heat")
     gaussians_html = chart(elem_id="lens-gaussians")
-    gr.Markdown("### KL of every dimension (rows) and step (columns)", elem_classes="section")
-    heat_image = gr.Image(
-        format="png", show_label=False, interactive=False, buttons=["fullscreen"], elem_id="lens-heat"
-    )
     gr.Markdown("### Push one dimension", elem_classes="section")
-    with gr.Row():
-        dimension_slider = gr.Slider(0, 63, value=0, step=1, label="Dimension of z", scale=2)
-        traverse_btn = gr.Button("Traverse", variant="primary", scale=1)
+    dimension_dd = gr.Dropdown(
+        [("dimension 0", 0)], value=0, label="Dimension of z", info="those that carry most come first"
+    )
     player_html = clip_player(elem_id="lens-player")
 
     asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number}
-    found = [note_md, heat_image, sources_html, gaussians_html, best_html, dimension_slider]
-    pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_slider}
+    found = [note_md, heat_html, pictures_html, sources_html, gaussians_html, best_html, dimension_dd]
+    pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_dd}
     looking = once(handlers.latents, asked, found, version=handlers.weights, **BUSY)
     traversing = once(handlers.traverse, pushed, player_html, version=handlers.weights, **BUSY)
     following = {
@@ -109,9 +120,8 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         **QUIET,
     }
     chain(look_btn.click, again(looking), traversing)
-    chain(traverse_btn.click, again(traversing))
-    chain(dimension_slider.release, traversing)
+    chain(dimension_dd.input, traversing)
     chain(run_dd.input, following, looking, traversing)
     link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library))
-    menus = {run_dd: lambda: list(library.runs)}
+    menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts({"run": run_dd, "clip": clip_dd}, link, [[looking, traversing]], menus=menus)

@@ -13,7 +13,7 @@ from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.doors import wire_door
 from vidpred.explorer.ui.markdown import table
 from vidpred.explorer.ui.player import next_request
-from vidpred.explorer.ui.tab_parts import TabParts
+from vidpred.explorer.ui.tab_parts import Pages, TabParts
 from vidpred.explorer.ui.training_chart import training_chart
 
 PAGES_FOLDER = Path(__file__).parent / "pages"
@@ -56,6 +56,9 @@ PAGES = {
     ),
     "annealing": Page("Annealing", "Design a schedule", "training", {"views": "designer", "start": "small"}),
     "scores": Page("PSNR and SSIM", "Score a prediction", "predict", {}),
+    "wrong": Page(
+        "What went wrong?", "See a silent z: no seed changes it", "predict", {"run": KNOWN[1], "sweep": True}
+    ),
 }
 
 # Curves on the pages: runs, then which panels of the training tab.
@@ -63,6 +66,7 @@ CHARTS = {
     "terms": (FREE[:1], ["KL", "MSE"]),
     "forcing": (KNOWN[1:], ["Teacher forcing", "PSNR"]),
     "annealing": (FREE, ["KL", "beta"]),
+    "wrong": ([FREE[0], KNOWN[1]], ["KL", "Active units", "PSNR"]),
     "vanishing": (KNOWN, ["KL", "Active units"]),
 }
 
@@ -150,14 +154,15 @@ def picture(name: str, **options: Any) -> gr.HTML:
 def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> TabParts:
     """Lay the pages out and wire their doors. parts: of the tabs where these lead."""
     own = bundled()
-    with gr.Tabs(overflow_behavior="wrap"):
+    places = {}
+    with gr.Tabs(overflow_behavior="wrap") as pages:
         for page, what in PAGES.items():
-            with gr.Tab(what.title, id=page), gr.Column(elem_classes="page"):
+            with gr.Tab(what.title, id=page) as places[page], gr.Column(elem_classes="page"):
                 for kind, content in blocks(page):
                     _place(kind, content, own)
                 door_btn = gr.Button(f"{what.button} →", variant="primary", elem_classes="door")
             wire_door(door_btn, library, what.tab, what.sets, tabs, parts.get(what.tab, TabParts()))
-    return TabParts()
+    return TabParts(pages=Pages(pages, places))
 
 
 def _place(kind: str, content: str, own: Library | None) -> None:

@@ -13,11 +13,11 @@ from vidpred.explorer.runs import prediction, validate
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import MAX_SAMPLES, MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
-from vidpred.explorer.runs.summary import describe_run
 from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value, read_view
 from vidpred.explorer.ui.prediction_tiles import PRIORS, prediction_tiles
+from vidpred.explorer.ui.run_menu import run_about, run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
 STATIC = Path(__file__).parent / "static"
@@ -63,12 +63,12 @@ class PredictHandlers(Handlers):
     def choose_run(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple:
         """What a run is, where its z can come from, and the other fields as far as this run can go."""
         chosen = self.library.run(run)
-        return describe_run(chosen), _prior(chosen, chosen.own_prior), *self.fit(run, clip, n_past, n_future, samples)
+        return run_about(chosen), _prior(chosen, chosen.own_prior), *self.fit(run, clip, n_past, n_future, samples)
 
     @toast_refusals
     def describe(self, run: Any) -> str:
         """What a run is, as it stands on disk now."""
-        return describe_run(self.library.run(run))
+        return run_about(self.library.run(run))
 
     @toast_refusals
     def fit(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple[dict, dict, dict, Any]:
@@ -148,7 +148,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     longest = run.longest_future(clips[0]) if clips else 1
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="fields"):
-            run_dd = gr.Dropdown(list(library.runs), value=run.name, label="Run")
+            run_dd = gr.Dropdown(run_menu(library.all_runs()), value=run.name, label="Run")
             about_md = gr.Markdown(elem_classes="about")
             clip_dd = gr.Dropdown(names(clips), value=first["clip"], label="Clip", info="no run was trained on it")
             with gr.Group():
@@ -257,5 +257,5 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         )
     gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
     link = Link(asked, first, handlers.restore, functools.partial(prediction.first_view, library))
-    menus = {run_dd: lambda: list(library.runs)}
+    menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts(asked, link, [[describing], [predicting]], changed, menus)

@@ -7,8 +7,10 @@ from typing import Any, Literal, NamedTuple
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import Prediction, Settings, checked, predict
+from vidpred.explorer.runs.prediction import Prediction, Settings, checked, predict, require_few
 from vidpred.explorer.runs.run import Clip, Run
+from vidpred.explorer.runs.setting_names import setting_name, setting_value
+from vidpred.explorer.runs.summary import sentence_case, title_parts
 
 MOST_RUNS = 4
 MOST_SAMPLES = 5  # predicted by each of the runs
@@ -17,10 +19,10 @@ INCIDENTAL = {"train.precision", "train.gif_every", "train.seed", "train.best_by
 INCIDENTAL |= {"train.accumulation", "train.save_every"}
 MEASURED = {"model.condition_mean", "model.condition_scale"}  # not chosen by anyone
 QUESTIONS = {
-    "Fixed or learned prior": ("model.learned_prior",),
-    "KL annealing": ("train.kl_anneal",),
-    "Teacher forcing": ("train.tfr",),
-    "With actions or without": ("model.condition", "train.beta_max"),
+    "Which prior is better?": ("model.learned_prior",),
+    "What does KL annealing do?": ("train.kl_anneal",),
+    "What does teacher forcing do?": ("train.tfr",),
+    "What do known actions bring?": ("model.condition", "train.beta_max"),
 }
 """What a pair of runs can answer: the settings that differ, by the start of their names; all others must agree."""
 
@@ -32,12 +34,16 @@ class Group(NamedTuple):
     runs: list[Run]
 
     @property
+    def key(self) -> str:
+        """By which the group is chosen."""
+        return ",".join(run.name for run in self.runs)
+
+    @property
     def title(self) -> str:
-        """The question, the runs by what tells them apart, and what they share."""
-        names = [run.name for run in self.runs]
-        short = short_names(names)
-        shared = "" if set(short) & set(names) else f" ({'-'.join(_shared_words(names))})"
-        return f"{self.question}: {' · '.join(short)}{shared}"
+        """The question, what the runs differ in, and what they share."""
+        shared, apart = told_apart(self.runs)
+        kinds = _one_of(apart or short_names([run.name for run in self.runs]))
+        return f"{self.question} {sentence_case(kinds)} ({', '.join(shared) or 'each its own'})"
 
 
 class Paired(NamedTuple):
@@ -95,7 +101,9 @@ def checked_each(
     n_past = max(run.n_past for run in runs)
     if n_future is None:
         n_future = min(run.first_future(clip, n_past) for run in runs)
-    return [checked(run, clip, seed, temperature, n_future, n_past, samples, most_past=n_past) for run in runs]
+    each = [checked(run, clip, seed, temperature, n_future, n_past, samples, most_past=n_past) for run in runs]
+    require_few(*each)
+    return each
 
 
 def predict_each(library: Library, runs: list[Run], clip: Clip, **fields: Any) -> list[Prediction]:
@@ -116,12 +124,50 @@ def _shared_words(names: list[str]) -> list[str]:
     return [word for word in words[0] if all(word in others for others in words)]
 
 
-def differences(runs: list[Run]) -> list[list[str]]:
-    """Rows of a table: the setting, then its value in each run; settings that agree are left out."""
+def told_apart(runs: list[Run]) -> tuple[list[str], list[str]]:
+    """(what all of the runs' titles share, what each has of its own); nothing of their own where that is not enough to
+    tell them apart."""
+    parts = [title_parts(run) for run in runs]
+    shared = [part for part in parts[0] if all(part in others for others in parts)]
+    apart = [", ".join(part for part in own if part not in shared) for own in parts]
+    return shared, apart if len(set(apart)) == len(apart) and all(apart) else []
+
+
+def kinds(runs: list[Run]) -> dict[str, list[Run]]:
+    """Runs that are alike but for their seed and what does not matter, together: what they are called, and the runs."""
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        rest = {key: value for key, value in _settings(run).items() if key not in INCIDENTAL}
+        alike.setdefault(repr(sorted(rest.items(), key=str)), []).append(run)
+    return {_shared_name(each): each for each in alike.values()}
+
+
+def _shared_name(runs: list[Run]) -> str:
+    """The words that the names of all share, and how many there are; of a single one its name."""
+    if len(runs) == 1:
+        return runs[0].name
+    return f"{'-'.join(_shared_words([run.name for run in runs])) or runs[0].name} ({len(runs)} seeds)"
+
+
+def _one_of(kinds: list[str]) -> str:
+    """fixed prior, learned prior -> fixed or learned prior."""
+    words = [kind.split() for kind in kinds]
+    if len({each[-1] for each in words}) == 1 and min(map(len, words)) > 1:
+        kinds = [*(" ".join(each[:-1]) for each in words[:-1]), kinds[-1]]
+    return f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+
+
+def differences(runs: list[Run]) -> dict[str, list[str]]:
+    """The settings that do not agree, by name on the command line: the value in each run, in words."""
     settings = [_settings(run) for run in runs]
-    keys = list(dict.fromkeys(key for values in settings for key in values))
-    rows = [[key, *(_text(values.get(key)) for values in settings)] for key in keys]
-    return [row for row in rows if len(set(row[1:])) > 1]
+    keys = dict.fromkeys(key for values in settings for key in values)
+    rows = {key: [setting_value(key, values.get(key)) if key in values else "–" for values in settings] for key in keys}
+    return {key: values for key, values in rows.items() if len(set(values)) > 1}
+
+
+def difference_rows(runs: list[Run]) -> list[list[str]]:
+    """Rows of a table: the setting, then its value in each run, all in words."""
+    return [[setting_name(key), *values] for key, values in differences(runs).items()]
 
 
 def evaluated_numbers(runs: list[Run]) -> list[list[str]]:
@@ -172,10 +218,6 @@ def _settings(run: Run) -> dict[str, Any]:
     parts = run.config.to_dict()
     settings = {f"{part}.{key}": value for part, values in parts.items() for key, value in values.items()}
     return {key: value for key, value in settings.items() if key not in MEASURED}
-
-
-def _text(value: Any) -> str:
-    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _numbers(run: Run) -> list[str]:

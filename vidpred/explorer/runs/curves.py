@@ -77,6 +77,24 @@ def progress(chosen: list[Run], now: float | None = None) -> str:
     return " · ".join(lines)
 
 
+def training_now(among: list[Run], now: float | None = None) -> list[Run]:
+    """The runs that are not finished and have moved lately, the one that moved last before all others."""
+    now = time.time() if now is None else now
+    moved = {}
+    for run in among:
+        rows, seconds = metrics_rows(run), _moved(run)
+        if (rows[-1]["epoch"] + 1 if rows else 0) < run.config.train.epochs and now - seconds <= ALIVE:
+            moved[run] = seconds
+    return sorted(moved, key=moved.get, reverse=True)
+
+
+def _moved(run: Run) -> float:
+    """When a run ended an epoch, or was begun, s."""
+    if metrics_stamp(run) != NO_FILE:
+        return metrics_stamp(run)[0] / 1e9
+    return (run.folder / runs.CONFIG).stat().st_mtime
+
+
 def figure(chosen: list[Run], kind: Any) -> np.ndarray:
     """One of the reports' figures, uint8 (H, W, 3); a dashboard per run, one under the other."""
     kind = choice(kind, "figure", FIGURES)

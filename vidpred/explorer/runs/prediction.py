@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_SEED = 2**31 - 1
 MAX_TEMPERATURE = 2.0
 MAX_SAMPLES = 20
-MAX_FRAMES = 2000  # predicted in one go, of all samples: minutes of a small server's time
+MAX_FRAMES = 1000  # predicted in one go, of all samples: half a minute of a small server's time
 SWEEP = (0.0, 0.5, 1.0, 1.5, 2.0)
 LATENTS = {"learned": "prior", "standard": "standard"}  # what rollout.predict calls them
 SCORES = ("PSNR", "SSIM", "Sharpness")
@@ -124,10 +124,15 @@ def checked(
     )
     if validate.switch(sweep, "The sweep"):
         settings = settings._replace(temperatures=SWEEP)
-    frames = settings.n_future * sum(_samples_at(t, settings.samples) for t in settings.temperatures)
+    require_few(settings)
+    return settings
+
+
+def require_few(*predictions: Settings) -> None:
+    """BadInput for more frames than are predicted in one go."""
+    frames = sum(s.n_future * sum(_samples_at(t, s.samples) for t in s.temperatures) for s in predictions)
     if frames > MAX_FRAMES:
         raise BadInput(f"These are {frames:,} frames to predict: ask for {MAX_FRAMES:,} at most, or for fewer samples")
-    return settings
 
 
 def predict(library: Library, settings: Settings) -> Prediction:

@@ -47,6 +47,7 @@ class Evaluation:
     psnr: float | None
     psnr_best: float | None
     ssim: float | None
+    sharpness: float | None
     kld_per_step: float | None
     copy_last_psnr: float | None
     temperature: float | None

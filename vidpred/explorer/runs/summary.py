@@ -1,16 +1,42 @@
 """A run in words."""
 
+from vidpred.config import TrainConfig
 from vidpred.explorer.runs.curves import metrics_rows
 from vidpred.explorer.runs.run import Evaluation, Run
 
 COLLAPSE_NOTE = (
     "z carries (almost) nothing here: the posterior has collapsed; temperature and seed change nothing you can see."
 )
+UNKNOWN = "how it was trained is not known here"
+
+
+def title_parts(run: Run) -> list[str]:
+    """A run in a few words, one respect each: what it shows where that is no robot, prior, what is known, beta."""
+    beta = {"none": "constant", "calibrated": "calibrated"}.get(run.config.train.kl_anneal, run.config.train.kl_anneal)
+    if run.takes_poses:
+        return ["dancer, poses known", f"{beta} beta"]
+    scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
+    prior = "learned prior" if run.has_learned_prior else "fixed prior"
+    return [*scene, prior, "actions known" if run.takes_actions else "no actions", f"{beta} beta"]
+
+
+def title(run: Run) -> str:
+    """A run's name for people: several may share one."""
+    return sentence_case(", ".join(title_parts(run)))
+
+
+def sentence_case(text: str) -> str:
+    """The first letter large, all others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def describe_run(run: Run) -> str:
     """What a run is and how good it is, as short Markdown."""
-    lines = [f"{_settings(run)} · {_progress(run)}"]
+    rows = metrics_rows(run)
+    if rows or run.weights is None:
+        lines = [f"**{title(run)}** · {_settings(run)} · {_progress(rows)}"]
+    else:  # another program's weights: of beta, the last part of the title, nothing is known
+        lines = [f"**{sentence_case(', '.join(title_parts(run)[:-1]))}** · {UNKNOWN}"]
     lines.append(_evaluated(run.evaluation) if run.evaluation else "Not evaluated yet")
     if run.evaluation and run.evaluation.kld_per_step is not None and run.is_collapsed:
         lines.append(f"> {COLLAPSE_NOTE} (KL {run.evaluation.kld_per_step:.3f} nats per step)")
@@ -18,24 +44,31 @@ def describe_run(run: Run) -> str:
 
 
 def _settings(run: Run) -> str:
-    model, train = run.config.model, run.config.train
-    if run.takes_poses:
-        what = "**Pose-conditioned CVAE** · one frame and every pose given"
-    else:
-        prior = "Learned prior" if run.has_learned_prior else "Fixed prior N(0, I)"
-        at = "before the decoder" if model.condition_at == "decoder" else "everywhere"
-        known = f"actions and gripper position known ({at})" if run.takes_actions else "action-free"
-        what = f"**{prior}** · {known}"
-    beta = f"{train.beta_max * train.kl_anneal_value:g}, constant"
+    """What the title leaves out: how large beta gets, and for how long true frames are fed back."""
+    train = run.config.train
     if train.kl_anneal == "calibrated":
-        beta = "calibrated (2 MSE / D)"
-    elif train.kl_anneal != "none":
-        beta = f"{train.kl_anneal}, up to {train.beta_max * train.kl_anneal_stop:g}"
-    return f"{what} · beta {beta}"
+        beta = "beta 2 MSE / D"
+    elif train.kl_anneal == "none":
+        beta = f"beta {train.beta_max * train.kl_anneal_value:g}"
+    else:
+        beta = f"beta up to {train.beta_max * train.kl_anneal_stop:g}"
+    known = ""
+    if run.takes_actions:
+        known = " · actions put in " + (
+            "before the decoder" if run.config.model.condition_at == "decoder" else "everywhere"
+        )
+    return f"{beta}{known} · {_forcing(train)}"
 
 
-def _progress(run: Run) -> str:
-    rows = metrics_rows(run)
+def _forcing(train: TrainConfig) -> str:
+    if train.tfr == 0:
+        return "trained free running"
+    if train.tfr_decay_start >= train.epochs or train.tfr_floor >= train.tfr:
+        return "teacher forced throughout"
+    return "teacher forced at first"
+
+
+def _progress(rows: list[dict]) -> str:
     if not rows:
         return "in its first epoch"
     return f"{rows[-1].get('step', 0):,} iterations in {len(rows):,} epoch{'s' * (len(rows) > 1)}"

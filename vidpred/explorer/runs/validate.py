@@ -36,7 +36,8 @@ def choice(value: Any, what: str, known: Collection[str]) -> str:
     if not isinstance(value, str):
         raise BadInput(f"Please choose a {what} from the list")
     if value not in known:
-        name = " ".join(value.split())[:LONGEST_NAME]
+        printed = "".join(c if c.isprintable() else " " for c in value[: 4 * LONGEST_NAME])  # in a line, and in UTF-8
+        name = " ".join(printed.split())[:LONGEST_NAME]
         raise BadInput(f"There is no {what} “{name}” here: please choose a {what} from the list")
     return value
 

@@ -8,6 +8,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from vidpred.explorer.runs import curves
+from vidpred.explorer.runs.curves import progress
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.runs.run import Run
@@ -16,7 +17,9 @@ from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import once
 from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
-from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.run_colors import COLOURS
+from vidpred.explorer.ui.run_table import TICK_JS, run_table, run_table_value
+from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 from vidpred.explorer.ui.training_chart import (
     AXES,
     CURVES,
@@ -28,6 +31,7 @@ from vidpred.explorer.ui.training_chart import (
 )
 
 REFRESH_SECONDS = 5
+FIRST = 6  # runs that are drawn before anyone has chosen
 
 
 class CurveHandlers(Handlers):
@@ -42,30 +46,49 @@ class CurveHandlers(Handlers):
         return {"runs": names(chosen_runs(self.library, runs)), "curves": chosen_curves(curves)}
 
     @toast_refusals
-    def draw(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any) -> tuple[dict, dict, list, None]:
+    def draw(self, **fields: Any) -> tuple[dict, dict, list, None]:
         """Curves of a set of runs; how far the unfinished ones have got."""
-        return *self._drawn(runs, curves, axis, smoothing, log), None
+        return *self._drawn(**fields), None
 
     @toast_refusals
-    def zoom(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any, event: gr.EventData) -> tuple:
+    def zoom(
+        self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any, seeds: Any, event: gr.EventData
+    ) -> tuple:
         """The same with all the points of what is looked at."""
         window = getattr(event, "x_lim", None)
-        return *self._drawn(runs, curves, axis, smoothing, log, window), window
+        return *self._drawn(runs, curves, axis, smoothing, log, seeds, window), window
 
     @toast_refusals
-    def refresh(self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any, window: Any, seen: Any) -> tuple:
+    def refresh(self, runs: Any, seen: Any, **fields: Any) -> tuple:
         """The same again, if an epoch has ended since."""
         if self.progress(runs) == seen:
             return gr.skip(), gr.skip(), gr.skip()
-        return self._drawn(runs, curves, axis, smoothing, log, window)
+        return self._drawn(runs, **fields)
 
     def progress(self, runs: Any, **fields: Any) -> list[list[int]]:
         """Changes when an epoch has ended in one of the runs."""
         return _stamps(chosen_runs(self.library, runs))
 
-    def live(self, on: Any) -> dict:
-        """The timer, which runs only while someone has asked for it."""
-        return gr.Timer(active=on is True)
+    def table(self, runs: Any) -> dict:
+        """Every run there is, with what it scores and took; those that are drawn are ticked."""
+        chosen = [name for name in runs if isinstance(name, str)] if isinstance(runs, list) else []
+        return run_table_value(self.library.all_runs(), chosen, next_request())
+
+    @toast_refusals
+    def tick(self, event: gr.EventData) -> list[str]:
+        """The runs that are ticked in the table."""
+        return names(chosen_runs(self.library, getattr(event, "runs", None)))
+
+    def live(self, on: Any) -> tuple[dict, dict, dict]:
+        """The timer, which runs only while someone has asked for it; and then, of the runs, those that train now."""
+        if on is not True:
+            return gr.Timer(active=False), gr.skip(), gr.skip()
+        self.library.rescan()
+        runs = self.library.all_runs()
+        now = names(curves.training_now(runs)[:COLOURS])
+        said = "" if now else "No run is training now: what is drawn is drawn again as soon as an epoch ends."
+        chosen = gr.update(choices=list(self.library.runs), **({"value": now} if now else {}))
+        return gr.Timer(active=True), chosen, gr.update(value=said, visible=bool(said))
 
     @toast_refusals
     def figure(self, runs: Any, figure: Any) -> tuple[str, dict]:
@@ -73,11 +96,13 @@ class CurveHandlers(Handlers):
         path = _saved(curves.figure(chosen_runs(self.library, runs), figure), figure)
         return path, gr.update(value=path, interactive=True)
 
-    def _drawn(self, runs: Any, shown: Any, axis: Any, smoothing: Any, log: Any, window: Any = None) -> tuple:
-        request, chosen, shown = next_request(), chosen_runs(self.library, runs), chosen_curves(shown)
+    def _drawn(
+        self, runs: Any, curves: Any, axis: Any, smoothing: Any, log: Any, seeds: Any, window: Any = None
+    ) -> tuple:
+        request, chosen, shown = next_request(), chosen_runs(self.library, runs), chosen_curves(curves)
         seen = _stamps(chosen)  # before they are read: what ends meanwhile is drawn the next time
-        value = training_chart(self.library, chosen, shown, request, axis, smoothing, log, window)
-        text = curves.progress(chosen)
+        value = training_chart(self.library, chosen, shown, request, axis, smoothing, log, window, seeds)
+        text = progress(chosen)
         return value, gr.update(value=text, visible=bool(text)), seen
 
 
@@ -97,26 +122,34 @@ def _saved(picture: Any, kind: str) -> str:
 
 
 def first_runs(library: Library) -> list[Run]:
-    """What is drawn before anyone has chosen: the first view's run and its family; two families share no scale."""
+    """What is drawn before anyone has chosen: the first view's run and those that see the same; others share no scale.
+    Some colours are left for what is ticked next."""
     runs = library.all_runs()
     first = first_run(runs, library)
-    return [run for run in runs if run.takes_poses == first.takes_poses][:MOST_RUNS]
+    alike = [run for run in runs if _sees(run) == _sees(first)]
+    return alike[:FIRST]
+
+
+def _sees(run: Run) -> tuple[str, bool]:
+    return run.config.model.condition, bool(run.evaluation and run.evaluation.has_bounces)
 
 
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
     with gr.Tabs() as views:
-        with gr.Tab("Curves", id="curves"):
+        with gr.Tab("Curves", id="curves") as curves_tab:
             parts = _build_curves(library)
-        with gr.Tab("Schedule designer", id="designer"):
+        with gr.Tab("Schedule designer", id="designer") as designer_tab:
             designer = schedule_tab.build(library, demo)
     widgets = {"views": views, **parts.widgets, **designer.widgets}
-    return parts._replace(widgets=widgets, menus={**parts.menus, **designer.menus})
+    pages = Pages(views, {"curves": curves_tab, "designer": designer_tab})
+    return parts._replace(widgets=widgets, menus={**parts.menus, **designer.menus}, pages=pages)
 
 
 def _build_curves(library: Library) -> TabParts:
     handlers = CurveHandlers(library)
     first = {"runs": names(first_runs(library)), "curves": list(CURVES)}
+    table_html = run_table(elem_id="training-table")
     runs_dd = gr.Dropdown(
         list(library.runs), value=first["runs"], multiselect=True, max_choices=MOST_RUNS, label="Runs"
     )
@@ -126,6 +159,7 @@ def _build_curves(library: Library) -> TabParts:
         with gr.Column(scale=1, min_width=200):
             log_check = gr.Checkbox(False, label="Logarithmic scale")
             live_check = gr.Checkbox(False, label="Follow a training")
+            seeds_check = gr.Checkbox(True, label="Seeds as mean and band")
     curves_check = gr.CheckboxGroup(
         list(CURVES), value=first["curves"], show_label=False, container=False, elem_classes="chips"
     )
@@ -148,6 +182,7 @@ def _build_curves(library: Library) -> TabParts:
         "axis": axis_radio,
         "smoothing": smoothing_slider,
         "log": log_check,
+        "seeds": seeds_check,
     }
     drawn = [curves_html, progress_md, seen_state]
     following = {"trigger_mode": "always_last", **QUIET}
@@ -160,7 +195,10 @@ def _build_curves(library: Library) -> TabParts:
         outputs=drawn,
         **following,
     )
-    live_check.change(handlers.live, live_check, live_timer, queue=False, **following)
+    live_check.change(handlers.live, live_check, [live_timer, runs_dd, progress_md], queue=False, **following)
+    table_html.select(handlers.tick, None, runs_dd, queue=False, **following)
+    runs_dd.change(None, runs_dd, None, js=TICK_JS, **PRIVATE)
+    listing = {"fn": handlers.table, "inputs_kwargs": {"runs": runs_dd}, "outputs": table_html, **QUIET}
     figure_btn.click(
         handlers.figure,
         [runs_dd, figure_radio],
@@ -174,4 +212,4 @@ def _build_curves(library: Library) -> TabParts:
     changed = [([widget.change for widget in chosen.values()], [drawing])]
     menus = {runs_dd: lambda: list(library.runs)}
     link = Link(fields, first, handlers.restore)
-    return TabParts({**fields, "log": log_check}, link, [[drawing]], changed, menus)
+    return TabParts({**fields, "log": log_check}, link, [[listing], [drawing]], changed, menus)

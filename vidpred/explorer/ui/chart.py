@@ -19,7 +19,7 @@ Window = tuple[float, float]
 
 class Line(NamedTuple):
     """A curve. name: entry of the legend; label: what the read-out says; colour: a place in the palette; style: solid,
-    dashed, faint or dots."""
+    dashed, faint, dots, or band: from y up to top, behind the other curves."""
 
     name: str
     label: str
@@ -27,6 +27,7 @@ class Line(NamedTuple):
     style: str
     x: Sequence[float]
     y: Sequence[Number]
+    top: Sequence[Number] = ()
 
 
 class Panel(NamedTuple):
@@ -56,11 +57,13 @@ def chart_value(
     message: str = "",
     hint: str = "",
     marks: Sequence[float] = (),
+    x_ticks: Sequence[float] = (),
 ) -> dict:
     """What the chart draws, as JSON values, thinned out except where it is looked at.
 
     legend: (name, colour); window: part of the x axis that is looked at (None: all of it); whole: ticks at whole x
-    only; marks: places on the x axis where something happens, which the hint explains
+    only; marks: places on the x axis where something happens, which the hint explains; x_ticks: where ticks stand
+    (none: where there is room)
     """
     everything = [x for panel in panels for line in panel.lines for x in (*line.x[:1], *line.x[-1:])]
     drawn, left_out = [], False
@@ -69,7 +72,8 @@ def chart_value(
         for line in panel.lines:
             x, y = thin(line.x, line.y, window)
             left_out |= len(x) < len(line.x)
-            lines.append({**line._asdict(), "x": x, "y": y})
+            top = thin(line.x, line.top, window, like=line.y)[1] if line.top else []
+            lines.append({**line._asdict(), "x": x, "y": y, "top": top})
         drawn.append({**panel._asdict(), "lines": lines, "keys": [list(key) for key in panel.keys]})
         drawn[-1]["y_lim"] = list(panel.y_lim) if panel.y_lim else None
     return {
@@ -84,15 +88,23 @@ def chart_value(
         "message": message,
         "hint": hint,
         "marks": list(marks),
+        "x_ticks": list(x_ticks),
     }
 
 
-def thin(x: Sequence[float], y: Sequence[Number], window: Window | None = None, most: int = MOST_POINTS):
+def thin(
+    x: Sequence[float],
+    y: Sequence[Number],
+    window: Window | None = None,
+    most: int = MOST_POINTS,
+    like: Sequence[Number] | None = None,
+):
     """(x, y) with about `most` points inside the window and few outside; peaks, dips, gaps and both ends stay.
 
-    x rises; a y of None is a gap.
+    x rises; a y of None is a gap. like: another curve over x, of which the same points stay.
     """
-    x, y = np.asarray(x, float), np.asarray(y, float)  # None becomes NaN
+    x, shown = np.asarray(x, float), np.asarray(y, float)  # None becomes NaN
+    y = shown if like is None else np.asarray(like, float)
     if window is None:
         kept = _kept(y, most)
     else:
@@ -101,7 +113,7 @@ def thin(x: Sequence[float], y: Sequence[Number], window: Window | None = None, 
         kept = np.concatenate(
             [_kept(y[:low], most // 4), low + _kept(y[low:high], most), high + _kept(y[high:], most // 4)]
         )
-    return [_short(v) for v in x[kept].tolist()], [_short(v) for v in y[kept].tolist()]
+    return [_short(v) for v in x[kept].tolist()], [_short(v) for v in shown[kept].tolist()]
 
 
 def _kept(y: np.ndarray, most: int) -> np.ndarray:

@@ -18,7 +18,7 @@ from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.events import chain, while_shown
 from vidpred.explorer.ui.handlers import QUIET
-from vidpred.explorer.ui.tab_parts import Link, TabParts
+from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 
 STATIC = Path(__file__).parent / "static"
 HEAD = f"<script>{(STATIC / 'deep_links.js').read_text()}</script>"
@@ -43,6 +43,13 @@ def open_view(library: Library, links: Links, query: Mapping[str, str]) -> tuple
     if not given:
         return (tab if "tab" in query else None), {}
     return tab, link.open(given, library)
+
+
+def open_page(pages: Pages | None, query: Mapping[str, str]) -> dict[gr.blocks.Block, Any]:
+    """Update of the tabs within a tab, where an address names one of them."""
+    if pages is None or "part" not in query:
+        return {}
+    return {pages.tabs: gr.Tabs(selected=validate.choice(query["part"], "part", pages.places))}
 
 
 def first_views(library: Library, links: Links) -> dict[str, dict[str, dict[str, Any]]]:
@@ -113,7 +120,9 @@ def wire(
         library.rescan()
         updates = {widget: gr.update(choices=listed()) for widget, listed in menus.items()}
         try:
-            tab, view = open_view(library, links, dict(request.query_params))
+            query = dict(request.query_params)
+            tab, view = open_view(library, links, query)
+            page = open_page(parts[tab].pages, query) if tab else {}
         except BadInput as error:
             # what a toast says is HTML, an address anyone's; of its title Gradio shows nothing
             gr.Warning(f"<strong>This link cannot be opened.</strong> {escape(str(error))}.")
@@ -123,12 +132,13 @@ def wire(
         for name, update in view.items():
             widget = links[tab].widgets[name]
             updates[widget] = {**updates[widget], "value": update} if widget in menus else update
-        return {**updates, tabs: gr.Tabs(selected=tab), led_text: tab}
+        return {**updates, **page, tabs: gr.Tabs(selected=tab), led_text: tab}
 
     widgets = dict.fromkeys([*menus, *(widget for link in links.values() if link for widget in link.widgets.values())])
     # progress would be noted on every widget, again and again while the first view is drawn: on one that nobody sees
     opening = {"concurrency_limit": None, "show_progress_on": led_text, **QUIET}
-    opened = demo.load(open_address, None, [*widgets, tabs, led_text], **opening)
+    within = [part.pages.tabs for part in parts.values() if part.pages]
+    opened = demo.load(open_address, None, [*widgets, tabs, *within, led_text], **opening)
     opened.then(None, led_text, js="tab => links.opened(tab)", **QUIET)
     for tab, place in places.items():
         part, link = parts[tab], links[tab]
@@ -140,6 +150,10 @@ def wire(
         }
         looked = place.select(None, None, shown_text, js=f"() => links.look('{tab}')", **QUIET)
         chain(looked.then, keeping)
+        within = part.pages.places if part.pages else {}
+        for name, inner_tab in within.items():
+            js = f"() => links.page('{tab}', '{name}', '{next(iter(within))}')"
+            inner_tab.select(None, None, None, js=js, **QUIET)
         if held:
             chain(functools.partial(gr.on, [widget.change for widget in held]), keeping)
         for events in part.opened:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
@@ -29,6 +30,15 @@ def toast_refusals(handler: Callable) -> Callable:
             raise gr.Error(str(error), print_exception=False, duration=6) from None
 
     return checked
+
+
+def still_wanted() -> bool:
+    """Whether whoever caused the event that this thread answers still listens, and has not taken it back."""
+    blocks, event_id = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    if blocks is None or event_id is None:
+        return True
+    event = blocks._queue.event_ids_to_events.get(event_id)
+    return event is not None and event.alive
 
 
 class Handlers:

@@ -29,16 +29,25 @@ class Link(NamedTuple):
         return self.restore(**{**self.first, **own, **given})
 
 
+class Pages(NamedTuple):
+    """Tabs within a tab: the component, and each by its id."""
+
+    tabs: gr.Tabs
+    places: dict[str, gr.Tab]
+
+
 class TabParts(NamedTuple):
     """Of a tab that was laid out.
 
     widgets: what another tab may set before it opens this one, by name. link: what the address holds of it. opened:
     lists of events, one after the other, that fill the tab when it is opened; changed: (triggers, such a list), for
     changes while it is open. menus: widgets that offer runs, and how they are listed now: more may have been begun.
+    pages: the tabs in it, which the address names, too.
     """
 
     widgets: Mapping[str, gr.blocks.Block] = {}
     link: Link | None = None
     opened: list[list[Event]] = []  # noqa: RUF012 -- never changed
     changed: list[tuple[list[Callable], list[Event]]] = []  # noqa: RUF012
-    menus: Mapping[gr.blocks.Block, Callable[[], list[str]]] = {}
+    menus: Mapping[gr.blocks.Block, Callable[[], list[str] | list[tuple[str, str]]]] = {}
+    pages: Pages | None = None

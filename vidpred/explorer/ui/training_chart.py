@@ -1,17 +1,18 @@
 """Training curves of runs, as the chart draws them."""
 
+from statistics import fmean
 from typing import Any, NamedTuple
 
 from vidpred.config import RunConfig
 from vidpred.errors import BadInput
-from vidpred.explorer.runs import curves, validate
+from vidpred.explorer.runs import comparison, curves, validate
 from vidpred.explorer.runs.curves import Number
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.chart import Line, Panel, Window, chart_value
 from vidpred.explorer.ui.run_colors import COLOURS, run_colours
 
-MOST_RUNS = COLOURS
+MOST_RUNS = 64  # more kinds than colours are refused when they are drawn
 MOST_SMOOTHING = 0.98
 
 # What the x axis counts: title, key of metrics.jsonl, what the values are divided by.
@@ -50,6 +51,7 @@ SCHEDULES = ("beta", "tfr", "teacher_forced", "lr")  # have no noise to smooth a
 COMPARED = ["KL", "beta", "Teacher forcing", "Loss", "PSNR"]  # under predictions of several runs
 
 HINT = "Drag across a plot to zoom all of them, double click to zoom out."
+SEEDS_HINT = "Solid: the mean of the seeds, its band from the lowest to the highest. "
 
 
 def training_chart(
@@ -61,23 +63,30 @@ def training_chart(
     smoothing: Any = 0,
     log: Any = False,
     window: Any = None,
+    seeds_as_one: Any = False,
 ) -> dict:
-    """Value of the chart with these of CURVES. A key that a run did not write, or not in every epoch, leaves a gap."""
+    """Value of the chart with these of CURVES. A key that a run did not write, or not in every epoch, leaves a gap.
+
+    seeds_as_one: of runs that differ in their seed alone the mean, and a band from the lowest to the highest.
+    """
     title, key, unit = AXES[validate.choice(axis, "x axis", AXES)]
     smoothing = validate.number_between(smoothing, "The smoothing", 0, MOST_SMOOTHING)
     log = validate.switch(log, "The logarithmic scale")
-    colours = run_colours(library, runs)
-    columns = {run.name: curves.columns(run) for run in runs}
-    scales = {run.name: _per_step(run.config) for run in runs}
+    groups = comparison.kinds(runs) if validate.switch(seeds_as_one, "Seeds as one") else {r.name: [r] for r in runs}
+    if len(groups) > COLOURS:
+        raise BadInput(f"At most {COLOURS} kinds of runs at once: more colours cannot be told apart")
+    firsts = run_colours(library, [each[0] for each in groups.values()])
+    colours = {name: firsts[each[0].name] for name, each in groups.items()}
+    several = any(len(each) > 1 for each in groups.values())
     panels = [
         Panel(
             curve,
             what.unit,
             [
                 line
-                for name, values in columns.items()
+                for name, each in groups.items()
                 for series in what.series
-                for line in _lines(name, values, series, colours[name], key, unit, smoothing, scales[name])
+                for line in _lines(name, each, series, colours[name], key, unit, smoothing)
             ],
             [(label, style) for _, label, style in what.series] if len(what.series) > 1 else (),
             log and what.can_log,
@@ -95,7 +104,7 @@ def training_chart(
         _window(window),
         whole=axis != "hours",
         message="" if runs and shown else "Choose a run and a curve.",
-        hint=HINT,
+        hint=SEEDS_HINT * several + HINT,
     )
 
 
@@ -103,7 +112,7 @@ def chosen_runs(library: Library, names: Any) -> list[Run]:
     """A visitor's choice of runs."""
     names = validate.several(names, "run", library.runs)
     if len(names) > MOST_RUNS:
-        raise BadInput(f"At most {MOST_RUNS} runs at once: more colours cannot be told apart")
+        raise BadInput(f"At most {MOST_RUNS} runs at once")
     return [library.run(name) for name in names]
 
 
@@ -122,30 +131,43 @@ def _per_step(config: RunConfig) -> dict[str, float]:
 
 
 def _lines(
-    name: str,
-    columns: dict[str, list[Number]],
-    series: tuple[str, str, str],
-    colour: int,
-    axis: str,
-    unit: int,
-    smoothing: float,
-    scales: dict[str, float],
+    name: str, runs: list[Run], series: tuple[str, str, str], colour: int, axis: str, unit: int, smoothing: float
 ) -> list[Line]:
-    """The curve of one key of one run; where it is smoothed, the raw one faint behind it."""
+    """The curve of one key of a run, or the mean of several with its band; where it is smoothed, that of one run faint
+    behind it."""
     key, label, style = series
-    if key not in columns or axis not in columns:
+    known = [points for run in runs if (points := _points(run, key, axis, unit))]
+    if not known:
         return []
-    x, y = columns[axis], columns[key]
-    if None in x:
-        x, y = zip(*((place, value) for place, value in zip(x, y) if place is not None))
-    if unit > 1:
-        x = [place / unit for place in x]
-    if key in scales:
-        y = [None if value is None else value * scales[key] for value in y]
     label = f"{name} ({label})"
+    if len(known) > 1:
+        x, y, low, high = _mean(known)
+        band = [] if style == "dots" else [Line(name, label, colour, "band", x, low, high)]
+        return [*band, Line(name, label, colour, style, x, y if key in SCHEDULES else curves.smooth(y, smoothing))]
+    ((x, y),) = known
     if not smoothing or key in SCHEDULES:
         return [Line(name, label, colour, style, x, y)]
     return [Line(name, label, colour, "faint", x, y), Line(name, label, colour, style, x, curves.smooth(y, smoothing))]
+
+
+def _points(run: Run, key: str, axis: str, unit: int) -> tuple[list[float], list[Number]] | None:
+    """Places and values of one key; None where the run did not write it."""
+    columns, scale = curves.columns(run), _per_step(run.config).get(key, 1)
+    if key not in columns or axis not in columns:
+        return None
+    pairs = [(x, y) for x, y in zip(columns[axis], columns[key]) if x is not None]
+    return [x / unit if unit > 1 else x for x, _ in pairs], [None if y is None else y * scale for _, y in pairs]
+
+
+def _mean(known: list[tuple[list[float], list[Number]]]) -> tuple[list, list, list, list]:
+    """Mean places; mean, lowest and highest value over the runs that have got so far."""
+    x, found = [], []
+    for i in range(max(len(places) for places, _ in known)):
+        there = [(places[i], values[i]) for places, values in known if i < len(places)]
+        x.append(fmean(place for place, _ in there))
+        values = [value for _, value in there if value is not None]
+        found.append((fmean(values), min(values), max(values)) if values else (None, None, None))
+    return x, *map(list, zip(*found))
 
 
 def _window(value: Any) -> Window | None:

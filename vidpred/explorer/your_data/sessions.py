@@ -1,6 +1,7 @@
 """What visitors uploaded, kept for a while and for each of them alone."""
 
 import contextlib
+import os
 import secrets
 import shutil
 import threading
@@ -16,10 +17,13 @@ from typing import Any
 
 from cachetools import TTLCache
 
+from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip
+from vidpred.explorer.server.storage import storage
 
 MOST_SESSIONS = 32
+MOST_OF_ONE = 16  # from one address
 SECONDS_KEPT = 4 * 3600  # of a session after its last use
 MOST_CLIPS, MOST_RUNS = 8, 2  # of one session; the oldest make room
 
@@ -31,11 +35,12 @@ class Session:
     def __init__(self):
         self.runs: dict[str, Path] = {}
         self.clips: dict[str, Clip] = {}
+        self.original: Path | None = None  # the file that was handed in last
 
     @cached_property
     def folder(self) -> Path:
         """Where everything of this session lies."""
-        folder = Path(mkdtemp(prefix="vidpred-session-"))
+        folder = Path(mkdtemp(prefix="session-", dir=storage().private))
         weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         return folder
 
@@ -48,6 +53,20 @@ class Session:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
+
+    def take(self, file: Path) -> None:
+        """Keep a file that was handed in, in place of the last one: the cache to which it came is cleared soon."""
+        folder = self.folder / "original"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        self.original = folder / file.name
+        try:
+            os.link(file, self.original)
+        except OSError:  # on another disk
+            try:
+                shutil.copyfile(file, self.original)
+            except OSError:
+                raise BadInput(f"{file.name} is no longer here: please hand it in again") from None
 
     def library(self, shared: Library) -> Library:
         """Everything that is open here, and what this visitor uploaded."""
@@ -75,8 +94,14 @@ class Sessions:
     been idle longest makes room."""
 
     def __init__(
-        self, most: int = MOST_SESSIONS, seconds: float = SECONDS_KEPT, timer: Callable[[], float] = time.monotonic
+        self,
+        most: int = MOST_SESSIONS,
+        seconds: float = SECONDS_KEPT,
+        timer: Callable[[], float] = time.monotonic,
+        most_of_one: int = MOST_OF_ONE,
     ):
+        self._most_of_one = most_of_one
+        self._addresses: dict[str, str] = {}  # where each session came from, the longest idle first
         self._sessions: TTLCache[str, Session] = TTLCache(most, seconds, timer)
         self._lock = threading.Lock()
 
@@ -89,14 +114,19 @@ class Sessions:
         with self._lock:
             return self._used(session_id) or Session()
 
-    def open(self, session_id: Any) -> tuple[str, Session]:
-        """The session of an id, with the id. An unknown one gives a new session with an id of its own."""
+    def keep(self, session_id: Any, session: Session, address: str = "") -> str:
+        """Keep a session that `find` gave, once there is something in it, and the id by which it is found again. Of too
+        many from one address, its own that has been idle longest makes room."""
         with self._lock:
-            session = self._used(session_id)
-            if session is None:
-                session_id, session = secrets.token_urlsafe(16), Session()
-                self._sessions[session_id] = session
-            return session_id, session
+            if self._used(session_id) is session:
+                return session_id
+            self._addresses = {name: of for name, of in self._addresses.items() if name in self._sessions}
+            own = [name for name, of in self._addresses.items() if of == address]
+            if len(own) >= self._most_of_one:
+                self._sessions.pop(own[0])
+            session_id = secrets.token_urlsafe(16)
+            self._sessions[session_id], self._addresses[session_id] = session, address
+            return session_id
 
     def close(self, session_id: str) -> None:
         """The visitor has left."""
@@ -109,6 +139,7 @@ class Sessions:
         session = self._sessions.get(session_id) if isinstance(session_id, str) else None
         if session is not None:
             self._sessions[session_id] = session  # written again: its time starts anew
+            self._addresses[session_id] = self._addresses.pop(session_id)
         return session
 
 

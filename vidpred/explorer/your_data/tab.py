@@ -1,7 +1,7 @@
 """The tab for what a visitor brings: a film, pictures or a run of one's own. Handlers, layout, wiring."""
 
 import functools
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.handlers import BUSY, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles, prediction_tiles
+from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 from vidpred.explorer.your_data import upload
@@ -29,7 +30,7 @@ WELCOME = (
     "Hand in a **film** (MP4, MOV, WebM), a **GIF**, or a **zip**: of pictures (`0.png`, `1.png`, … and, for runs that "
     "know actions, `actions.csv` and `endeffector_positions.csv`), of a folder of frames and one of poses, or of a "
     "**run** (weights as safetensors). The centre is cropped to the model's shape. Nobody else sees it; it is deleted "
-    "when you leave."
+    "five minutes after you have left, and when the app stops."
 )
 STRANGE = (
     "> The bundled runs were trained on a simulated robot arm and a simulated dancer. On other pictures their futures "
@@ -42,24 +43,44 @@ class YourDataHandlers(Handlers):
         super().__init__(library)
         self.sessions = Sessions()
 
-    def upload(self, session_id: Any, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
+    def upload(
+        self,
+        session_id: Any,
+        file: Any,
+        every: Any,
+        runs: Any,
+        clip: Any,
+        request: gr.Request = None,
+    ) -> tuple:
         """Keep a file and choose what is in it. What is wrong with it is said where its description would stand."""
-        session_id, session = self.sessions.open(session_id)
-        try:
-            return session_id, *self._uploaded(session, file, every, runs, clip)
-        except BadInput as error:
-            return session_id, *_refused(error)
 
-    def fetch(self, session_id: Any, repository: Any, clip: Any) -> tuple:
+        def upload(session: Session) -> tuple:
+            if not isinstance(file, dict) or not isinstance(file.get("path"), str):
+                raise BadInput("Please choose a file first")
+            session.take(Path(file["path"]))
+            return self._read(session, session.original, every, runs, clip)
+
+        return self._kept(session_id, request, upload)
+
+    def read_again(self, session_id: Any, every: Any, runs: Any, clip: Any) -> tuple:
+        """The same for the last film, with another step between its frames."""
+
+        def read(session: Session) -> tuple:
+            if session.original is None:
+                raise BadInput("Please choose a file first")
+            return self._read(session, session.original, every, runs, clip)
+
+        return self._kept(session_id, None, read)
+
+    def fetch(self, session_id: Any, repository: Any, clip: Any, request: gr.Request = None) -> tuple:
         """The same for a run from the Hub."""
-        session_id, session = self.sessions.open(session_id)
-        try:
+
+        def fetch(session: Session) -> tuple:
             with session.new_folder() as folder:
                 fetched = fetch_run(repository, folder)
-            name = f"{fetched.repository}@{fetched.commit[:7]}"
-            return session_id, *self._add_run(session, name, fetched.folder, clip)
-        except BadInput as error:
-            return session_id, *_refused(error)
+            return self._add_run(session, f"{fetched.repository}@{fetched.commit[:7]}", fetched.folder, clip)
+
+        return self._kept(session_id, request, fetch)
 
     @toast_refusals
     def fit(self, session_id: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
@@ -92,12 +113,22 @@ class YourDataHandlers(Handlers):
         chosen = comparison.chosen_runs(library, runs, fewest=1)
         return [(run.weights, curves.metrics_stamp(run)) for run in chosen]
 
-    def _uploaded(self, session: Session, file: Any, every: Any, runs: Any, clip: Any) -> tuple:
-        """A file, kept and chosen: description, crop, and the fields as `fit` gives them."""
+    def _kept(self, session_id: Any, request: gr.Request | None, add: Callable[[Session], tuple]) -> tuple:
+        """The id of a visitor's session, and what `add` answers. A new session is kept once there is something in it:
+        what is refused takes nobody's place."""
+        session = self.sessions.find(session_id)
+        try:
+            answer = add(session)
+        except BadInput as error:
+            answer = _refused(error)
+        if session.runs or session.clips:
+            client = request and request.client  # none where a program calls the handler itself
+            session_id = self.sessions.keep(session_id, session, client.host if client else "")
+        return session_id, *answer
+
+    def _read(self, session: Session, file: Path, every: Any, runs: Any, clip: Any) -> tuple:
+        """What is in a file, kept and chosen: description, crop, and the fields as `fit` gives them."""
         every = validate.whole_number(every, "The step between frames", 1, MOST_EVERY)
-        if not isinstance(file, dict) or not isinstance(file.get("path"), str):
-            raise BadInput("Please choose a file first")
-        file = Path(file["path"])
         if upload.holds_run(file):
             from vidpred.checkpoint import check_run  # torch takes seconds to import
 
@@ -134,7 +165,7 @@ class YourDataHandlers(Handlers):
         clips = sorted(library.clips, key=lambda name: name not in session.clips)  # one's own first
         return (
             gr.update(choices=clips, value=clip.name),
-            gr.update(choices=list(able), value=names(chosen)),
+            gr.update(choices=run_menu(able.values()), value=names(chosen)),
             _limited_future(chosen, clip),
         )
 
@@ -172,9 +203,9 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
 
     session_state = gr.State("", delete_callback=close_session)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280, elem_classes="fields"):
+        with gr.Column(scale=1, min_width=280, elem_classes=["fields", "yours"]):
             file_upload = gr.File(
-                file_types=list(upload.KINDS), label="Your film, pictures or run", height=130, elem_id="yours-file"
+                file_types=list(upload.KINDS), label="Your film, pictures or run", height=170, elem_id="yours-file"
             )
             every_slider = gr.Slider(
                 1, MOST_EVERY, value=1, step=1, label="Every n-th frame", info="of a film: a larger step moves faster"
@@ -186,7 +217,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 fetch_btn = gr.Button("Fetch", size="sm")
             clip_dd = gr.Dropdown(list(library.clips), value=clip and clip.name, label="Clip")
             runs_dd = gr.Dropdown(
-                names(runs_for(library, clip)),
+                run_menu(runs_for(library, clip)),
                 value=[run.name],
                 multiselect=True,
                 max_choices=comparison.MOST_RUNS,
@@ -201,7 +232,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             with gr.Group():
                 seed_number = gr.Number(0, label="Seed", step=1)
                 seed_btn = gr.Button("Another seed", variant="primary")
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             description_md = gr.Markdown(WELCOME, elem_classes="about")
             crop_image = gr.Image(
                 format="png",
@@ -245,11 +276,17 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     fetching = {"fn": handlers.fetch, "inputs_kwargs": repository, **adding}
     fitting = {"fn": handlers.fit, "inputs_kwargs": chosen, "outputs": fitted, **QUIET}
     limiting = {"fn": handlers.limit_future, "inputs_kwargs": chosen, "outputs": n_future_slider, **QUIET}
-    chain(functools.partial(gr.on, [file_upload.upload, every_slider.release]), uploading, drawing)
+    reading = {
+        "fn": handlers.read_again,
+        "inputs_kwargs": {"session_id": session_state, "every": every_slider, "runs": runs_dd, "clip": clip_dd},
+        **adding,
+    }
+    chain(file_upload.upload, uploading, drawing)
+    chain(every_slider.release, reading, drawing)
     chain(functools.partial(gr.on, [fetch_btn.click, repository_text.submit]), fetching, drawing)
     chain(clip_dd.input, fitting, drawing)
     chain(runs_dd.input, limiting, drawing)
     changing = [w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)]
     seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
-    menus = {runs_dd: lambda: names(runs_for(library, clip))}
+    menus = {runs_dd: lambda: run_menu(runs_for(library, clip))}
     return TabParts(opened=[[drawing]], changed=[(changing, [drawing])], menus=menus)

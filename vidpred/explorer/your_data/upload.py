@@ -22,6 +22,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import SPLIT
 from vidpred.explorer.runs.run import Clip
 from vidpred.explorer.your_data.archive import Archive, open_archive
+from vidpred.files import require_file
 
 KINDS = (*FILMS, ".zip")
 MOST_POSES = 630  # frames of a dance, as many as the published sequences have
@@ -40,7 +41,11 @@ class UploadedClip(NamedTuple):
 
 
 def holds_run(file: Path) -> bool:
-    """Whether a file is a zip with a run in it."""
+    """Whether a file is a zip with a run in it. BadInput where nothing was uploaded: the API takes any path."""
+    try:
+        require_file(file)
+    except (OSError, ValueError):  # BadInput is one, a name with NUL another
+        raise BadInput("There is no such file: please hand it in again") from None
     if file.suffix.lower() != ".zip":
         return False
     with open_archive(file) as archive:
@@ -167,8 +172,8 @@ def _conditions(archive: Archive, inside: PurePosixPath, folder: Path, frames: i
         raise BadInput(f"{archive.name}: {there[0]} is in it, but not both of {' and '.join(CSVS)}")
     folder.mkdir(parents=True)
     for name in there:
-        with archive.open(inside / name) as source:
-            (folder / name).write_bytes(source.read())
+        with archive.open(inside / name) as source, open(folder / name, "wb") as target:
+            shutil.copyfileobj(source, target)
     try:
         return robot_push.read_conditions(folder, frames)
     except BadInput as error:  # a visitor's own name for it, not where it lies here

@@ -1,4 +1,5 @@
 // Small multiples with one x axis: a zoom or a cursor on one plot is on all. Text goes through textContent only.
+const BEHIND = new Set(["faint", "band"]); // styles that are no curve of their own
 const part = (name) => element.querySelector('[data-part="' + name + '"]');
 const SVG = "http://www.w3.org/2000/svg", LEFT = 48, RIGHT = 10, TOP = 8, BOTTOM = 34, HEIGHT = 190, LEAST_DRAG = 6;
 
@@ -106,7 +107,7 @@ function yScale(panel, height) {
     // while zoomed, what enters and leaves at the edges counts too
     for (let i = 0; i < line.x.length; i++) {
       const near = line.x[i] >= from && line.x[i] <= to;
-      if (near && line.y[i] !== null && !(log && line.y[i] <= 0)) values.push(log ? Math.log10(line.y[i]) : line.y[i]);
+      for (const y of [line.y[i], line.top?.[i] ?? null]) if (near && y !== null && !(log && y <= 0)) values.push(log ? Math.log10(y) : y);
     }
   }
   if (!values.length) return null;
@@ -144,7 +145,8 @@ function drawPlot(plot) {
   plot.x = (value) => LEFT + ((right - LEFT) * (value - from)) / span;
   plot.back = (pixel) => Math.min(to, Math.max(from, from + ((pixel - LEFT) / (right - LEFT)) * span));
   plot.y = yScale(panel, HEIGHT);
-  for (const tick of linearTicks(from, to, width / 70).filter((t) => !shown.x_whole || Number.isInteger(t))) {
+  const asked = shown.x_ticks?.length ? shown.x_ticks.filter((tick) => tick >= from && tick <= to) : linearTicks(from, to, width / 70);
+  for (const tick of asked.filter((t) => !shown.x_whole || Number.isInteger(t))) {
     make("svg:line", { class: "grid", x1: plot.x(tick), x2: plot.x(tick), y1: base, y2: base + 4 }, svg);
     make("svg:text", { x: plot.x(tick), y: base + 16, "text-anchor": "middle" }, svg, short(tick));
   }
@@ -168,6 +170,11 @@ function drawPlot(plot) {
 function drawLine(plot, line, parent) {
   const drawable = (i) => line.y[i] !== null && line.y[i] !== undefined && !(plot.panel.log && line.y[i] <= 0);
   const style = paint(line.colour);
+  if (line.style === "band") {
+    const known = line.x.map((_, i) => i).filter((i) => drawable(i) && line.top[i] !== null), at = (i, y) => plot.x(line.x[i]).toFixed(1) + " " + plot.y.at(y[i]).toFixed(1);
+    if (known.length) make("svg:path", { class: "band", style, d: "M" + [...known.map((i) => at(i, line.y)), ...known.reverse().map((i) => at(i, line.top))].join("L") + "Z" }, parent);
+    return;
+  }
   const dot = (i, r) => make("svg:circle", { class: "dot", style, cx: plot.x(line.x[i]), cy: plot.y.at(line.y[i]), r }, parent);
   let path = "";
   for (let i = 0; i < line.x.length; i++) {
@@ -184,7 +191,7 @@ function drawLine(plot, line, parent) {
 }
 
 function describe(plot) {
-  const lasts = plot.panel.lines.filter((l) => visible(l) && l.style !== "faint" && l.y.length).map((line) => {
+  const lasts = plot.panel.lines.filter((l) => visible(l) && !BEHIND.has(l.style) && l.y.length).map((line) => {
     return line.label + " ends at " + short(line.y[line.y.length - 1]);
   });
   plot.svg.setAttribute("aria-label", plot.panel.title + ", " + plot.panel.unit + ": " + (lasts.join("; ") || "nothing recorded"));
@@ -217,7 +224,7 @@ function drawCursor(active) {
 
 function drawTip(plot) {
   const { tip } = plot, rows = [];
-  for (const line of plot.panel.lines.filter((l) => visible(l) && l.style !== "faint")) {
+  for (const line of plot.panel.lines.filter((l) => visible(l) && !BEHIND.has(l.style))) {
     const i = nearest(line, cursor);
     if (i >= 0) rows.push([line, i]);
   }

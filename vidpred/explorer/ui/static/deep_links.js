@@ -2,6 +2,12 @@
 window.links = (() => {
   let tab = ""; // that is looked at
   let read = () => {}; // to be called when the server has read the address
+  const kept = {}; // tab -> what its address was made of, and the address
+  const begun = new URLSearchParams(location.search), first = begun.get("tab") || "";
+  const pages = { [first]: begun.get("part") || "" }; // tab -> the tab within it, "" for its first one
+  const firsts = {}; // tab -> the first tab within it
+  const frames = {}; // tab -> frame of its player, where it is not the one that a prediction begins with
+  const PLAYERS = { player: "predict", "compare-player": "compare", "yours-player": "yours" };
   // A bare address (Gradio's own names begin with __) holds no view: nothing to wait for.
   const opened = /[?&](?!__)./.test(location.search) ? new Promise((resolve) => { read = resolve; }) : null;
 
@@ -22,9 +28,30 @@ window.links = (() => {
     return navigator.clipboard?.writeText(copied).then(() => true, () => false) ?? false;
   }
 
+  const fields = (search) => {
+    const query = new URLSearchParams(search);
+    for (const name of ["tab", "part", "frame"]) query.delete(name);
+    return String(query);
+  };
+
+  // Back and forward: the tab that the address names, as it was left; one that is not known any more is opened anew.
+  addEventListener("popstate", () => {
+    const query = new URLSearchParams(location.search), name = query.get("tab") || document.querySelector("#tabs [role=tab]")?.dataset.tabId;
+    const button = document.querySelector("#tabs [role=tab][data-tab-id=" + CSS.escape(name ?? "") + "]");
+    if (!button || !kept[name] || fields(kept[name].search) !== fields(location.search)) { location.reload(); return; }
+    button.click();
+    const page = query.get("part") || firsts[name];
+    const inner = page && document.querySelector("[role=tab][data-tab-id=" + CSS.escape(page) + "]");
+    if (inner && inner.getAttribute("aria-selected") !== "true") inner.click();
+  });
+
   return {
     // The address has been read; led: the tab where it led, if any.
-    opened(led) { tab = led || tab; read(); },
+    opened(led) {
+      tab = led || tab;
+      if (led !== first) delete pages[first];
+      read();
+    },
 
     // A tab is looked at. Gradio says so for the first one before the address has been read.
     async look(name) {
@@ -36,17 +63,50 @@ window.links = (() => {
     // shown: the tab that is looked at. views: tab -> what an address leaves out (links.first_views). values: of its fields.
     keep(name, shown, views, values) {
       if (name !== shown) return;
-      const { first: usual, runs, clips } = views[name], fields = Object.keys(usual);
-      const view = Object.fromEntries(fields.map((field, i) => [field, values[i]]));
+      const { first: usual, runs, clips } = views[name], names = Object.keys(usual);
+      const view = Object.fromEntries(names.map((field, i) => [field, values[i]]));
       const first = { ...usual, ...runs[view.run ?? view.runs?.[0]] };
       if (view.clip in clips) first.frames = Math.min(first.frames, clips[view.clip] - view.context);
-      const held = fields.filter((field) => view[field] !== null && !same(view[field], first[field]));
+      const held = names.filter((field) => view[field] !== null && !same(view[field], first[field]));
       const query = held.map((field) => [field, text(view[field])]);
-      if (held.length || name !== Object.keys(views)[0]) query.unshift(["tab", name]);
-      const ours = new Set(["tab", ...Object.values(views).flatMap((tab) => Object.keys(tab.first))]);
+      if (pages[name]) query.unshift(["part", pages[name]]);
+      if (frames[name] !== undefined) query.push(["frame", String(frames[name])]);
+      if (query.length || name !== Object.keys(views)[0]) query.unshift(["tab", name]);
+      const ours = new Set(["tab", "part", "frame", ...Object.values(views).flatMap((tab) => Object.keys(tab.first))]);
       query.push(...[...new URLSearchParams(location.search)].filter(([key]) => !ours.has(key)));
-      const search = query.map(([key, value]) => key + "=" + encode(value)).join("&");
-      history.replaceState(history.state, "", location.pathname + (search && "?" + search) + location.hash);
+      const search = query.map(([key, value]) => key + "=" + encode(value)).join("&"), place = name + "/" + (pages[name] || "");
+      const url = location.pathname + (search && "?" + search) + location.hash, known = history.state?.place;
+      kept[name] = { views, values, search: search && "?" + search };
+      // another tab is another view, to which Back returns; its fields are what they are now
+      if (known !== undefined && known !== place) history.pushState({ place }, "", url);
+      else history.replaceState({ ...history.state, place }, "", url);
+    },
+
+    // A tab within a tab is looked at.
+    page(name, page, first) {
+      pages[name] = page === first ? "" : page;
+      firsts[name] = first;
+      this.again(name);
+    },
+
+    // A player stands at a frame; start: where a prediction begins.
+    frame(player, frame, start) {
+      const name = PLAYERS[player];
+      if (!name) return;
+      if (frame === start) delete frames[name]; else frames[name] = frame;
+      this.again(name);
+    },
+
+    // The frame with which a player begins, once, where the address names one.
+    at(player) {
+      const name = PLAYERS[player], frame = begun.get("frame");
+      if (!name || frame === null || (first || "predict") !== name) return null;
+      begun.delete("frame");
+      return /^\d{1,6}$/.test(frame) ? Number(frame) : null;
+    },
+
+    again(name) {
+      if (kept[name] && name === tab) this.keep(name, tab, kept[name].views, kept[name].values);
     },
 
     copies(element) {

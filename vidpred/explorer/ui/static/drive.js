@@ -178,6 +178,7 @@ part("path").addEventListener("click", () => {
   part("path").setAttribute("aria-pressed", String(part("path").getAttribute("aria-pressed") !== "true"));
   draw();
 });
+window.takeKeys?.(drive);
 part("views").addEventListener("click", () => drive.focus());
 part("strip").addEventListener("click", (event) => {
   stop();

@@ -2,7 +2,7 @@
 const COLUMN = [20, 68]; // narrowest and widest column of a frame, CSS pixels
 const MOST_COLUMNS = 40; // frames that still have a column each; of longer clips the film shows some
 const FILM_COLUMN = 46; // of such a film
-const GUTTER = 50, ROW_GAP = 4, BAR = 3, TRACE = 110, TRACE_GAP = 12;
+const GUTTER = [50, 120], LINE = 12, ROW_GAP = 4, BAR = 3, TRACE = 110, TRACE_GAP = 12;
 const strip = part("strip"), cursor = part("cursor"), gutter = part("gutter"), measure = part("measure"), reel = part("reel");
 let film = null; // where things lie: per (CSS pixels a frame), columns and their width, the trace, its scale and lines
 
@@ -48,8 +48,10 @@ function series() {
 }
 
 function drawFilm() {
-  const { value } = shown, room = reel.parentElement.clientWidth - GUTTER, frames = value.frames;
+  const { value } = shown, frames = value.frames, all = reel.parentElement.clientWidth, shape = value.tile_height / value.tile_width;
   const rows = value.tiles.filter((tile) => isOn(tile) && ["pose", "truth", "prediction"].includes(tile.kind));
+  const least = Math.min(COLUMN[1], Math.max(COLUMN[0], (all - GUTTER[1]) / frames)) * shape; // height of a row beside the widest labels
+  const labels = labelled(rows.map((tile) => (tile.label === "Prediction" ? "Model" : tile.label)), least), room = all - labels.width;
   const whole = Math.floor(room / frames), thinned = whole < COLUMN[0] && frames > MOST_COLUMNS;
   const per = thinned ? room / frames : Math.min(COLUMN[1], Math.max(COLUMN[0], whole));
   const columns = thinned ? Math.max(1, Math.floor(room / FILM_COLUMN)) : frames, width = per * frames, column = width / columns;
@@ -73,7 +75,7 @@ function drawFilm() {
     });
   }
   if (traced) drawTrace(context);
-  drawGutter(rows.map((tile) => tile.label), tops.map((y) => y + h / 2));
+  drawGutter(labels, tops.map((y) => y + h / 2));
   legend();
 }
 
@@ -181,15 +183,36 @@ function dot(context, x, y, radius) {
   context.fill();
 }
 
+const GUTTER_FONT = () => "11px " + getComputedStyle(player).fontFamily;
+
+// The labels beside the rows in as many lines as a row has room for, and the width that takes: no letter is squeezed.
+function labelled(names, height) {
+  const context = gutter.getContext("2d"), most = Math.max(1, Math.floor(height / LINE));
+  context.font = GUTTER_FONT();
+  const wide = (text) => context.measureText(text.trim()).width;
+  const wrap = (name, width) => name.split(/(?<=[- ])/).reduce((lines, word) => {
+    const joined = lines.length ? lines[lines.length - 1] + word : word;
+    return lines.length && wide(joined) <= width ? [...lines.slice(0, -1), joined] : [...lines, word];
+  }, []);
+  const fits = (name, width) => { const lines = wrap(name, width); return lines.length <= most && lines.every((line) => wide(line) <= width); };
+  let width = GUTTER[0] - 10;
+  while (width < GUTTER[1] - 10 && !names.every((name) => fits(name, width))) width += 5;
+  const shorten = (line) => { while (wide(line) > width && line.length > 2) line = line.replace(/.…?$/, "…"); return line; };
+  return { width: width + 10, lines: names.map((name) => (fits(name, width) ? wrap(name, width) : [shorten(name)])) };
+}
+
 function drawGutter(labels, middles) {
-  const context = fit(gutter, GUTTER, film.total);
-  context.font = "11px " + getComputedStyle(player).fontFamily;
+  const context = fit(gutter, labels.width, film.total), right = labels.width - 8;
+  context.font = GUTTER_FONT();
   context.fillStyle = colour("--quiet");
   context.textAlign = "right";
   context.textBaseline = "middle";
-  labels.forEach((name, i) => context.fillText(name === "Prediction" ? "Model" : name, GUTTER - 8, middles[i], GUTTER - 10));
+  labels.lines.forEach((lines, i) => lines.forEach((line, row) => {
+    context.fillText(line.trim(), right, middles[i] + (row - (lines.length - 1) / 2) * LINE);
+  }));
+  gutter.dataset.lines = labels.lines.map((lines) => lines.map((line) => line.trim()).join("|")).join("; "); // what stands there, for tests
   if (!film.traced) return;
-  for (const tick of film.scale.ticks) context.fillText(tick, GUTTER - 8, film.scale.y(tick));
+  for (const tick of film.scale.ticks) context.fillText(tick, right, film.scale.y(tick));
   context.textAlign = "left";
   context.fillText(shown.value.units[measure.value], 0, film.trace + film.traced / 2);
 }

@@ -51,7 +51,8 @@ function say(text, problem = false) {
 function show(value, images) {
   const first = shown === null;
   shown = { value, images };
-  frame = Math.min(value.at ?? (first ? value.n_past : frame), last()); // at: the frame to begin with, if a certain one
+  const linked = first ? window.links?.at(element.closest("[id$=player]")?.id) : null; // the frame that the address names
+  frame = Math.min(value.at ?? linked ?? (first ? value.n_past : frame), last()); // at: the frame to begin with, if a certain one
   say("");
   part("content").hidden = false;
   part("content").classList.remove("stale");
@@ -70,6 +71,7 @@ function show(value, images) {
   measures();
   toggles();
   arrange();
+  if (!playing) tellFrame();
   element.dataset.request = element.dataset.answered = value.request; // what is on screen now, for tests
 }
 
@@ -255,6 +257,12 @@ function seek(t, follow = true) {
   frame = Math.max(0, Math.min(last(), t));
   draw();
   if (follow) followCursor();
+  if (!playing) tellFrame();
+}
+
+// Where the player stands is part of the address, but not while it plays.
+function tellFrame() {
+  if (shown) window.links?.frame(element.closest("[id$=player]")?.id, frame, Math.min(shown.value.n_past, last()));
 }
 
 function setPlaying(on) {
@@ -262,7 +270,7 @@ function setPlaying(on) {
   clearTimeout(timer);
   part("play").classList.toggle("playing", playing);
   part("play").setAttribute("aria-label", playing ? "Pause" : "Play");
-  if (!playing) return;
+  if (!playing) return tellFrame();
   if (frame === last() && !loops()) seek(0);
   const tick = () => {
     if (!element.isConnected) return setPlaying(false);
@@ -295,6 +303,7 @@ gain.addEventListener("input", () => draw(true));
 part("speed").addEventListener("change", () => { if (shown) remember(); });
 part("loop").addEventListener("click", () => part("loop").setAttribute("aria-pressed", String(!loops())));
 scrub.addEventListener("input", () => { setPlaying(false); seek(Number(scrub.value)); });
+window.takeKeys?.(player);
 stage.addEventListener("click", () => player.focus());
 player.addEventListener("keydown", (event) => {
   const tag = event.target.tagName;

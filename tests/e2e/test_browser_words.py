@@ -1,0 +1,61 @@
+"""Words that a newcomer can read: terms explain themselves, and no label is cut or squeezed."""
+
+import pytest
+
+from tests.e2e.page import SHOWN, settled
+from vidpred.explorer.ui.glossary import GLOSSARY
+
+COMPARED = "?tab=compare&runs=push-fixed-cyclical,long-push-free-learned-cyclical"
+PLAYER = SHOWN.replace("#player", "#compare-player")
+
+
+def test_a_term_is_explained_to_mouse_keyboard_and_finger(open_page):
+    page = open_page(COMPARED, app="bundled_url", until=PLAYER)
+    finn, tip = page.locator("#compare-player .protocol abbr"), page.locator("#term-tip")
+    finn.filter(has_text="finn").hover()
+    assert tip.inner_text() == GLOSSARY["finn"]
+    page.mouse.move(0, 0)
+    tip.wait_for(state="hidden")
+    term = page.locator(".answer abbr").first
+    term.focus()
+    assert tip.inner_text() == GLOSSARY[term.inner_text().lower()]
+    assert page.evaluate("document.activeElement.getAttribute('aria-describedby')") == "term-tip"
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+
+
+def test_a_term_stands_out_once_in_a_block_and_stays_while_the_player_plays(open_page):
+    page = open_page(COMPARED, app="bundled_url", until=PLAYER)
+    settled(page)
+    for block in page.locator(".figures, .answer, #compare-player .protocol").all():
+        found = [text.lower() for text in block.locator("abbr.term").all_inner_texts()]
+        assert len(found) == len(set(found))
+    terms = page.evaluate("document.querySelectorAll('abbr.term').length")
+    page.locator("#compare-player").get_by_label("Next frame").click()
+    assert page.evaluate("document.querySelectorAll('abbr.term').length") == terms
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_labels_of_the_strip_are_whole_words(open_page, width):
+    page = open_page(COMPARED, app="bundled_url", until=PLAYER, viewport={"width": width, "height": 900})
+    said = page.locator("#compare-player [data-part=gutter]").get_attribute("data-lines")
+    assert said.replace("|", "").split("; ") == ["Truth", "fixed", "long-free-learned"]
+    widths = (
+        "[...document.querySelectorAll('#compare-player .film > *')].map(part => part.getBoundingClientRect().right)"
+    )
+    assert max(page.evaluate(widths)) <= width
+
+
+def test_keys_work_when_a_tab_opens_and_a_field_keeps_them(open_page):
+    page = open_page(COMPARED, app="bundled_url", until=PLAYER)
+    settled(page)
+    counter = page.locator("#compare-player [data-part=counter]")
+    before = counter.inner_text()
+    page.keyboard.press("ArrowRight")
+    assert counter.inner_text() != before
+    page.get_by_role("tab", name="Drive", exact=True).click()
+    page.wait_for_function(SHOWN.replace("#player", "#drive"))
+    page.wait_for_function("document.activeElement?.classList.contains('drive')")
+    page.get_by_label("Seed", exact=True).locator("visible=true").focus()
+    page.locator("#drive").scroll_into_view_if_needed()
+    assert page.evaluate("document.activeElement.tagName") == "INPUT"

@@ -1,0 +1,82 @@
+"""The tables of README, docs and cards say what is stored of every bundled run: its eval.json, its settings.
+Those of docs/findings.md are compared in tests/train/test_findings.py."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from vidpred import runs
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "assets" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BUNDLED = {folder.name: folder for folder in (ROOT / "assets" / "runs").iterdir()}
+
+NUMBERS = {  # header of a column: what it holds, of eval.json
+    "PSNR": lambda e: [e["psnr"]],
+    "SSIM": lambda e: [e["ssim"]],
+    "best of 20": lambda e: [e["psnr_best"]] if e["samples"] == 20 else [],
+    "first frame": lambda e: [e["per_frame"]["psnr"][0]],
+    "KL per step": lambda e: [e["kld_per_step"]],
+    "PSNR where it moves": lambda e: [e["psnr_motion"]],
+    "sharpness, first / last frame": lambda e: [e["per_frame"]["sharpness"][0], e["per_frame"]["sharpness"][-1]],
+    "first 100 frames": lambda e: [sum(e["per_frame"]["psnr"][:100]) / 100],
+    "last 100": lambda e: [sum(e["per_frame"]["psnr"][-100:]) / 100],
+    "first frame repeated": lambda e: [e["copy_last_psnr"]],
+    **{
+        f"z: {where}": lambda e, where=where: [e["z_from"][where]]
+        for where in ("posterior", "prior", "zero", "shuffled")
+    },
+    **{
+        f"conditions: {which}": lambda e, which=which: [e["conditions"][which]] if e["conditions"] else []
+        for which in ("true", "shuffled", "reversed", "zeroed")
+    },
+    "KL at a wall": lambda e: [e["bounces"]["kld_at"]],
+    "KL elsewhere": lambda e: [e["bounces"]["kld_between"]],
+    "spread before the first wall": lambda e: [e["bounces"]["diversity_before"]],
+    "spread after it": lambda e: [e["bounces"]["diversity_after"]],
+}
+WORDS = {  # of config.json
+    "knows": lambda c: "frames" if c.model.condition == "none" else "actions",
+    "prior": lambda c: "learned" if c.model.learned_prior else "N(0, I)",
+    "weights of epoch": lambda c: f"of {c.train.epochs}",
+}
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def tables():
+    """(page, line number, run, header, cell) of every table that has a line for each of several bundled runs."""
+    for page in PAGES:
+        headers = None
+        for number, line in enumerate(page.read_text().splitlines(), 1):
+            if not line.startswith("|"):
+                headers = None
+            elif headers is None:
+                headers = cells(line)
+            elif (name := cells(line)[0].strip("`")) in BUNDLED:
+                for header, cell in zip(headers[1:], cells(line)[1:], strict=True):
+                    yield page.relative_to(ROOT).as_posix(), number, name, header, cell
+
+
+CELLS = list(tables())
+
+
+def test_tables_are_found():
+    assert {"README.md", "assets/README.md", "docs/quality.md"} <= {page for page, *_ in CELLS}
+    assert {name for _, _, name, *_ in CELLS} == set(BUNDLED)  # every bundled run has its numbers somewhere
+
+
+@pytest.mark.parametrize(("page", "line"), sorted({cell[:2] for cell in CELLS}))
+def test_a_line_of_a_table_is_what_is_stored(page, line):
+    for name, header, cell in [found[2:] for found in CELLS if found[:2] == (page, line)]:
+        folder = BUNDLED[name]
+        if header in WORDS:
+            assert WORDS[header](runs.read_config(folder)) in cell, header
+            continue
+        stored, written = NUMBERS[header](runs.read_eval(folder)), re.findall(r"-?\d+(?:\.\d+)?", cell)
+        digits = [len(number.partition(".")[2]) for number in written]
+        assert written == [f"{value:.{digits[i]}f}" for i, value in enumerate(stored)], header
+        assert all(digits) and (written or cell == "–"), header

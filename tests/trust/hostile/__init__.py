@@ -1,0 +1,1 @@
+"""A corpus of hostile and broken input, and the doors it is handed in at."""

@@ -1,0 +1,21 @@
+"""A table of numbers as colours, as large as a chart: axes, a colour bar, and the value under the pointer."""
+
+import gradio as gr
+import numpy as np
+
+from vidpred.explorer.ui.html_component import Widget
+
+HEAT_MAP = Widget("heat_map", ["heat_map"])
+LEAST = 0.01  # the top of the scale where all is nearly nothing
+
+
+def heat_map(**options) -> gr.HTML:
+    """The component."""
+    return HEAT_MAP.component(**options)
+
+
+def heat_map_value(values: np.ndarray, row: str, column: str, unit: str, request: int) -> dict:
+    """What it draws, as JSON values. values (columns, rows), columns counted from 1; row, column, unit: in words."""
+    top = max(float(values.max(initial=0.0)), LEAST)
+    rounded = [[round(float(value), 4) for value in line] for line in values.T]
+    return {"request": request, "values": rounded, "row": row, "column": column, "unit": unit, "top": top}

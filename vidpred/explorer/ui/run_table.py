@@ -1,0 +1,24 @@
+"""A table of runs from which some are chosen: a gr.HTML that sorts in the browser and says which are ticked."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from vidpred.explorer.runs.listing import COLUMNS, listed
+from vidpred.explorer.runs.run import Run
+from vidpred.explorer.ui.html_component import Widget
+
+RUN_TABLE = Widget("run_table", ["run_table"])
+# A menu of the same runs has changed: the table ticks those.
+TICK_JS = "names => { document.dispatchEvent(new CustomEvent('runs-chosen', {detail: names})); }"
+
+
+def run_table(**options) -> gr.HTML:
+    """The component; its event `select` carries the names as `runs`."""
+    return RUN_TABLE.component(**options)
+
+
+def run_table_value(runs: Sequence[Run], chosen: Sequence[str], request: int) -> dict:
+    """What the table shows, as JSON values."""
+    rows = [{"name": run.name, "cells": [list(cell) for cell in listed(run)]} for run in runs]
+    return {"request": request, "columns": list(COLUMNS), "rows": rows, "chosen": list(chosen)}

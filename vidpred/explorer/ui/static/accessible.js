@@ -1,0 +1,13 @@
+// Tables and formulas that scroll sideways can be reached by keys; the upload button's name is what stands on it.
+new MutationObserver((changes) => {
+  for (const { target, addedNodes } of changes) {
+    if (!addedNodes.length || target.closest(".player, .chart, .drive")) continue;
+    for (const wide of target.querySelectorAll(":is(.lesson, .figures) :is(table, .katex-display):not([tabindex])")) wide.tabIndex = 0;
+    for (const button of target.querySelectorAll(".upload-container[aria-label]")) button.removeAttribute("aria-label");
+  }
+}).observe(document.documentElement, { childList: true, subtree: true });
+
+// A widget that is driven by keys takes them when its tab opens: the first press works. Whoever is in a field, or reads on, keeps them.
+window.takeKeys = (widget) => new IntersectionObserver(([{ isIntersecting }]) => {
+  if (isIntersecting && (!document.activeElement || document.activeElement.matches("body, [role=tab]"))) widget.focus({ preventScroll: true });
+}).observe(widget);
