@@ -8,7 +8,7 @@ import pytest
 from tests.data.test_bair_tfrecord import make_record, write_file
 from tests.training.trainings import rows_without_time
 from tests.trust.faults import BeforeOperation, OnceThere, contents, in_process
-from tests.trust.work import exported, prepared, swept, training
+from tests.trust.work import prepared, swept, training
 from train.sweep.table import read_table
 from vidpred import runs
 
@@ -111,14 +111,3 @@ def test_sweep(tiny_data, tmp_path, survived):
     assert (out / "one" / runs.WEIGHTS).read_bytes() == (tmp_path / "alone" / runs.WEIGHTS).read_bytes()
     assert contents(out / "one").keys() == contents(tmp_path / "alone").keys()
     survived("sweep: killed")
-
-
-def test_export(whole, tmp_path, survived):
-    out = tmp_path / "out"
-    status, said = in_process(tmp_path, exported, whole[0], out, fault=BeforeOperation(out, 9))
-    assert status == -signal.SIGKILL, said
-    assert any(name.startswith(".unfinished") for name in contents(out))
-    ended = in_process(tmp_path, exported, whole[0], out)
-    assert ended.status == 0, ended.said
-    assert contents(out).keys() == {"context.onnx", "step.onnx", "model.json"}
-    survived("export: killed inside its writing")

@@ -2,7 +2,6 @@
 
 from train import evaluate, prepare
 from train.cli import one_line_errors, run_command
-from train.export import export
 from train.sweep.__main__ import sweep
 from vidpred.data.batches import open_split
 from vidpred.training import train
@@ -28,8 +27,3 @@ def evaluated(*words):
 def swept(*words):
     """train.sweep."""
     run_command(sweep, "python -m train.sweep", [str(word) for word in words])
-
-
-def exported(*words):
-    """train.export."""
-    run_command(export, "python -m train.export", [str(word) for word in words])
