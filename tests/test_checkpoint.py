@@ -95,10 +95,7 @@ HOSTILE = [
     (tensors(lambda w: {**w, NAME: w[NAME].double() * 1e300}), f"{NAME} is of type F64, weights must be"),
     (tensors(lambda w: {**w, NAME: w[NAME].to(torch.float8_e4m3fn)}), f"{NAME} is of type F8_E4M3, weights must be"),
     (tensors(lambda w: {**w, NAME: w[NAME] * float("inf")}), f"{NAME} holds values that are not finite"),
-    (
-        tensors(lambda w: {**w, "decoder.norm.running_var": -w["decoder.norm.running_var"] - 1}),
-        "holds a variance below 0",
-    ),
+    (tensors(lambda w: {**w, "decoder.norm.running_var": -w["decoder.norm.running_var"] - 1}), "a variance below 0"),
     (text(runs.METRICS, "[]"), "metrics.jsonl: line 1 is not an epoch's JSON object"),
     (text(runs.METRICS, '{"epoch": -1}'), "metrics.jsonl: line 1 is not an epoch's JSON object"),
     (text(runs.METRICS, '{"epoch": 0, "step": "<b>"}'), "metrics.jsonl: step of epoch 0 is no number"),

@@ -86,7 +86,11 @@ def load_trained(run: Path, config: RunConfig | None = None) -> nn.Module:
 def require_weights(path: Path, config: ModelConfig) -> None:
     """BadInput unless a file holds the weights of a model, as far as names, shapes and length say. Makes no model: one
     that no memory could hold has no such file."""
-    _require_shapes(path, shapes_of(config), {name: found.shape for name, found in _read_header(path).items()})
+    try:
+        model = shapes_of(config)
+    except BadInput as error:
+        raise BadInput(f"{path.with_name(runs.CONFIG)}: {error}") from None
+    _require_shapes(path, model, {name: found.shape for name, found in _read_header(path).items()})
 
 
 def is_large(config: ModelConfig) -> bool:

@@ -33,6 +33,9 @@ _PANELS = (
 )
 
 
+LARGEST_DRAWN = 1e100  # matplotlib cannot divide an axis whose length is no float
+
+
 def training_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     """Run name -> rows of its metrics.jsonl; one colour per run, over the epoch they share as x axis.
 
@@ -243,8 +246,8 @@ def _styles(series: Sequence[Any]) -> list[tuple[str, str | None]]:
 
 
 def _numbers(values: Sequence[Any]) -> np.ndarray:
-    """Numbers as floats; whatever is not a finite number is NaN, which leaves a gap."""
-    is_number = [isinstance(v, int | float | np.number) and math.isfinite(v) for v in values]
+    """Numbers as floats; whatever is not a finite number, or too large for an axis, is NaN, which leaves a gap."""
+    is_number = [isinstance(v, int | float | np.number) and abs(v) <= LARGEST_DRAWN for v in values]
     return np.array([float(v) if ok else math.nan for v, ok in zip(values, is_number)])
 
 

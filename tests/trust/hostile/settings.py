@@ -87,7 +87,9 @@ def configs() -> Iterator[Case]:
     for part, changes in WRONG_TYPES.items():
         for values in changes:
             what = f"{part} {json.dumps(values)[:60]}"
-            yield Case(family, what, broken_run(with_values(name, part, values)), f"{runs.CONFIG}: ")
+            # too large is refused where a model is made; the app's options open no weights
+            says = "" if values.get("width") == 10**15 else f"{runs.CONFIG}: "
+            yield Case(family, what, broken_run(with_values(name, part, values)), says)
         for value in (None, [], "svg", 3, {"kind": ["svg"]}, {"kind": "gan"}):
             if part == "model" or not isinstance(value, dict):
                 change = with_values(name, None, {part: value})
