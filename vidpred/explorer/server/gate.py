@@ -263,7 +263,7 @@ def _function(blocks: Any, given: dict) -> Any:
     if fn.fn is None or not isinstance(data, list) or len(data) != len(fn.inputs):
         raise Refused(400, UNREADABLE)
     trigger, event = given.get("trigger_id"), given.get("event_data")
-    if not isinstance(trigger, int | None) or not isinstance(event, dict if fn.collects_event_data else dict | None):
+    if not isinstance(trigger, int | None) or (fn.collects_event_data and not isinstance(event, dict)):
         raise Refused(400, UNREADABLE)
     for block, value in zip(fn.inputs, data):
         _require_model(getattr(block, "data_model", None), value)
