@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.e2e.page import SHOWN, settled
+from tests.e2e.page import SHOWN, STILL, settled
 from vidpred.explorer.export.runtime import fetch
 
 TABS = ("Predict", "Compare", "Training", "Drive", "Latents", "Your data", "Findings", "Learn")
@@ -31,5 +31,6 @@ def test_no_tab_has_a_serious_finding(open_page, axe, theme, width):
     for tab in TABS:
         page.get_by_role("tab", name=tab, exact=True).click()
         settled(page)
+        page.evaluate(STILL)  # what fades in has no contrast yet
         found[tab] = page.evaluate(RUN)
     assert found == {tab: [] for tab in TABS}

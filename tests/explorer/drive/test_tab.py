@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.explorer.menus import names_of
 from vidpred.errors import BadInput
 from vidpred.explorer.drive import tab
 from vidpred.explorer.drive.session import Drives
@@ -204,12 +205,12 @@ def test_a_run_that_was_begun_later_is_in_every_menu(tiny_run, tiny_data, dance_
         shutil.copytree(run, tmp_path / run.name)
     library = Library([tmp_path], [tiny_data, tiny_dance])
     _, parts = built(library)
-    assert [listed() for listed in parts.menus.values()] == [["tiny"], ["tiny", "dance"], ["dance"]]
-    assert [dict(menu.choices).keys() for menu in parts.menus] == [{"tiny"}, {"tiny", "dance"}, {"dance"}]
+    assert [names_of(listed()) for listed in parts.menus.values()] == [["tiny"], ["tiny", "dance"], ["dance"]]
+    assert [names_of(menu.choices) for menu in parts.menus] == [["tiny"], ["tiny", "dance"], ["dance"]]
     shutil.copytree(tiny_run, tmp_path / "later")
     shutil.copytree(dance_run, tmp_path / "later-dance")
     library.rescan()
-    drive, what_if, poses = (set(listed()) for listed in parts.menus.values())
+    drive, what_if, poses = (set(names_of(listed())) for listed in parts.menus.values())
     assert drive == {"tiny", "later"}
     assert what_if == {"tiny", "dance", "later", "later-dance"}
     assert poses == {"dance", "later-dance"}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.explorer.menus import names_of
 from tests.explorer.your_data.files import files_of, sent, zipped
 from tests.hub import Hub
 from vidpred import render, runs
@@ -73,7 +74,7 @@ def test_a_film_is_continued_by_the_runs_that_need_no_actions(handlers, library,
     assert "film.gif" in description and "trained on a simulated robot arm" in description
     assert picture["visible"] is True
     assert (clip["value"], clip["choices"]) == ("film.gif", ["film.gif", *library.clips])  # one's own first
-    assert (able["choices"], able["value"]) == (["free"], ["free"])
+    assert (names_of(able["choices"]), able["value"]) == (["free"], ["free"])
     assert n_future["maximum"] == 10
     fields = {"seed": 3, "temperature": 1.0, "samples": 2, "n_future": 4}
     value, curves = handlers.draw(session_id, ["free"], "film.gif", **fields)
@@ -120,10 +121,10 @@ def test_a_film_that_is_too_short_is_kept_and_drawing_it_says_so(handlers, tmp_p
 def test_an_uploaded_run_stands_beside_the_others(handlers, library, free_run, tmp_path):
     path = zipped(tmp_path / "mine.zip", files_of(free_run))
     session_id, description, picture, clip, able, _ = handlers.upload("", sent(path), 1, [], CLIP)
-    assert description.startswith("**mine**: **Learned prior** · action-free")
+    assert description.startswith("**mine**: **Learned prior, no actions**")
     assert picture["visible"] is False
     assert (clip["value"], able["value"]) == (CLIP, ["mine"])
-    assert able["choices"] == ["mine", "tiny", "free"]  # one's own first, and none that continues dances
+    assert names_of(able["choices"]) == ["mine", "tiny", "free"]  # one's own first, and none that continues dances
     value, _ = handlers.draw(session_id, ["mine", "free"], CLIP, **NUMBERS)
     mine, free = (tile for tile in value["tiles"] if tile["kind"] == "prediction")
     assert (mine["label"], free["label"]) == ("mine", "free")
@@ -260,10 +261,10 @@ def test_a_run_begun_later_is_offered_on_reload(free_run, tiny_data, tmp_path):
     library = Library([tmp_path], [tiny_data])
     _, parts = laid_out(library)
     (listed,) = parts.menus.values()
-    assert listed() == ["first"]
+    assert names_of(listed()) == ["first"]
     shutil.copytree(free_run, tmp_path / "later")
     library.rescan()
-    assert listed() == ["first", "later"]
+    assert names_of(listed()) == ["first", "later"]
 
 
 # --- drawing again ----------------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ def cases() -> Iterator[Case]:
     for what, content in TAKEN.items():
         yield Case("upload", what, uploaded("a.zip", content), None)
     for what, put in NO_FILES.items():
-        yield Case("upload", what, what_is_no_file(put), "no such file")
+        yield Case("upload", what, what_is_no_file(put), "no longer here")
     for value in (None, "a.zip", [], {}, {"path": None}, {"path": 3}, {"path": ["a.zip"]}, {"path": ""},
                   {"path": "nowhere.zip"}, {"path": "a\0.zip"}, {"path": "a" * 10**5 + ".zip"}):  # fmt: skip
         yield Case("upload", f"the value {repr(value)[:40]}", sent(value), "")

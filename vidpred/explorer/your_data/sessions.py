@@ -21,6 +21,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip
 from vidpred.explorer.server.storage import storage
+from vidpred.files import require_file
 
 MOST_SESSIONS = 32
 MOST_OF_ONE = 16  # from one address
@@ -56,6 +57,10 @@ class Session:
 
     def take(self, file: Path) -> None:
         """Keep a file that was handed in, in place of the last one: the cache to which it came is cleared soon."""
+        try:
+            require_file(file)  # a pipe would be waited for
+        except (OSError, ValueError):  # a name that none can have; BadInput is one too, and tells the server's path
+            raise BadInput(f"{file.name[:80]!r} is no longer here: please hand it in again") from None
         folder = self.folder / "original"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -63,10 +68,7 @@ class Session:
         try:
             os.link(file, self.original)
         except OSError:  # on another disk
-            try:
-                shutil.copyfile(file, self.original)
-            except OSError:
-                raise BadInput(f"{file.name} is no longer here: please hand it in again") from None
+            shutil.copyfile(file, self.original)
 
     def library(self, shared: Library) -> Library:
         """Everything that is open here, and what this visitor uploaded."""
