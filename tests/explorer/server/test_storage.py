@@ -58,6 +58,7 @@ def test_nothing_is_left_at_the_end(tmp_path, end, survived):
             process.send_signal(end)
         process.wait()
     assert not folder.exists()
+    assert end != signal.SIGTERM or process.returncode == -end  # not an abort, which would leave a core
     survived("ends of the app: nothing of a visitor is left", 1)
 
 

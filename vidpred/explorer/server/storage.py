@@ -6,11 +6,10 @@ import functools
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 try:
     import fcntl
@@ -56,9 +55,18 @@ def clear_abandoned(parent: Path) -> None:
 
 
 def end_on_sigterm() -> None:
-    """Have SIGTERM end the process as Ctrl-C does, so that its folder goes with it."""
+    """Have SIGTERM delete the folder of this process before it ends it.
+
+    Not by sys.exit: threads of C++ libraries that still run would abort the interpreter at its end.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        _delete(storage().served.parent, os.getpid())
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, end)
 
 
 def _hold(lock: Path) -> None:
