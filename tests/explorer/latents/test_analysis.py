@@ -45,10 +45,15 @@ def test_its_curves_are_those_of_the_clip(bundled, free, clip, found):
     assert line(found.sources, 0, "prior") == pytest.approx(samples[0].tolist(), abs=1e-3)
 
 
+ORDER = ("posterior", "prior", "zero", "shuffled")
+
+
 def test_a_collapsed_posterior_is_said(bundled, clip, found):
     assert "collapsed" not in found.note
     note = analysis.analyse(bundled, bundled.run("push-learned-cyclical"), clip, 0).note
-    assert "The posterior has collapsed" in note
+    assert "The posterior has collapsed" in note and "What is known about each step" in note
+    blind = analysis._note(0.001, [0.0, 0.001], {name: np.ones(3) for name in ORDER}, np.ones(2), "dimension", False)
+    assert "What is known about each step" not in blind and "What is to come is not known here" in blind
 
 
 def test_the_heat_map_holds_every_step_and_dimension(found):

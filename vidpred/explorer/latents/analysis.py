@@ -80,7 +80,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
             for i, d in enumerate(order[:DRAWN])]  # fmt: skip
     per_step = latents.kld.sum(1).mean().item()
     bounces = [frame for frame in bounces_of(clip.folder) or [] if frame < length]
-    note = _note(per_step, carried.tolist(), psnr, best, unit)
+    note = _note(per_step, carried.tolist(), psnr, best, unit, known=run.takes_poses or run.takes_actions)
     if run.evaluation and run.evaluation.z_from:
         note += f"\n\n{_over_all(run.evaluation)}"
     return Analysis(
@@ -226,8 +226,8 @@ def _listed(psnr: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.1f}" for name, value in psnr.items())
 
 
-def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, unit: str) -> str:
-    """What the pictures say, in words."""
+def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, unit: str, known: bool) -> str:
+    """What the pictures say, in words. known: what happens in each step is, from actions or poses."""
     active = sum(value >= ACTIVE for value in carried)
     means = {name: fmean(values.tolist()) for name, values in psnr.items()}
     line = (
@@ -239,6 +239,11 @@ def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, u
     if per_step < COLLAPSED:
         line += (
             "\n\n> The posterior has collapsed: z carries (almost) nothing, so the four curves lie on each other and "
-            "no traversal moves anything. What is known about each step already says what will happen."
+            "no traversal moves anything. "
+        )
+        line += (
+            "What is known about each step already says what will happen."
+            if known
+            else "What is to come is not known here: beta is too large, or the training too short, for z to say it."
         )
     return line
