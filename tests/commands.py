@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from unittest import mock
 
 ROOT = Path(__file__).parent.parent
+BAR = re.compile(r"(/s|s/\w+)[,\]]")
 
 
 class Done(NamedTuple):
@@ -58,6 +60,11 @@ def torchrun(processes, module, *arguments):
     return run_process(*together, "-m", module, *arguments, env={"OMP_NUM_THREADS": "1"})
 
 
+def lines_said(errors):
+    """Lines of stderr that are neither blank nor a progress bar, which ends with a rate as in `?clip/s]`."""
+    return [line for line in errors.splitlines() if line.strip() and not BAR.search(line)]
+
+
 def succeeds(module, *arguments):
     """What a command that must succeed printed."""
     done = run(module, *arguments)
@@ -69,8 +76,6 @@ def fails(module, *arguments):
     """The one line on stderr of a command that must refuse its input."""
     done = run(module, *arguments)
     assert done.returncode == 2, (done.returncode, done.stderr)
-    lines = [
-        line for line in done.stderr.splitlines() if line.strip() and "clip/s" not in line and "s/clip" not in line
-    ]
+    lines = lines_said(done.stderr)
     assert len(lines) == 1, done.stderr
     return lines[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
-from vidpred.files import write_json
+from vidpred.files import is_vacant, write_json
 
 RECORD = "films.json"  # at the data set's root
 BUILDING = ".films"  # where films wait, until all are read and every one has its split
@@ -61,7 +61,7 @@ class Record:
                     raise BadInput(
                         f"{out} was made with --{option} {found.get(name)}, not {value}; give another folder"
                     )
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        elif not is_vacant(out):
             raise BadInput(f"{out} is not empty and has no {RECORD}; give another folder")
 
     def add(self, film: ImportedFilm) -> ImportedFilm:

@@ -3,9 +3,7 @@
 import contextlib
 import importlib.util
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +19,7 @@ from vidpred.data.dance import video_folders, write_pair
 from vidpred.data.layout import SPLITS
 from vidpred.data.video import fit
 from vidpred.errors import BadInput
+from vidpred.files import is_vacant, replaced_folder
 from vidpred.simulate.skeleton import draw_skeleton
 
 ENDS = {"train": 0.8, "validate": 0.9, "test": 1.0}  # of the film, one part after the other
@@ -67,25 +66,17 @@ def import_dance(
     for path in (film, pose_model):
         if not path.is_file():
             raise BadInput(f"{path}: no such file")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.is_file() or not is_vacant(out):
         raise BadInput(f"{out} is not empty; give another folder")
     found = films.inspect_film(film)
     if found.damage:
         tqdm.write(f"{film.name}: {found.damage}", file=sys.stderr)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with replaced_folder(out) as building:
         with PoseFinder(pose_model) as poses:
             counts, without = _write(found, building, poses, every, crop)
         missing = [split for split in ("train", "validate") if not counts[split]]
         if missing:
             raise BadInput(f"{film.name}: a person in {sum(counts.values())} frames, none of them to {missing[0]}")
-        building.chmod(0o755)
-        if out.exists():
-            out.rmdir()
-        os.replace(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     parts = ", ".join(f"{split} {counts[split]:,} frames" for split in SPLITS)
     print(f"{out}: {parts}" + (f"; no person in {len(without):,}: {_ranges(without)}" if without else ""))
 

@@ -19,6 +19,7 @@ from vidpred.data.films import Film, ShotCutter, film_frames, inspect_film
 from vidpred.data.layout import SPLITS, by_number
 from vidpred.data.robot_push import list_frames, write_clip
 from vidpred.errors import BadInput
+from vidpred.lock import held
 from vidpred.render import save_png
 
 CONTACT_SHEET = "contact.png"
@@ -56,7 +57,13 @@ def import_videos(
     _require_settings(size, every, crop, frames, shot_change)
     settings = {"size": size, "every": every, "crop": crop, "frames": frames, "shot_change": shot_change}
     files = dict(_files(given, out))
-    record = Record(out, settings)
+    with held(out):
+        _import(files, Record(out, settings))
+
+
+def _import(files: dict[str, Path], record: Record) -> None:
+    """Read what is new, give every film its split, and say what there is now."""
+    out, frames = record.out, record.settings["frames"]
     todo, refused = _choose(files, record)
     frames_left = sum(film.frames for _, film in todo)
     with tqdm(total=frames_left, unit="frame", desc="import", disable=not todo) as progress:

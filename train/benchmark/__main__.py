@@ -12,17 +12,8 @@ from train.benchmark.startup import startup
 from train.benchmark.step import step
 from train.cli import run_commands
 
-COMMANDS = (
-    step,
-    rollout,
-    loader,
-    startup,
-    app,
-    load,
-    browser,
-    quality,
-    ceiling,
-)  # each in a file of its name
+# each in a file of its name
+COMMANDS = (step, rollout, loader, startup, app, load, browser, quality, ceiling)
 
 if __name__ == "__main__":
     run_commands({command.__name__: command for command in COMMANDS}, prog="python -m train.benchmark")

@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import itertools
 import json as json_text
+import os
 import random
 import statistics
 import threading
@@ -181,4 +182,4 @@ def visit(
 def _memory(pid: int) -> int:
     """What a process holds, bytes (Linux)."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * 4096
+    return pages * os.sysconf("SC_PAGE_SIZE")

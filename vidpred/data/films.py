@@ -17,23 +17,8 @@ from vidpred.errors import BadInput
 # Containers of moving pictures. Whatever else ffmpeg guesses a file to be is refused: lists of other files, here or on
 # other hosts, and text, which it would play as a terminal's output.
 CONTAINERS = (
-    *(
-        "mov",
-        "matroska",
-        "avi",
-        "mpegts",
-        "mpeg",
-        "flv",
-        "asf",
-        "ogg",
-        "gif",
-        "ivf",
-        "yuv4mpegpipe",
-        "mxf",
-        "nut",
-        "rm",
-    ),
-    *("rm", "dv", "h264", "hevc", "av1", "obu", "m4v", "mpegvideo", "wtv", "apng", "webp_anim", "swf", "gxf"),
+    *("mov", "m4v", "matroska", "avi", "asf", "flv", "swf", "ogg", "mpeg", "mpegts", "mpegvideo", "mxf", "gxf", "wtv"),
+    *("dv", "rm", "nut", "ivf", "obu", "av1", "h264", "hevc", "yuv4mpegpipe", "gif", "apng", "webp_anim"),
 )
 WHITELIST = ["-format_whitelist", ",".join(CONTAINERS)]
 SIDES = ("centre", "left", "right", "top", "bottom", "whole")

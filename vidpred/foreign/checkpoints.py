@@ -1,6 +1,5 @@
 """Checkpoints of other programs as run folders, without running anything that is in them."""
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from vidpred import runs
 from vidpred.checkpoint import check_run, laid_out, save_tensors
 from vidpred.config import PoseCVAEConfig, RunConfig, SVGConfig
 from vidpred.errors import BadInput, in_one_line
+from vidpred.files import is_vacant, replaced_folder
 from vidpred.foreign import pose_cvae, svg
 from vidpred.foreign.inert import Damaged
 from vidpred.foreign.layers import fit
@@ -28,19 +28,16 @@ def import_checkpoint(file: Path, out: Path, **options: str | None) -> RunConfig
     would run.
     """
     file, out = Path(file), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.is_file() or not is_vacant(out):
         raise BadInput(f"{out} is not an empty folder; give another one")
     found = open_torch_file(file)
     try:
         config, weights = _fitted(found, {name: value for name, value in options.items() if value is not None})
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as temporary:
-            run = Path(temporary) / "run"
+        with replaced_folder(out) as run:
             runs.write_config(run, config, {"imported": in_one_line(file.name)})
             save_tensors(run / runs.WEIGHTS, weights)
             weights.clear()
             check_run(run)  # reads them again: that all are there, and none is too many
-            run.replace(out)
     except (BadInput, Damaged) as error:
         raise BadInput(f"{file}: {in_one_line(str(error))}") from None
     return config

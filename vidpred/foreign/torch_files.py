@@ -80,6 +80,7 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, int]]:
             parts = {info.filename: info for info in archive.infolist()}
     except Damaged:
         raise
+    # zipfile says NotImplementedError of an archive of a version that it does not know
     except (zipfile.BadZipFile, ValueError, LookupError, EOFError, OSError, NotImplementedError, struct.error):
         raise Damaged("cut off or damaged: an archive without a list of its contents") from None
     pickles = [name for name in parts if name == "data.pkl" or name.endswith("/data.pkl")]

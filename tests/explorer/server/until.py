@@ -7,9 +7,9 @@ PATIENCE = 300  # seconds; only a test that fails waits for them
 
 def until(condition):
     """Wait for what must become true."""
-    end = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, "it never became true"
+        assert time.monotonic() < deadline, "it never became true"
         time.sleep(0.01)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tests.commands import lines_said
 from train.cli import one_line_errors
 from vidpred import runs
 from vidpred.checkpoint import save_weights
@@ -146,8 +147,7 @@ class Doors:
 
 
 def _ended(stop: SystemExit, errors: str) -> Said:
-    bars = ("it/s", "clip/s", "s/clip", "?clip", "?B", "B/s")
-    lines = [line for line in errors.splitlines() if line.strip() and not any(bar in line for bar in bars)]
+    lines = lines_said(errors)
     complaint = "" if stop.code == 2 else f"exit code {stop.code}"
     return Said(True, errors, complaint or ("" if len(lines) == 1 and len(lines[0]) < 1000 else "not one line"))
 
