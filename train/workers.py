@@ -18,6 +18,15 @@ from vidpred.errors import BadInput
 TRIES = 3  # processes that a job may cost
 
 
+def training_processes() -> multiprocessing.context.BaseContext:
+    """Processes that find torch loaded: each is forked from one that has loaded it and done nothing else."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["vidpred.training", "vidpred.evaluation"])
+    return context
+
+
 def run_jobs(jobs: list[Callable[[], int]], workers: int, unit: str, total: int, done: int) -> None:
     """With a progress bar; a job returns how many units it made, and its str() is the file that it is to make.
 

@@ -8,7 +8,6 @@ whole epochs, estimated beforehand.
 """
 
 import math
-import multiprocessing
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -20,6 +19,7 @@ from train.benchmark import harness
 from train.benchmark.published import PUBLISHED, train_published
 from train.benchmark.yardstick import PublishedClips
 from train.cli import print_json
+from train.workers import training_processes
 from vidpred import checkpoint, runs
 from vidpred.config import RunConfig, TrainConfig
 from vidpred.data.batches import Clips, open_split
@@ -106,9 +106,8 @@ def quality(
     configs = {name: candidate(name, iterations) for name in candidates}
     for split in ("train", "validate"):
         open_split(data, split, cache, progress=True)  # packed once, before several read it
-    spawn = multiprocessing.get_context("spawn")
     rows = []
-    with ProcessPoolExecutor(at_once, mp_context=spawn, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(at_once, mp_context=training_processes(), max_tasks_per_child=1) as pool:
         for last in (False, True):
             seconds = max([minutes * 60, *(row["processor_seconds"] for row in rows if last)])
             jobs = [

@@ -11,6 +11,7 @@ from multiprocessing import connection, resource_tracker
 
 from train.sweep.job import Job
 from train.sweep.training import last_line, train_logged
+from train.workers import training_processes
 
 
 def train_here(jobs: dict[str, Job], at_once: int, stop: Callable[[], bool]) -> Iterator[dict[str, str | None]]:
@@ -18,12 +19,12 @@ def train_here(jobs: dict[str, Job], at_once: int, stop: Callable[[], bool]) -> 
 
     Yields, at least every second, the runs that have ended, each with its error (None: finished or stopped).
     """
-    spawn = multiprocessing.get_context("spawn")
+    processes = training_processes()
     waiting, running, told = list(jobs), {}, False
     while running or (waiting and not stop()):
         while waiting and len(running) < at_once and not stop():
             name = waiting.pop(0)
-            running[name] = spawn.Process(target=_work, args=(jobs[name],), name=name, daemon=True)
+            running[name] = processes.Process(target=_work, args=(jobs[name],), name=name, daemon=True)
             with _interrupts_blocked():
                 running[name].start()
         if stop() and not told:
