@@ -50,10 +50,10 @@ def imagined(look, step, model, clip, ids, n_future):
     n_past, warm_up = clip.n_past, clip.n_past - 1
     drawn = [rollout_noise(model, SEED, k, ids[0], warm_up + n_future) for k in range(SAMPLES)]
     eps = TEMPERATURE * torch.stack(drawn).to(clip.frames.dtype)
-    given = {"frames": clip.frames[:, :n_past], "eps": eps[:, :warm_up]}
+    given = {"frames": clip.frames[:, :n_past], "rows": torch.zeros(SAMPLES, dtype=torch.long), "eps": eps[:, :warm_up]}
     if clip.conditions is not None:
         given["conditions"] = clip.conditions[:, :warm_up]
-    state, frames = look({name: value.expand(SAMPLES, *value.shape[1:]) for name, value in given.items()}), []
+    state, frames = look(given), []
     for t in range(n_past, n_past + n_future):
         now = state | {"eps": eps[:, t - 1]}
         if clip.conditions is not None:
@@ -134,6 +134,20 @@ def test_the_graphs_of_every_kind_make_a_rollout(n_past, config, tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-10)
     assert np.abs(wanted[0] - wanted[1]).max() > 1e-6  # else noise could be anything
     assert np.abs(wanted[:, :, -1] - wanted[:, :, -2]).max() > 1e-6  # and the state
+
+
+def test_a_row_names_the_clip_that_a_future_continues(tmp_path):
+    n_past, config = KINDS["frames alone"]
+    model = checkpoint.load_model(random_run(tmp_path, n_past, config))
+    look = by_torch(graphs(model, n_past)["context"])
+    model.double()
+    frames, eps = torch.rand(2, n_past, 3, 64, 64).double(), torch.randn(3, n_past - 1, *model.z_shape).double()
+    several = look({"frames": frames, "rows": torch.tensor([1, 0, 1]), "eps": eps})
+    for future, clip in enumerate([1, 0, 1]):
+        one = slice(future, future + 1)
+        alone = look({"frames": frames[clip : clip + 1], "rows": torch.tensor([0]), "eps": eps[one]})
+        for name, value in alone.items():
+            np.testing.assert_allclose(several[name][:, one], value, rtol=0, atol=1e-10)
 
 
 def test_onnx_runtime_imagines_what_torch_does(tmp_path):

@@ -23,7 +23,7 @@ from vidpred.evaluation import frames_ahead, score_futures
 from vidpred.files import replaced, write_json
 from vidpred.models import Model
 from vidpred.models.batch_norm import merge_batch_norm, merged_scales
-from vidpred.onnx_graphs import Graph, graphs
+from vidpred.onnx_graphs import BATCH, SOME, Graph, graphs
 from vidpred.rollout import latent_of
 
 DESCRIPTION = "model.json"
@@ -41,7 +41,7 @@ def traced(graph: Graph) -> Any:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise BadInput(f'{error.name} is missing: pip install "vidpred[export]", or onnx and onnxscript') from None
-    batch = torch.export.Dim("batch", min=1, max=4096)
+    dims = {name: torch.export.Dim(name, min=1, max=4096) for name in SOME}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of LSTM weights that lie in one buffer, and of how shapes are traced
         logging.disable(logging.WARNING)
@@ -50,7 +50,7 @@ def traced(graph: Graph) -> Any:
                 graph.module,
                 kwargs={"tensors": graph.example},
                 dynamo=True,
-                dynamic_shapes={"tensors": {name: {axis: batch} for name, axis in graph.axes.items()}},
+                dynamic_shapes={"tensors": {name: {axis: dims[of]} for name, (axis, of) in graph.counts.items()}},
                 input_names=list(graph.example),
                 output_names=list(graph.outputs),
                 verbose=False,
@@ -158,8 +158,8 @@ def export_onnx(
             half = with_half_weights(model, weights, scales)
             files.setdefault("float16", {})[name] = _written(out / f"{name}-float16.onnx", half.SerializeToString())
         shapes[name] = {
-            "inputs": [_tensor(n, _open(v.shape, graph.axes[n])) for n, v in graph.example.items()],
-            "outputs": [_tensor(n, shape) for n, shape in graph.outputs.items()],
+            "inputs": [_tensor(n, _open(v.shape, *graph.counts[n]), v.dtype) for n, v in graph.example.items()],
+            "outputs": [_tensor(n, [BATCH if d is None else d for d in s]) for n, s in graph.outputs.items()],
         }
     values = describe(run, config, trained) | {"graphs": shapes, "files": files}
     values["float16"] = {"tried": tried, "exact": exact, "psnr_moved_by": moved, "limit": MOST_DECIBELS}
@@ -172,7 +172,7 @@ def describe(run: Path, config: RunConfig, model: Model) -> dict[str, Any]:
     m, data = config.model, config.data
     height, width = m.frame_size
     return {
-        "format": 1,
+        "format": 2,
         "run": Path(run).resolve().name,
         "family": m.kind,
         "frame": {"channels": CHANNELS, "height": height, "width": width, "range": [0, 1]},
@@ -194,7 +194,9 @@ def describe(run: Path, config: RunConfig, model: Model) -> dict[str, Any]:
             "draw": "draw t - 1, of the numbers of z_shape, is eps of the step that makes frame t",
             "temperature": "eps times the temperature",
         },
-        "batch": "any number of clips: the first axis; of a state's tensors the second",
+        "batch": "any number of futures: the first axis; of a state's tensors the second. rows says of each which clip "
+        "it continues",
+        "at_once": model.futures_per_call["cpu"],
     }
 
 
@@ -204,9 +206,9 @@ def _written(path: Path, content: bytes) -> dict[str, Any]:
     return {"file": path.name, "bytes": len(content), "gzip_bytes": len(gzip.compress(content, 6))}
 
 
-def _open(shape: tuple, axis: int) -> tuple:
-    return tuple(None if i == axis else size for i, size in enumerate(shape))
+def _open(shape: tuple, axis: int, counted: str) -> list:
+    return [counted if i == axis else size for i, size in enumerate(shape)]
 
 
-def _tensor(name: str, shape: tuple) -> dict[str, Any]:
-    return {"name": name, "shape": ["batch" if size is None else size for size in shape], "type": "float32"}
+def _tensor(name: str, shape: list, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
+    return {"name": name, "shape": shape, "type": str(dtype).removeprefix("torch.")}

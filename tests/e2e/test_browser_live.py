@@ -65,6 +65,7 @@ def test_pictures_are_the_servers(open_page, site_library, name, frames):
         assert psnr == pytest.approx(expected.scores["PSNR"][k].mean(), abs=0.01)
     page.select_option("#player-host [data-part=choice]", "mean")
     assert np.abs(frames_of(page, "Prediction", expected.mean.shape) - expected.mean).max() <= 1
+    page.wait_for_function("location.search.includes('frame=')")
     for part in (f"run={name}", f"seed={SEED}", f"temperature={TEMPERATURE}", f"frames={frames}", "frame="):
         assert part in page.url
 

@@ -47,43 +47,51 @@ async function open(folder, told) {
 
 // --- tensors --------------------------------------------------------------------------------------------------------
 
-// RGBA pictures -> one float tensor (1, [T,] C, H, W) in [0, 1]
-function pictures(images, { channels, height, width }, inTime) {
+// RGBA pictures -> floats (T, C, H, W) in [0, 1]
+function floats(images, { channels, height, width }) {
   const area = height * width, data = new Float32Array(images.length * channels * area);
   images.forEach((rgba, t) => {
     for (let c = 0; c < channels; c++) for (let i = 0; i < area; i++) data[(t * channels + c) * area + i] = rgba[4 * i + c] / 255;
   });
-  return new ort.Tensor("float32", data, inTime ? [1, images.length, channels, height, width] : [1, channels, height, width]);
+  return data;
 }
 
-function noise(about, { seed, sample, clip, temperature }, draw) {
-  const shape = about.z_shape, drawn = normals(keyOf(seed, sample, clip), draw, shape.reduce((a, b) => a * b));
-  for (let i = 0; i < drawn.length; i++) drawn[i] *= temperature;
-  return drawn;
+function joined(each) {
+  const data = new Float32Array(each.length * each[0].length);
+  each.forEach((one, i) => data.set(one, i * one.length));
+  return data;
 }
 
-// The state after the context. future: {seed, sample, clip, temperature}; given: {frames, conditions: of the frames}.
-async function begin(model, given, future) {
-  const { about } = model, wanted = model.context.inputNames, warm = about.n_past - 1, feeds = {};
-  feeds.frames = pictures(given.frames.slice(0, about.n_past), about.frame, true);
-  if (wanted.includes("eps")) {
-    const each = Array.from({ length: warm }, (_, t) => noise(about, future, t)), data = new Float32Array(warm * each[0].length);
-    each.forEach((one, t) => data.set(one, t * one.length));
-    feeds.eps = new ort.Tensor("float32", data, [1, warm, ...about.z_shape]);
-  }
-  if (wanted.includes("conditions"))
-    feeds.conditions = new ort.Tensor("float32", Float32Array.from(given.conditions.slice(0, warm).flat()), [1, warm, 7]);
+const batch = (each, shape) => new ort.Tensor("float32", joined(each), [each.length, ...shape]);
+
+const sizeOf = (about) => about.z_shape.reduce((a, b) => a * b);
+const drawn = (about, { seed, sample, clip, temperature }, draw) =>
+  normals(keyOf(seed, sample, clip), draw, sizeOf(about)).map((v) => v * temperature);
+
+// The state of futures of one clip after its context, which is looked at once for all of them.
+// futures: [{seed, sample, clip, temperature}]; given: {frames, conditions: of the frames}
+async function begin(model, given, futures) {
+  const { about } = model, wanted = model.context.inputNames, warm = about.n_past - 1;
+  const feeds = { rows: new ort.Tensor("int64", new BigInt64Array(futures.length), [futures.length]) };
+  feeds.frames = batch([floats(given.frames.slice(0, about.n_past), about.frame)], [about.n_past, ...pictureShape(about)]);
+  if (wanted.includes("eps"))
+    feeds.eps = batch(futures.map((future) => joined(Array.from({ length: warm }, (_, t) => drawn(about, future, t)))), [warm, ...about.z_shape]);
+  if (wanted.includes("conditions")) feeds.conditions = batch([given.conditions.slice(0, warm).flat()], [warm, 7]);
   return model.context.run(feeds);
 }
 
-// The next frame and the state after it. known: what is known about the step (numbers, or an RGBA picture of a pose).
+const pictureShape = ({ frame: { channels, height, width } }) => [channels, height, width];
+
+// The next frames and the state after them. known: what is known about the step (numbers, or an RGBA picture of a pose);
+// eps: of each future. What comes back of each: {frame, mu, logvar}.
 async function step(model, state, known, eps) {
-  const { about } = model, feeds = { ...state, eps: new ort.Tensor("float32", eps, [1, ...about.z_shape]) };
-  if (about.conditions.kind === "actions") feeds.conditions = new ort.Tensor("float32", Float32Array.from(known), [1, 7]);
-  if (about.conditions.kind === "poses") feeds.conditions = pictures([known], about.frame, false);
+  const { about } = model, { kind } = about.conditions, feeds = { ...state, eps: batch(eps, about.z_shape) };
+  if (kind === "actions") feeds.conditions = batch(eps.map(() => known), [7]);
+  if (kind === "poses") { const pose = floats([known], about.frame); feeds.conditions = batch(eps.map(() => pose), pictureShape(about)); }
   const made = await model.step.run(feeds), after = { ...state };
   for (const name of Object.keys(state)) if (made["next_" + name]) after[name] = made["next_" + name];
-  return { frame: made.frame.data, mu: made.mu?.data, logvar: made.logvar?.data, state: after };
+  const part = (name, i) => made[name]?.data.subarray((i * made[name].size) / eps.length, ((i + 1) * made[name].size) / eps.length);
+  return { each: eps.map((_, i) => ({ frame: part("frame", i), mu: part("mu", i), logvar: part("logvar", i) })), state: after };
 }
 
 const pause = () => new Promise((done) => { // lets messages in
@@ -97,16 +105,15 @@ const pause = () => new Promise((done) => { // lets messages in
 async function predict(id, { folder, given, seed, temperature, samples, frames }) {
   const mine = (predicting = id), model = await load(folder, () => {}), { about } = model;
   const area = about.frame.height * about.frame.width, count = temperature > 0 ? samples : 1, began = performance.now();
-  const futures = Array.from({ length: count }, (_, sample) => ({ seed, sample, clip: given.id, temperature }));
-  for (const future of futures) future.state = await begin(model, given, future);
+  const futures = Array.from({ length: count }, (_, sample) => ({ seed, sample, clip: given.id, temperature })), groups = [];
+  for (let i = 0; i < count; i += about.at_once) groups.push({ futures: futures.slice(i, i + about.at_once) });
+  for (const group of groups) group.state = await begin(model, given, group.futures);
   for (let t = about.n_past; t < about.n_past + frames; t++) {
-    const made = [];
-    // one after the other: together they take no less, and more memory
-    for (const future of futures) {
-      const known = given.conditions && given.conditions[t - about.conditions.lag];
-      const { frame, state } = await step(model, future.state, known, noise(about, future, t - 1));
-      future.state = state;
-      made.push({ pixels: rgba(frame, area), psnr: psnr(frame, given.frames[t], area, about.protocol) });
+    const made = [], known = given.conditions && given.conditions[t - about.conditions.lag];
+    for (const group of groups) {
+      const { each, state } = await step(model, group.state, known, group.futures.map((future) => drawn(about, future, t - 1)));
+      group.state = state;
+      for (const { frame } of each) made.push({ pixels: rgba(frame, area), psnr: psnr(frame, given.frames[t], area, about.protocol) });
     }
     await pause();
     if (predicting !== mine) return { ended: true };
@@ -118,16 +125,16 @@ async function predict(id, { folder, given, seed, temperature, samples, frames }
 async function drives(id, { act, folder, given, seed, temperature, known, pushed }) {
   if (act === "begin") {
     const model = await load(folder, () => {}), future = { seed, sample: 0, clip: given.id, temperature };
-    drive = { model, future, states: [await begin(model, given, future)] };
+    drive = { model, future, states: [await begin(model, given, [future])] };
     return { z_shape: model.about.z_shape };
   }
   const { model, future, states } = drive, { about } = model;
   if (act === "undo") { if (states.length > 1) states.pop(); return { steps: states.length - 1 }; }
-  const began = performance.now(), eps = noise(about, future, about.n_past - 1 + states.length - 1);
+  const began = performance.now(), eps = drawn(about, future, about.n_past - 1 + states.length - 1);
   const each = eps.length / about.z_shape[0];
   for (const [dimension, sigmas] of Object.entries(pushed ?? {})) eps.fill(sigmas, dimension * each, (Number(dimension) + 1) * each);
-  const made = await step(model, states.at(-1), known, eps), area = about.frame.height * about.frame.width;
-  states.push(made.state);
+  const { each: [made], state } = await step(model, states.at(-1), known, [eps]), area = about.frame.height * about.frame.width;
+  states.push(state);
   const average = (values) => values && Array.from({ length: about.z_shape[0] }, (_, d) =>
     values.subarray(d * each, (d + 1) * each).reduce((a, b) => a + b) / each);
   const sigma = made.logvar && average(made.logvar.map((v) => Math.exp(v / 2)));
