@@ -1,6 +1,7 @@
 """Fixtures that several test folders use."""
 
 import os
+import shutil
 import signal
 from collections import Counter
 from dataclasses import replace
@@ -11,7 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import torch
 
+from vidpred import checkpoint, runs
 from vidpred.data.batches import open_split
 from vidpred.data.dance import video_folders, write_pair
 from vidpred.data.robot_push import write_clip
@@ -179,3 +182,44 @@ def dance_run(tiny_dance, dance_settings, tmp_path_factory):
     splits = (open_split(tiny_dance, split) for split in ("train", "validate"))
     assert train(run, dance_settings, *splits, cpu=True, show_progress=False)
     return run
+
+
+@pytest.fixture(scope="session")
+def site_library(tiny_run, tiny_data, dance_run, tiny_dance, tmp_path_factory):
+    """What the exported page holds: a run and clips of each family."""
+    from vidpred.explorer.runs.library import Library
+
+    folder = tmp_path_factory.mktemp("stirred")
+    stirred = [stir(tiny_run, folder / "tiny", 0.14, half=True), stir(dance_run, folder / "dance", 0.15)]
+    return Library(stirred, [tiny_data, tiny_dance])
+
+
+def stir(run, copy, scale, half=False):
+    """A copy of a run whose frames depend on z, conditions and state: those of a training of seconds hardly do. scale:
+    of noise in its weights; with a little more a model turns chaotic, and magnifies the last bits of float32.
+    half: of numbers of float16, as bundled runs are."""
+    shutil.copytree(run, copy)
+    config, generator = runs.read_config(run).model, torch.Generator().manual_seed(0)
+    weights = checkpoint.load_tensors(run / runs.WEIGHTS)
+    for name, value in weights.items():
+        if "running" in name:
+            value.uniform_(0.5, 1.5, generator=generator)
+        elif value.is_floating_point():
+            value += scale * torch.randn(value.shape, generator=generator)
+    if config.kind == "svg":
+        weights["frame_predictor.embed.weight"][:, config.g_dim : config.g_dim + config.z_dim] *= 20
+    if half:
+        weights = {name: v.half().to(v.dtype) if v.is_floating_point() else v for name, v in weights.items()}
+    checkpoint.save_tensors(copy / runs.WEIGHTS, weights)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def exported_site(site_library, tmp_path_factory):
+    """The folder of an exported page, and what its models lack to run in a browser, "" for nothing. The graphs of the
+    tiny run are models/0 (float16), of the dance models/1: tracing is slow, so tests of the graphs take these."""
+    from vidpred.explorer.export.site import export
+
+    folder, missing = tmp_path_factory.mktemp("site"), []
+    export(site_library, folder, 1, warn=missing.append)
+    return folder, "".join(missing)

@@ -149,25 +149,12 @@ def app_url(tiny_run, tiny_data):
 
 
 @pytest.fixture(scope="session")
-def site_library(tiny_run, tiny_data, dance_run, tiny_dance):
-    """What the exported page holds: a run and clips of each family."""
-    from vidpred.explorer.runs.library import Library
-
-    return Library([tiny_run, dance_run], [tiny_data, tiny_dance])
-
-
-@pytest.fixture(scope="session")
-def site_url(site_library, tmp_path_factory):
-    """Address of an exported page that holds its models, from Python's own web server. Where the runtime cannot be
+def site_url(exported_site):
+    """Address of the exported page that holds its models, from Python's own web server. Where the runtime cannot be
     fetched, its tests are skipped; in CI that is a failure."""
-    from vidpred.explorer.export.runtime import add_runtime
-    from vidpred.explorer.export.site import export
-
-    folder = tmp_path_factory.mktemp("site")
-    if missing := add_runtime(folder):
+    folder, missing = exported_site
+    if missing:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(missing)
-    (folder / "views").mkdir()  # as an earlier export, whose runtime stays
-    export(site_library, folder, 1)
     with served_folder(folder) as address:
         yield address
 
