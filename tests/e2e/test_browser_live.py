@@ -47,6 +47,14 @@ def predict(page):
     assert page.locator("#live-status.problem").count() == 0, page.locator("#live-status").inner_text()
 
 
+def assert_scores(page, expected, row):
+    """The means over frames that stand beside the tiles: the server's, to a digit of each."""
+    shown = page.locator("#player-host [data-part=numbers] .main b").all_inner_texts()
+    found = dict(zip(expected.scores, (float(text.removesuffix(" dB")) for text in shown), strict=True))
+    for name, within in {"PSNR": 0.01, "SSIM": 1e-3, "Sharpness": 0.01}.items():
+        assert found[name] == pytest.approx(np.nanmean(expected.scores[name][row]), abs=within), name
+
+
 @pytest.mark.parametrize(("name", "frames"), [("tiny", N_FUTURE), ("dance", N_FUTURE)])
 def test_pictures_are_the_servers(open_page, site_library, name, frames):
     run = site_library.run(name)
@@ -61,10 +69,12 @@ def test_pictures_are_the_servers(open_page, site_library, name, frames):
         page.select_option("#player-host [data-part=choice]", str(k))
         found = frames_of(page, "Prediction", expected.samples[k].shape)
         assert np.abs(found - expected.samples[k]).max() <= 1
-        psnr = float(page.locator("#player-host [data-part=numbers] b").first.inner_text().removesuffix(" dB"))
-        assert psnr == pytest.approx(expected.scores["PSNR"][k].mean(), abs=0.01)
+        assert_scores(page, expected, k)
     page.select_option("#player-host [data-part=choice]", "mean")
     assert np.abs(frames_of(page, "Prediction", expected.mean.shape) - expected.mean).max() <= 1
+    assert_scores(page, expected, SAMPLES)
+    numbers = page.locator("#player-host [data-part=numbers]").inner_text()
+    assert f"best of {SAMPLES} (sample {expected.best})" in numbers and "last frame copied" in numbers
     page.wait_for_function("location.search.includes('frame=')")
     for part in (f"run={name}", f"seed={SEED}", f"temperature={TEMPERATURE}", f"frames={frames}", "frame="):
         assert part in page.url

@@ -1,7 +1,8 @@
 // What the worker imagines, as values of the clip player: tiles, sheets drawn here, the choice of samples, the scores.
-import { psnr } from "./scores.mjs";
-
 const COLUMNS = 25; // cells of a row in a sheet
+// As vidpred.explorer.ui.player has them.
+const UNITS = { PSNR: "dB", SSIM: "", Sharpness: "" }, DIGITS = { PSNR: 2, SSIM: 3, Sharpness: 2 };
+const SCORES = Object.keys(UNITS);
 
 // A clip as the worker and the player take it: {id, frames: RGBA pictures, poses, conditions, sheet …}.
 export async function readClip(path) {
@@ -36,15 +37,11 @@ function sheetOf(pictures, width, height) {
 }
 
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-const text = (values) => {
-  const known = values.filter((v) => v !== null);
-  return !known.length ? "–" : mean(known) === Infinity ? "∞" : mean(known).toFixed(2) + " dB";
-};
-
-const overSamples = (lines) => ({
-  ["PSNR, average of " + lines.length]: text(lines.flat()),
-  ["best of " + lines.length]: text(lines.reduce((a, b) => (mean(b) > mean(a) ? b : a))),
-});
+function text(name, values) {
+  const known = values.filter((v) => !Number.isNaN(v));
+  return !known.length ? "–" : mean(known) === Infinity ? "∞" : (mean(known).toFixed(DIGITS[name]) + " " + UNITS[name]).trim();
+}
+const best = (lines) => lines.reduce((found, line, k) => (mean(line.PSNR) > mean(lines[found].PSNR) ? k : found), 0);
 
 // The words that tell runs apart, as vidpred.explorer.runs.comparison.short_names has them.
 function shortNames(names) {
@@ -56,78 +53,71 @@ function shortNames(names) {
 // The futures of several runs for one clip, while they grow and when they are done.
 export class Futures {
   constructor(clip, runs, { seed, temperature, samples, frames }) {
-    Object.assign(this, { clip, runs, seed, temperature, frames, n_past: runs[0].n_past, protocol: runs[0].protocol });
+    Object.assign(this, { clip, runs, seed, temperature, frames, n_past: runs[0].n_past, protocol: runs[0].protocol, copied: [] });
     const count = temperature > 0 ? samples : 1, whole = this.n_past + frames, given = clip.pictures.slice(0, this.n_past);
     const sheet = (pictures) => { const made = sheetOf(Array(whole).fill(null), clip.width, clip.height); made.add(pictures); return made; };
+    const film = (pictures) => ({ sheet: sheet(pictures), scores: [] });
     this.known = clip.pictures.length >= whole;
     this.truth = this.known ? sheet(clip.pictures.slice(0, whole)) : null;
     this.poses = clip.poses ? sheet(clip.poses.slice(0, whole)) : null;
-    this.each = runs.map((run) => ({ run, samples: Array.from({ length: count }, () => ({ sheet: sheet(given), pictures: [], psnr: [] })) }));
-    const area = clip.width * clip.height, last = given.at(-1), floats = new Float32Array(3 * area);
-    for (let c = 0; c < 3; c++) for (let i = 0; i < area; i++) floats[c * area + i] = last[4 * i + c] / 255;
-    this.copied = this.known ? clip.pictures.slice(this.n_past, whole).map((frame) => psnr(floats, frame, area, this.protocol)) : [];
+    const still = given.map((picture) => picture.map((_, i) => (i % 4 === 3 ? 255 : 0))); // nothing is apart yet
+    this.each = runs.map((run) => ({
+      run, samples: Array.from({ length: count }, () => film(given)),
+      mean: count > 1 ? film(given) : null, spread: count > 1 ? sheet(still) : null, diversity: [],
+    }));
   }
 
-  add(number, made) {
-    made.forEach(({ pixels, psnr }, k) => {
-      const sample = this.each[number].samples[k];
-      sample.sheet.add([pixels]);
-      sample.pictures.push(pixels);
-      sample.psnr.push(psnr);
-    });
-  }
-
-  get done() { return Math.min(...this.each.map(({ samples }) => samples[0].psnr.length)); }
-
-  // The mean picture of the samples, rounded to nearest even, and its score.
-  average({ samples }) {
-    const { width, height } = this.clip, area = width * height, pictures = [], scores = [];
-    for (let t = 0; t < samples[0].pictures.length; t++) {
-      const out = new Uint8ClampedArray(4 * area).fill(255), floats = new Float32Array(3 * area);
-      for (let i = 0; i < area; i++) for (let c = 0; c < 3; c++) {
-        out[4 * i + c] = mean(samples.map((sample) => sample.pictures[t][4 * i + c])); // a clamped array rounds ties to even
-        floats[c * area + i] = out[4 * i + c] / 255;
-      }
-      pictures.push(out);
-      scores.push(this.known ? psnr(floats, this.clip.pictures[this.n_past + t], area, this.protocol) : null);
+  // What the worker has imagined of a frame.
+  add(number, { samples, together, copied }) {
+    const own = this.each[number], add = (film, { pixels, scores }) => { film.sheet.add([pixels]); film.scores.push(scores); };
+    samples.forEach((sample, k) => add(own.samples[k], sample));
+    if (together) {
+      add(own.mean, together.mean);
+      own.spread.add([together.spread]);
+      own.diversity.push(together.diversity);
     }
-    const sheet = sheetOf(Array(this.n_past + pictures.length).fill(null), width, height);
-    sheet.add([...this.clip.pictures.slice(0, this.n_past), ...pictures]);
-    return { sheet, psnr: scores };
+    if (number === 0) this.copied.push(copied);
   }
+
+  get done() { return Math.min(...this.each.map(({ samples }) => samples[0].scores.length)); }
 
   // What the player draws. Frames that some run has not yet imagined are left out.
   value(request, at) {
-    const { clip, n_past } = this, shown = this.done, finished = shown === this.frames, tiles = [], sheets = [], clips = [];
+    const { clip, n_past, known } = this, shown = this.done, finished = shown === this.frames, tiles = [], sheets = [], clips = [];
     const place = ({ image, columns }) => { sheets.push({ image, columns }); clips.push([sheets.length - 1, 0]); return clips.length - 1; };
-    const still = (kind, label, sheet) => tiles.push({ kind, label, clips: [place(sheet)], of: null, on: true, colour: null, scores: {}, means: {}, over_samples: {} });
-    if (this.poses) still("pose", "Pose", this.poses);
-    if (this.truth) still("truth", "Truth", this.truth);
-    const count = this.each[0].samples.length, several = finished && count > 1;
+    const tile = (kind, label, sheet, more) => tiles.push({ kind, label, clips: sheet ? [place(sheet)] : [], of: null, on: true, colour: null, scores: {}, means: {}, over_samples: {}, ...more });
+    const byName = (made) => (known ? Object.fromEntries(SCORES.map((name) => [name, made(name)])) : {});
+    const line = (scores) => Object.fromEntries(SCORES.map((name) => [name, scores.slice(0, shown).map((each) => each[name])]));
+    // a number of a frame is null where there is none, "∞" where frames are identical
+    const overFrames = (values) => [...Array(n_past).fill(null), ...values.map((v) => (Number.isNaN(v) ? null : v === Infinity ? "∞" : v))];
+    if (this.poses) tile("pose", "Pose", this.poses);
+    if (this.truth) tile("truth", "Truth", this.truth);
+    const count = this.each[0].samples.length, several = finished && count > 1, one = this.runs.length === 1, numbers = [];
     const labels = shortNames(this.runs.map(({ name }) => name));
-    for (const [number, { run, samples }] of this.each.entries()) {
-      const each = [...samples];
-      if (several) {
-        const score = ({ psnr }) => mean(psnr.map((v) => v ?? 0));
-        each.push(samples.reduce((a, b) => (score(b) > score(a) ? b : a)), this.average({ samples }));
+    for (const [number, { run, samples, mean: average, diversity }] of this.each.entries()) {
+      const lines = known ? samples.map(({ scores }) => line(scores)) : [], chosen = known ? best(lines) : 0, overSamples = {};
+      if (known && count > 1) {
+        overSamples["PSNR, average of " + count] = text("PSNR", lines.flatMap(({ PSNR }) => PSNR));
+        overSamples["best of " + count] = text("PSNR", lines[chosen].PSNR);
+        overSamples.spread = mean(diversity.slice(0, shown)).toFixed(3);
+        if (one) numbers.push(["PSNR, average of " + count, overSamples["PSNR, average of " + count]], ["best of " + count + " (sample " + chosen + ")", overSamples["best of " + count]]);
       }
-      const lines = each.map(({ psnr }) => psnr.slice(0, shown)), scored = this.known;
-      tiles.push({
-        kind: "prediction", label: this.runs.length > 1 ? labels[number] : "Prediction", clips: each.map(({ sheet }) => place(sheet)), of: null, on: true,
-        colour: this.runs.length > 1 ? run.colour : null,
-        scores: scored ? { PSNR: lines.map((line) => [...Array(n_past).fill(null), ...line]) } : {},
-        means: scored ? { PSNR: lines.map(text) } : {}, over_samples: scored && count > 1 ? overSamples(lines.slice(0, count)) : {},
+      if (known && several) lines.push(lines[chosen], line(average.scores));
+      const films = several ? [...samples, samples[chosen], average] : samples;
+      tile("prediction", one ? "Prediction" : labels[number], null, {
+        clips: films.map(({ sheet }) => place(sheet)), colour: one ? null : run.colour, over_samples: overSamples,
+        scores: byName((name) => lines.map((each) => overFrames(each[name]))), means: byName((name) => lines.map((each) => text(name, each[name]))),
       });
     }
-    if (this.truth && this.runs.length === 1)
-      tiles.push({ kind: "error", label: "Error", clips: [], of: tiles.length - 1, on: true, colour: null, scores: {}, means: {}, over_samples: {} });
+    if (this.truth && one) tile("error", "Error", null, { of: tiles.length - 1 });
+    if (several && one) tile("spread", "Spread", this.each[0].spread);
     const choices = Array.from({ length: count }, (_, k) => ({ key: String(k), label: "sample " + k }));
     if (several) choices.push({ key: "best", label: "best of " + count }, { key: "mean", label: "mean picture" });
-    const copied = this.copied.slice(0, shown), last = n_past + shown - 1;
+    const copied = known ? line(this.copied) : {}, last = n_past + shown - 1;
     return {
       request, at, sheets, clips, tiles, choices, samples: count, n_past, frames: n_past + shown, tile_width: clip.width, tile_height: clip.height,
-      copied: this.known ? { PSNR: [...Array(n_past).fill(null), ...copied] } : {}, copied_means: this.known ? { PSNR: text(copied) } : {},
-      units: { PSNR: "dB" }, digits: { PSNR: 2 }, numbers: [], note: this.known ? "" : "The true frames of this sequence are not known: nothing to compare with.",
+      copied: byName((name) => overFrames(copied[name])), copied_means: byName((name) => text(name, copied[name])),
+      units: UNITS, digits: DIGITS, numbers, note: known ? "" : "The true frames of this sequence are not known: nothing to compare with.",
       protocol: (this.protocol === "finn" ? "finn: per channel" : "joint: all channels together") + ", frames " + n_past + "…" + last
         + "; seed " + this.seed + ", temperature " + this.temperature + "; imagined in this page",
     };

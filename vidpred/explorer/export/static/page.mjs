@@ -162,7 +162,7 @@ async function predict() {
     let drawn = 0, next = 0, seconds = 0;
     const began = performance.now();
     for (const [number, one] of runs.entries()) {
-      const answer = await ask("predict", { folder: new URL(one.folder, location.href).href, given: givenTo(clip), ...settings }, ({ t, made }) => {
+      const answer = await ask("predict", { folder: new URL(one.folder, location.href).href, given: givenTo(clip), ...settings }, ({ t, ...made }) => {
         if (mine !== busy) return;
         futures.add(number, made);
         say(one.name + ": frame " + t + " of " + (runs[0].n_past + settings.frames - 1) + " …");

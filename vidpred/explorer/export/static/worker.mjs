@@ -1,7 +1,7 @@
 // The model in the visitor's browser, away from the page: ONNX Runtime, the noise, the scores, and the state of a drive.
 // Asked by messages {id, what, …}; every answer carries the id. A newer prediction ends an older one.
 import { keyOf, normals } from "./philox.mjs";
-import { psnr, rgba } from "./scores.mjs";
+import { diversity, floats, meanAndSpread, rgba, scorer } from "./scores.mjs";
 
 const RUNTIME = new URL("../runtime/", import.meta.url).href;
 let ort = null, predicting = 0, drive = null;
@@ -47,15 +47,6 @@ async function open(folder, told) {
 
 // --- tensors --------------------------------------------------------------------------------------------------------
 
-// RGBA pictures -> floats (T, C, H, W) in [0, 1]
-function floats(images, { channels, height, width }) {
-  const area = height * width, data = new Float32Array(images.length * channels * area);
-  images.forEach((rgba, t) => {
-    for (let c = 0; c < channels; c++) for (let i = 0; i < area; i++) data[(t * channels + c) * area + i] = rgba[4 * i + c] / 255;
-  });
-  return data;
-}
-
 function joined(each) {
   const data = new Float32Array(each.length * each[0].length);
   each.forEach((one, i) => data.set(one, i * one.length));
@@ -73,7 +64,7 @@ const drawn = (about, { seed, sample, clip, temperature }, draw) =>
 async function begin(model, given, futures) {
   const { about } = model, wanted = model.context.inputNames, warm = about.n_past - 1;
   const feeds = { rows: new ort.Tensor("int64", new BigInt64Array(futures.length), [futures.length]) };
-  feeds.frames = batch([floats(given.frames.slice(0, about.n_past), about.frame)], [about.n_past, ...pictureShape(about)]);
+  feeds.frames = batch([joined(given.frames.slice(0, about.n_past).map((picture) => floats(picture)))], [about.n_past, ...pictureShape(about)]);
   if (wanted.includes("eps"))
     feeds.eps = batch(futures.map((future) => joined(Array.from({ length: warm }, (_, t) => drawn(about, future, t)))), [warm, ...about.z_shape]);
   if (wanted.includes("conditions")) feeds.conditions = batch([given.conditions.slice(0, warm).flat()], [warm, 7]);
@@ -87,7 +78,7 @@ const pictureShape = ({ frame: { channels, height, width } }) => [channels, heig
 async function step(model, state, known, eps) {
   const { about } = model, { kind } = about.conditions, feeds = { ...state, eps: batch(eps, about.z_shape) };
   if (kind === "actions") feeds.conditions = batch(eps.map(() => known), [7]);
-  if (kind === "poses") { const pose = floats([known], about.frame); feeds.conditions = batch(eps.map(() => pose), pictureShape(about)); }
+  if (kind === "poses") { const pose = floats(known); feeds.conditions = batch(eps.map(() => pose), pictureShape(about)); }
   const made = await model.step.run(feeds), after = { ...state };
   for (const name of Object.keys(state)) if (made["next_" + name]) after[name] = made["next_" + name];
   const part = (name, i) => made[name]?.data.subarray((i * made[name].size) / eps.length, ((i + 1) * made[name].size) / eps.length);
@@ -108,16 +99,23 @@ async function predict(id, { folder, given, seed, temperature, samples, frames }
   const futures = Array.from({ length: count }, (_, sample) => ({ seed, sample, clip: given.id, temperature })), groups = [];
   for (let i = 0; i < count; i += about.at_once) groups.push({ futures: futures.slice(i, i + about.at_once) });
   for (const group of groups) group.state = await begin(model, given, group.futures);
+  const score = scorer(given.frames, about.n_past, about.frame, about.protocol), last = floats(given.frames[about.n_past - 1]);
   for (let t = about.n_past; t < about.n_past + frames; t++) {
     const made = [], known = given.conditions && given.conditions[t - about.conditions.lag];
     for (const group of groups) {
       const { each, state } = await step(model, group.state, known, group.futures.map((future) => drawn(about, future, t - 1)));
       group.state = state;
-      for (const { frame } of each) made.push({ pixels: rgba(frame, area), psnr: psnr(frame, given.frames[t], area, about.protocol) });
+      made.push(...each.map(({ frame }) => frame));
+    }
+    const samples = made.map((frame) => ({ pixels: rgba(frame, area), scores: score(t, frame) })), copied = score(t, last);
+    let together = null; // what several samples are
+    if (count > 1) {
+      const { average, spread } = meanAndSpread(samples.map(({ pixels }) => pixels));
+      together = { mean: { pixels: average, scores: score(t, floats(average)) }, spread, diversity: diversity(made) };
     }
     await pause();
     if (predicting !== mine) return { ended: true };
-    postMessage({ id, t, made }, made.map(({ pixels }) => pixels.buffer));
+    postMessage({ id, t, samples, together, copied }, samples.map(({ pixels }) => pixels.buffer));
   }
   return { done: true, seconds: (performance.now() - began) / 1000 };
 }
