@@ -91,7 +91,7 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     request = "document.querySelector('#drive-host').dataset.request"
     page.wait_for_function(request)
     server = Drive(site_library, Physics(), run, clip, 0, 1.0)
-    page.focus(".drive")
+    page.wait_for_function("document.activeElement.matches('.drive')")  # the button is gone
     for key, move in (("ArrowRight", [0, 1, 0]), ("ArrowDown", [1, 0, 0])):
         before = page.evaluate(request)
         page.keyboard.press(key)
@@ -107,6 +107,11 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     page.keyboard.press("End")  # three sigmas up: the last step is made again
     page.wait_for_function(f"{request} > {before} + 1")
     assert page.locator("#sliders output").first.inner_text() == "+3 σ"
+    before = page.evaluate(request)
+    page.focus("#release")
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{request} > {before} + 1")
+    assert page.locator("#sliders output").first.inner_text() == "drawn"
     with page.expect_download() as saved:
         page.click("#drive-host [data-do=save]")
     assert saved.value.suggested_filename == "drive-tiny.gif"
@@ -126,12 +131,13 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
 
 def test_the_dancer_follows_a_skeleton(open_page):
     page = open_page("?run=dance", app="site_url", until=FIRST)
-    page.click("#drive-start")
+    page.focus("#drive-start")
+    page.keyboard.press("Enter")
     steps = "Number(document.querySelector('#pose-picture').dataset.steps ?? 0)"
     picture = "document.querySelector('#pose-picture').toDataURL()"
     page.wait_for_function(f"{steps} >= 1")
+    page.wait_for_function("document.activeElement.id === 'pose-board'")
     before, count = page.evaluate(picture), page.evaluate(steps)
-    page.focus("#pose-board")
     page.keyboard.press("ArrowLeft")
     page.wait_for_function(f"{steps} > {count}")
     assert page.evaluate(picture) != before

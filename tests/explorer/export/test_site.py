@@ -12,7 +12,7 @@ from tests.commands import fails
 from vidpred.errors import BadInput
 from vidpred.explorer.export.runtime import FILES, add_runtime
 from vidpred.explorer.export.site import export
-from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.runs.prediction import first_run, predict_clip
 from vidpred.explorer.ui.run_colors import COLOURS
 
 
@@ -26,6 +26,7 @@ def folder(families, tmp_path_factory):
 def test_pictures_are_the_predictions(folder, families):
     menu = json.loads((folder / "views" / "menu.json").read_text())
     assert list(menu) == list(families.runs)
+    assert [name for name in menu if menu[name]["first"]] == [first_run(families.all_runs(), families).name]
     clip, path = next(iter(menu["tiny"]["views"].items()))
     value = json.loads((folder / path).read_text())
     expected = predict_clip(families, families.run("tiny"), families.clip(clip), samples=5).futures[0].samples[0]

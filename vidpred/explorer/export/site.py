@@ -58,11 +58,13 @@ def _begin(out: Path) -> None:
 
 def _write(library: Library, out: Path, clips: int, progress: Any, live: bool, doing: Any, warn: Any) -> int:
     """`export` into a folder that has been emptied."""
+    from vidpred.explorer.runs.prediction import first_run
+
     menu, count, needed = {}, 0, {}
-    for number, run in enumerate(library.all_runs()):
-        if run.weights is None:
-            continue  # in its first epoch
-        menu[run.name] = {"about": _about(run), "views": {}}
+    runs = [run for run in library.all_runs() if run.weights is not None]  # the others are in their first epoch
+    first = first_run(runs, library) if runs else None
+    for number, run in enumerate(runs):
+        menu[run.name] = {"about": _about(run), "views": {}, "first": run is first}
         shown = library.clips_for(run)[:clips]
         if live and shown:
             doing(run.name)

@@ -145,13 +145,19 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
   }
 
   const poses = preparePoses({ ask, load, clipOf, numbers, clip, say, step: (picture) => step(picture) });
-  byId("drive-start").addEventListener("click", () => {
+  byId("drive-start").addEventListener("click", async () => {
     byId("drive-start").hidden = true;
-    if (chosen.kind === "poses") return poses.begin(chosen);
-    byId("drive-host").hidden = false;
-    if (show) return begin();
-    show = mount("drive", (event) => (event === "save" ? save() : begin()), { press });
+    if (chosen.kind === "poses") await poses.begin(chosen);
+    else {
+      byId("drive-host").hidden = false;
+      // the widget itself asks for its first drive
+      if (!show) await new Promise((done) => { show = mount("drive", (event) => (event === "save" ? save() : begin().then(done)), { press }); });
+      else await begin();
+    }
+    // the button is gone, and with it the focus: arrow keys are for what it has opened
+    if (document.activeElement === document.body) (chosen.kind === "poses" ? byId("pose-board") : document.querySelector("#drive-host .drive")).focus();
   });
+  byId("release").addEventListener("click", () => { sliders(); again(); });
   return {
     choose(run) { // nothing is loaded before it is asked for
       chosen = run;

@@ -210,7 +210,7 @@ async function begin() {
     byId("missing").textContent = "This browser has no WebAssembly SIMD: the model cannot run here. What is shown was computed before.";
   }
   options(byId("run"), Object.keys(menu));
-  if (menu[asked.get("run")]) byId("run").value = asked.get("run");
+  byId("run").value = menu[asked.get("run")] ? asked.get("run") : Object.keys(menu).find((name) => menu[name].first);
   byId("seed").value = asked.get("seed") ?? 0;
   byId("temperature").value = asked.get("temperature") ?? 1;
   chooseRun();

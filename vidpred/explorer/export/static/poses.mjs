@@ -85,11 +85,13 @@ export function preparePoses({ ask, load, clipOf, numbers, clip, say, step }) {
     const mine = (following = performance.now());
     busy = true;
     byId("pose-follow").textContent = "Stop";
-    for (let t = 1; t < film.poses.length && following === mine; t++) {
-      paintBoard(film.poses[t]);
-      await imagine(film.poses[t]);
-      await new Promise(requestAnimationFrame);
-    }
+    try {
+      for (let t = 1; t < film.poses.length && following === mine; t++) {
+        paintBoard(film.poses[t]);
+        await imagine(film.poses[t]);
+        await new Promise(requestAnimationFrame);
+      }
+    } catch (error) { say("This did not work: " + error.message, true); }
     following = 0;
     busy = false;
     byId("pose-follow").textContent = "Follow the clip";

@@ -123,16 +123,18 @@ async function predict(id, { folder, given, seed, temperature, samples, frames }
 async function drives(id, { act, folder, given, seed, temperature, known, pushed }) {
   if (act === "begin") {
     const model = await load(folder, () => {}), future = { seed, sample: 0, clip: given.id, temperature };
-    drive = { model, future, states: [await begin(model, given, [future])] };
+    drive = { model, future, steps: 0, states: [await begin(model, given, [future])] };
     return { z_shape: model.about.z_shape };
   }
   const { model, future, states } = drive, { about } = model;
-  if (act === "undo") { if (states.length > 1) states.pop(); return { steps: states.length - 1 }; }
-  const began = performance.now(), eps = drawn(about, future, about.n_past - 1 + states.length - 1);
+  if (act === "undo") { if (states.length > 1) { states.pop(); drive.steps -= 1; } return { steps: drive.steps }; }
+  const began = performance.now(), eps = drawn(about, future, about.n_past - 1 + drive.steps);
   const each = eps.length / about.z_shape[0];
   for (const [dimension, sigmas] of Object.entries(pushed ?? {})) eps.fill(sigmas, dimension * each, (Number(dimension) + 1) * each);
   const { each: [made], state } = await step(model, states.at(-1), known, [eps]), area = about.frame.height * about.frame.width;
   states.push(state);
+  drive.steps += 1;
+  if (about.conditions.kind === "poses") states.shift(); // a dancer is dragged without an end and without undo
   const average = (values) => values && Array.from({ length: about.z_shape[0] }, (_, d) =>
     values.subarray(d * each, (d + 1) * each).reduce((a, b) => a + b) / each);
   const sigma = made.logvar && average(made.logvar.map((v) => Math.exp(v / 2)));
