@@ -3,7 +3,6 @@
 What is traced stands in `vidpred.onnx_graphs`. Needs onnx and onnxscript (`pip install vidpred[export]`).
 """
 
-import gzip
 import logging
 import math
 import warnings
@@ -203,7 +202,7 @@ def describe(run: Path, config: RunConfig, model: Model) -> dict[str, Any]:
 def _written(path: Path, content: bytes) -> dict[str, Any]:
     with replaced(path) as temporary:
         temporary.write_bytes(content)
-    return {"file": path.name, "bytes": len(content), "gzip_bytes": len(gzip.compress(content, 6))}
+    return {"file": path.name, "bytes": len(content)}
 
 
 def _open(shape: tuple, axis: int, counted: str) -> list:

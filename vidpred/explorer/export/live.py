@@ -51,9 +51,13 @@ def add_page(out: Path, live: bool) -> str:
     (out / LIVE / "skeleton.json").write_text(json.dumps(skeleton))
     missing = add_runtime(out)
     files = [] if missing else [(out / FOLDER / name).read_bytes() for name in FILES]
-    weight = {"bytes": sum(map(len, files)), "gzip_bytes": sum(len(gzip.compress(file)) for file in files)}
-    (out / LIVE / "runtime.json").write_text(json.dumps(weight))
+    (out / LIVE / "runtime.json").write_text(json.dumps(_weight(files)))
     return missing
+
+
+def _weight(files: list[bytes]) -> dict[str, int]:
+    """What it takes to download files, as they are and from a server that compresses."""
+    return {"bytes": sum(map(len, files)), "gzip_bytes": sum(len(gzip.compress(file, 6)) for file in files)}
 
 
 def add_worker_cache(out: Path) -> None:
@@ -78,7 +82,7 @@ def add_model(library: Library, run: Run, clips: list[Clip], out: Path, number: 
             (folder / file["file"]).unlink()
     about["files"] = {kind: about["files"][kind]}
     (folder / DESCRIPTION).write_text(json.dumps(about))
-    files = about["files"][kind].values()
+    files = [(folder / file["file"]).read_bytes() for file in about["files"][kind].values()]
     return {
         "folder": f"{MODELS}/{number}/",
         "kind": about["conditions"]["kind"],
@@ -86,8 +90,7 @@ def add_model(library: Library, run: Run, clips: list[Clip], out: Path, number: 
         "n_future": min(run.own_future, *(run.first_future(clip) for clip in clips)),
         "longest": min(DANCE_FRAMES, *(run.longest_future(clip) for clip in clips)),
         "protocol": about["protocol"],
-        "bytes": sum(file["bytes"] for file in files),
-        "gzip_bytes": sum(file["gzip_bytes"] for file in files),
+        **_weight(files),
         "active": most_active(run, about["z_shape"][0]),
         "colour": run_colours(library, [run])[run.name],
         "clips": {clip.name: f"{CLIPS}/{_file_of(library, clip)}.json" for clip in clips},
