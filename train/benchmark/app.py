@@ -5,8 +5,6 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple
 from urllib.parse import quote
 
 from tqdm import tqdm
@@ -14,7 +12,6 @@ from tqdm import tqdm
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
 from train.benchmark.served_app import serve
-from train.cli import print_json
 
 DRAWN = "document.querySelector('{} [data-request]')?.dataset.request"
 # Does something on the page; milliseconds until a player has drawn another answer.
@@ -50,23 +47,15 @@ SCRUB = """() => {
 FOUR_RUNS = ["push-free-fixed-cyclical", *(f"push-free-learned-{name}" for name in ("cyclical", "monotonic", "none"))]
 
 
-class Figure(NamedTuple):
-    """What is measured, its unit, and the limit on two idle cores."""
-
-    title: str
-    unit: str
-    limit: float
-
-
 FIGURES = {
-    "first_view": Figure("command to first view, browser start included", "s", 20),
-    "page_load": Figure("page load", "s", 2),
-    "weight": Figure("weight of page and first picture", "MB", 1.5),
-    "one_run": Figure("click to drawn: 1 run, 10 samples of 10 frames", "ms", 1000),
-    "four_runs": Figure("click to drawn: 4 runs, 3 samples of 10 frames", "ms", 2500),
-    "drive": Figure("a step of Drive, true physics beside it, key to drawn", "ms", 150),
-    "scrub": Figure("scrubbing, a frame", "ms", 5),
-    "memory": Figure("memory with every run opened", "GB", 1.5),
+    "first_view": harness.Figure("command to first view, browser start included", "s", 20),
+    "page_load": harness.Figure("page load", "s", 2),
+    "weight": harness.Figure("weight of page and first picture", "MB", 1.5),
+    "one_run": harness.Figure("click to drawn: 1 run, 10 samples of 10 frames", "ms", 1000),
+    "four_runs": harness.Figure("click to drawn: 4 runs, 3 samples of 10 frames", "ms", 2500),
+    "drive": harness.Figure("a step of Drive, true physics beside it, key to drawn", "ms", 150),
+    "scrub": harness.Figure("scrubbing, a frame", "ms", 5),
+    "memory": harness.Figure("memory with every run opened", "GB", 1.5),
 }
 
 
@@ -80,20 +69,7 @@ def app(rounds: int = 3, json: bool = False) -> None:
     harness.require_at_least(rounds=(rounds, 1))
     with tqdm(desc="app", bar_format="{desc}") as bar:
         values = measure(rounds, lambda name: bar.set_description_str(f"app: {FIGURES[name].title}"))
-    medians = {name: median(found) for name, found in values.items()}
-    if json:
-        figures = {
-            name: {"median": medians[name], "unit": figure.unit, "limit": figure.limit, "values": values[name]}
-            for name, figure in FIGURES.items()
-        }
-        print_json({"device": harness.device_name("cpu"), "rounds": rounds, **figures})
-        return
-    rows = [
-        [figure.title, f"{medians[name]:.3g} {figure.unit}", f"{figure.limit:g} {figure.unit}", len(values[name]),
-         "" if medians[name] < figure.limit else "falls short"]
-        for name, figure in FIGURES.items()
-    ]  # fmt: skip
-    print(f"{harness.device_name('cpu')}\n\n{harness.table(['what', 'median', 'limit', 'of', ''], rows)}")
+    harness.report_figures(FIGURES, values, json, rounds=rounds)
 
 
 def measure(rounds: int, progress: Callable[[str], None] = lambda name: None) -> dict[str, list[float]]:

@@ -10,14 +10,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple
 
 from tqdm import tqdm
 
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
-from train.cli import print_json
 from vidpred.errors import BadInput
 
 SHOWN = "document.querySelector('#player-host').dataset.request"
@@ -53,22 +50,13 @@ HOLD = """() => new Promise(resolve => {
 })"""
 
 
-class Figure(NamedTuple):
-    """What is measured, its unit, the limit on an idle core, and whether more is better."""
-
-    title: str
-    unit: str
-    limit: float
-    more: bool = False
-
-
 FIGURES = {
-    "weight": Figure("page, runtime and run, gzipped", "MB", 12),
-    "load": Figure("a run loads, its bytes there", "s", 3),
-    "press": Figure("a press of Drive, key to drawn", "ms", 50),
-    "drive": Figure("frames of Drive while a key is held", "/s", 30, more=True),
-    "samples": Figure("10 samples of 10 frames", "s", 2),
-    "memory": Figure("memory of the tab", "MB", 400),
+    "weight": harness.Figure("page, runtime and run, gzipped", "MB", 12),
+    "load": harness.Figure("a run loads, its bytes there", "s", 3),
+    "press": harness.Figure("a press of Drive, key to drawn", "ms", 50),
+    "drive": harness.Figure("frames of Drive while a key is held", "/s", 30, more=True),
+    "samples": harness.Figure("10 samples of 10 frames", "s", 2),
+    "memory": harness.Figure("memory of the tab", "MB", 400),
 }
 
 
@@ -89,20 +77,7 @@ def browser(
     harness.require_at_least(rounds=(rounds, 1))
     with tqdm(desc="browser", bar_format="{desc}") as bar:
         values = measure(run, data, rounds, lambda name: bar.set_description_str(f"browser: {name}"))
-    medians = {name: median(found) for name, found in values.items()}
-    if json:
-        figures = {
-            name: {"median": medians[name], "unit": figure.unit, "limit": figure.limit, "values": values[name]}
-            for name, figure in FIGURES.items()
-        }
-        print_json({"device": harness.device_name("cpu"), "run": run.name, "rounds": rounds, **figures})
-        return
-    rows = []
-    for name, figure in FIGURES.items():
-        holds = medians[name] >= figure.limit if figure.more else medians[name] < figure.limit
-        short = "" if holds else "falls short"
-        rows.append([figure.title, f"{medians[name]:.3g} {figure.unit}", f"{figure.limit:g} {figure.unit}", short])
-    print(f"{run.name}, {harness.device_name('cpu')}\n\n{harness.table(['what', 'median', 'limit', ''], rows)}")
+    harness.report_figures(FIGURES, values, json, run=run.name, rounds=rounds)
 
 
 def measure(

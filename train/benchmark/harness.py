@@ -129,6 +129,39 @@ def report(result: dict, json: bool) -> None:
         print("\n" + table(["", *names], [[key, *(result[name][key] for name in names)] for key in keys]))
 
 
+class Figure(NamedTuple):
+    """What is measured, its unit, its limit on an idle machine, and whether more is better."""
+
+    title: str
+    unit: str
+    limit: float
+    more: bool = False
+
+    def cells(self, median: float) -> list[str]:
+        """What it is, its median and its limit, as they are printed."""
+        return [self.title, f"{float(f'{median:.3g}'):g} {self.unit}", f"{self.limit:g} {self.unit}"]
+
+    def holds(self, median: float) -> bool:
+        return median >= self.limit if self.more else median < self.limit
+
+
+def report_figures(figures: dict[str, Figure], values: dict[str, list[float]], json: bool, **about: Any) -> None:
+    """Medians beside the limits; as JSON with every value. about: what else names the measurement."""
+    medians = {name: statistics.median(found) for name, found in values.items()}
+    if json:
+        found = {
+            name: {"median": medians[name], "unit": figure.unit, "limit": figure.limit, "values": values[name]}
+            for name, figure in figures.items()
+        }
+        print_json({"device": device_name("cpu"), **about, **found})
+        return
+    rows = [
+        [*figure.cells(medians[name]), len(values[name]), "" if figure.holds(medians[name]) else "falls short"]
+        for name, figure in figures.items()
+    ]
+    print(f"{device_name('cpu')}\n\n{table(['what', 'median', 'limit', 'of', ''], rows)}")
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence]) -> str:
     """A table in Markdown, its columns aligned."""
     cells = [[_text(value) for value in row] for row in [head, *rows]]
