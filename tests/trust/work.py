@@ -1,6 +1,6 @@
 """What is interrupted: functions of a module, which another process can find."""
 
-from train import evaluate, prepare
+from train import evaluate, export, generate, prepare
 from train.cli import one_line_errors, run_command
 from train.sweep.__main__ import sweep
 from vidpred.data.batches import open_split
@@ -22,6 +22,16 @@ def prepared(*words):
 def evaluated(*words):
     """train.evaluate."""
     run_command(evaluate.evaluate_run, "python -m train.evaluate", [str(word) for word in words])
+
+
+def exported(*words):
+    """train.export."""
+    run_command(export.export, "python -m train.export", [str(word) for word in words])
+
+
+def generated(*words):
+    """train.generate."""
+    run_command(generate.generate, "python -m train.generate", [str(word) for word in words])
 
 
 def swept(*words):

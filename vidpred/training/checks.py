@@ -31,8 +31,15 @@ def require_trainable(
     _require_start(config, run)
 
 
-def require_weights(run: Path, config: RunConfig) -> None:
-    """BadInput unless the best weights of a run that has had an epoch are there and fit."""
+def require_epochs(run: Path, config: RunConfig, rows: list[dict], epochs: int) -> None:
+    """BadInput unless the rows and the best weights of a run that has had so many epochs are there and fit."""
+    if len(rows) != epochs or any(row["epoch"] != epoch for epoch, row in enumerate(rows)):
+        raise BadInput(
+            f"{run / runs.METRICS}: no row for each of the run's {epochs:,} epochs so far: put it back, or use --fresh "
+            "to start over"
+        )
+    if not epochs:
+        return
     try:
         checkpoint.load_weights(run / runs.WEIGHTS, build_model(config.model))
     except BadInput as error:

@@ -20,7 +20,7 @@ from vidpred.files import without_infinity
 from vidpred.lock import held
 from vidpred.models import build_model
 from vidpred.randomness import generator
-from vidpred.training.checks import require_same, require_tensorboard, require_trainable, require_weights
+from vidpred.training.checks import require_epochs, require_same, require_tensorboard, require_trainable
 from vidpred.training.gif import save_gif
 from vidpred.training.memory import keep_freed_memory
 from vidpred.training.optimizer import interpolate_weights
@@ -106,7 +106,8 @@ def _train_alone(
     if writes:
         remove_leftovers(run, tensors)
     total, pixels = t.epochs * t.iterations_per_epoch, CHANNELS * math.prod(config.model.frame_size)
-    metrics = [row for row in runs.read_metrics(run) if row["epoch"] < progress.iteration // t.iterations_per_epoch]
+    epochs = progress.iteration // t.iterations_per_epoch
+    metrics = [row for row in runs.read_metrics(run) if row["epoch"] < epochs]
 
     # --- model and optimizer
     if device.type == "cpu" and speed.keep_memory:
@@ -127,8 +128,7 @@ def _train_alone(
         load_tensors(tensors, model, learner.optimizer, t.optimizer)
     elif writes:  # at once: weights without a state are those of a bundled run, which is not gone on with
         save_state(last, model, learner.optimizer, t.optimizer, progress)
-    if progress.iteration >= t.iterations_per_epoch:
-        require_weights(run, config)
+    require_epochs(run, config, metrics, epochs)
     if progress.iteration >= total:
         return True
     if tensorboard:

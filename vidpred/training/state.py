@@ -11,11 +11,12 @@ from torch import nn
 
 from vidpred import checkpoint, runs, schedules
 from vidpred.errors import BadInput
-from vidpred.files import remove_unfinished, sync_folder, write_json
+from vidpred.files import read_bytes, remove_unfinished, sync_folder, write_json
 from vidpred.training.optimizer import MOMENTS
 
 STATE = "state.json"
 INITIAL = "initial.safetensors"  # weights at the start, where they are interpolated with
+MEANS = ("loss", "mse", "kld", "train_psnr", "teacher_forced")  # of an epoch
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Progress:
             raise TypeError("a number that is none, or not finite")
         if not all(type(n) is int and n >= 0 for n in counts):
             raise TypeError("a count that is none")
+        if type(self.restarts) is not list or (self.sums and not self.sums.keys() >= {*MEANS, "steps"}):
+            raise TypeError("no list, or a sum that is missing")
 
     def add(self, values: dict[str, float], steps: int) -> None:
         """Count an iteration that was not skipped, over so many time steps."""
@@ -50,8 +53,7 @@ class Progress:
 
     def epoch_means(self) -> dict[str, float | None]:
         """Means over the epoch's steps that were not skipped; None when all were."""
-        names = ("loss", "mse", "kld", "train_psnr", "teacher_forced")
-        return {name: self.sums[name] / self.sums["steps"] if self.sums else None for name in names}
+        return {name: self.sums[name] / self.sums["steps"] if self.sums else None for name in MEANS}
 
 
 def read_progress(last: Path) -> tuple[Progress, Path | None]:
@@ -60,9 +62,12 @@ def read_progress(last: Path) -> tuple[Progress, Path | None]:
     if not path.exists():
         return Progress(), None
     try:
-        state = json.loads(path.read_text())
-        return Progress(**state["progress"]), last / Path(state["tensors"]).name
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        state = json.loads(read_bytes(path, runs.MOST_TEXT))
+        progress = Progress(**state["progress"])
+        if state["tensors"] != _file_of(progress):
+            raise ValueError("tensors of another moment")
+        return progress, last / state["tensors"]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise BadInput(f"{path}: not readable; use --fresh to start over") from None
 
 
@@ -74,7 +79,7 @@ def save_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer, k
         for key in MOMENTS[kind]:
             start = torch.zeros(()) if key == "step" else torch.zeros_like(parameter)
             tensors[f"optimizer.{key}.{name}"] = kept.get(key, start)
-    file = f"step-{progress.iteration:08d}.safetensors"
+    file = _file_of(progress)
     checkpoint.save_tensors(last / file, tensors)
     sync_folder(last)  # a file's name, too, is on the disk before what relies on it changes
     write_json(last / STATE, {"tensors": file, "progress": dataclasses.asdict(progress)})
@@ -89,6 +94,10 @@ def remove_leftovers(run: Path, tensors: Path | None) -> None:
         remove_unfinished(run / name)
     if tensors is not None:
         _remove_old_tensors(run / runs.LAST, tensors.name)
+
+
+def _file_of(progress: Progress) -> str:
+    return f"step-{progress.iteration:08d}.safetensors"
 
 
 def _remove_old_tensors(last: Path, current: str) -> None:
