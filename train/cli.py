@@ -14,7 +14,7 @@ from typing import Any
 
 import tyro
 
-from vidpred.errors import BadInput
+from vidpred.errors import BadInput, one_line
 
 
 def run_command(command: Callable, prog: str, args: list[str] | None = None) -> None:
@@ -56,12 +56,10 @@ def one_line_errors(prog: str):
     except BadInput as error:
         if os.environ.get("LOCAL_RANK", "0") != "0":  # a machine's processes fail alike: one of them says why
             raise SystemExit(2) from None
-        print(f"{prog.removeprefix('python -m ')}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{prog.removeprefix('python -m ')}: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from None
-    except OSError as error:  # no space, no permission, a folder where a file should be
-        file = error.filename2 or error.filename
-        what = f"{file}: {error.strerror}" if file else str(error)
-        print(f"{prog.removeprefix('python -m ')}: {what}", file=sys.stderr)
+    except OSError as error:
+        print(f"{prog.removeprefix('python -m ')}: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

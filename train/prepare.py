@@ -14,7 +14,7 @@ from vidpred.config import to_dict
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
 from vidpred.errors import BadInput
-from vidpred.files import is_vacant, remove_unfinished, write_json
+from vidpred.files import is_vacant, remove_unfinished, replaced_together, was_begun, write_json
 from vidpred.lock import held
 
 
@@ -93,19 +93,21 @@ def bundle(
     model = checkpoint.load_trained(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
-    if not is_vacant(out) and ((out / runs.LAST).exists() or not (out / runs.CONFIG).exists()):
+    ours = (out / runs.CONFIG).exists() or was_begun(out, runs.CONFIG)
+    if not is_vacant(out) and ((out / runs.LAST).exists() or not ours):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
     versions, rows, evaluated = runs.read_versions(run), runs.read_metrics(run), runs.read_eval(run)
     with held(out):
-        runs.remove(out)
-        runs.write_config(out, config, versions)
-        runs.write_metrics(out, rows)
-        checkpoint.save_weights(out / runs.WEIGHTS, model, torch.float16)
-        if evaluated is not None:
-            write_json(out / runs.EVAL, evaluated)
-        for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
-            (out / runs.SAMPLES).mkdir()
-            shutil.copy(gif, out / runs.SAMPLES)
+        remove_unfinished(out, *runs.MADE)
+        with replaced_together(out, runs.CONFIG, (*runs.MADE, runs.SAMPLES, runs.KEPT, runs.TENSORBOARD)) as building:
+            runs.write_config(building, config, versions)
+            runs.write_metrics(building, rows)
+            checkpoint.save_weights(building / runs.WEIGHTS, model, torch.float16)
+            if evaluated is not None:
+                write_json(building / runs.EVAL, evaluated)
+            for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
+                (building / runs.SAMPLES).mkdir()
+                shutil.copy(gif, building / runs.SAMPLES)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
 

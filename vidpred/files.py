@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,7 @@ def replaced(path: Path) -> Iterator[Path]:
     with _unfinished(path) as building:
         temporary = building / path.name
         yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
+        _sync(temporary)
         temporary.chmod(0o644)
         os.replace(temporary, path)
 
@@ -82,6 +81,45 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         os.replace(building, folder)
 
 
+@contextlib.contextmanager
+def replaced_together(folder: Path, mark: str, old: Iterable[str] = ()) -> Iterator[Path]:
+    """A new folder whose entries come into `folder` when the block ends well, in the places of those of the same names
+    and of the `old` ones. `mark` is the entry by which others know that all are there: it goes first and comes last,
+    so that who finds it finds them whole. Nobody else may be writing there."""
+    folder = Path(folder)
+    with _unfinished(folder / mark) as building:
+        new, gone = building / "new", building / "gone"
+        for part in (new, gone):
+            part.mkdir()
+        yield new
+        for file in new.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        names = [path.name for path in new.iterdir() if path.name != mark]
+        try:
+            for name in dict.fromkeys((mark, *names, *old)):
+                if (folder / name).exists():
+                    os.replace(folder / name, gone / name)
+            sync_folder(folder)
+            for name in names:
+                os.replace(new / name, folder / name)
+            sync_folder(folder)
+            os.replace(new / mark, folder / mark)
+        except BaseException:  # all that was there before, and nothing else
+            for name in names:
+                if not (new / name).exists():
+                    os.replace(folder / name, new / name)
+            for path in sorted(gone.iterdir(), key=lambda path: path.name == mark):
+                os.replace(path, folder / path.name)
+            raise
+        sync_folder(folder)
+
+
+def was_begun(folder: Path, mark: str) -> bool:
+    """Whether a process was killed as it replaced entries together."""
+    return any(Path(folder).glob(f"{UNFINISHED}*-{mark}"))
+
+
 def remove_unfinished(folder: Path, *names: str) -> None:
     """Delete what killed processes were writing into a folder, of these names (none: of any). Nobody may be writing
     them now."""
@@ -91,11 +129,16 @@ def remove_unfinished(folder: Path, *names: str) -> None:
             shutil.rmtree(begun) if begun.is_dir() else begun.unlink()
 
 
-def is_vacant(folder: Path) -> bool:
-    """Whether there is no folder, or nothing in it but what a killed process leaves."""
+def is_vacant(folder: Path, *but: str) -> bool:
+    """Whether there is no folder, or nothing in it but what a killed process leaves, and these names."""
     if not Path(folder).exists():
         return True
-    return all(path.name.startswith((UNFINISHED, LOCK)) for path in Path(folder).iterdir())
+    return all(path.name.startswith((UNFINISHED, LOCK)) or path.name in but for path in Path(folder).iterdir())
+
+
+def _sync(file: Path) -> None:
+    with open(file, "rb") as written:
+        os.fsync(written.fileno())
 
 
 def sync_folder(folder: Path) -> None:

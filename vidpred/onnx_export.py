@@ -19,13 +19,14 @@ from vidpred.config import CHANNELS, RunConfig
 from vidpred.data.batches import Clips, require_suitable
 from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead, score_futures
-from vidpred.files import replaced, write_json
+from vidpred.files import replaced_together, write_json
 from vidpred.models import Model
 from vidpred.models.batch_norm import merge_batch_norm, merged_scales
 from vidpred.onnx_graphs import BATCH, SOME, Graph, graphs
 from vidpred.rollout import latent_of
 
 DESCRIPTION = "model.json"
+FILES = ("context.onnx", "step.onnx", "context-float16.onnx", "step-float16.onnx")
 MOST_DECIBELS = 0.02
 """By how much float16 weights may move the PSNR."""
 TRIED_CLIPS, TRIED_SAMPLES, TRIED_FRAMES = 8, 5, 100  # that show it
@@ -148,22 +149,36 @@ def export_onnx(
         progress("float16 weights are tried")
         moved = moved_by_half(run, config, clips)
     files: dict[str, dict] = {"float32": {}}
-    shapes = {}
+    contents, shapes = {}, {}
+
+    def add(kind: str, name: str, graph: Any) -> None:
+        file = f"{name}.onnx" if kind == "float32" else f"{name}-{kind}.onnx"
+        contents[file] = content = graph.SerializeToString()
+        files.setdefault(kind, {})[name] = {"file": file, "bytes": len(content)}
+
     for name, graph in graphs(trained, config.data.n_past).items():
         progress(f"the graph of a {name}")
         model = traced(graph)
-        files["float32"][name] = _written(out / f"{name}.onnx", model.SerializeToString())
+        add("float32", name, model)
         if moved is not None and moved < MOST_DECIBELS:
-            half = with_half_weights(model, weights, scales)
-            files.setdefault("float16", {})[name] = _written(out / f"{name}-float16.onnx", half.SerializeToString())
+            add("float16", name, with_half_weights(model, weights, scales))
         shapes[name] = {
             "inputs": [_tensor(n, _open(v.shape, *graph.counts[n]), v.dtype) for n, v in graph.example.items()],
             "outputs": [_tensor(n, [BATCH if d is None else d for d in s]) for n, s in graph.outputs.items()],
         }
     values = describe(run, config, trained) | {"graphs": shapes, "files": files}
     values["float16"] = {"tried": tried, "exact": exact, "psnr_moved_by": moved, "limit": MOST_DECIBELS}
-    write_json(out / DESCRIPTION, values)
+    write_export(out, contents, values)
     return values
+
+
+def write_export(out: Path, graphs: dict[str, bytes], values: dict[str, Any]) -> None:
+    """The graphs by their files' names and the JSON that describes them, all of them or none; an earlier export's are
+    replaced."""
+    with replaced_together(out, DESCRIPTION, FILES) as building:
+        for name, content in graphs.items():
+            (building / name).write_bytes(content)
+        write_json(building / DESCRIPTION, values)
 
 
 def describe(run: Path, config: RunConfig, model: Model) -> dict[str, Any]:
@@ -197,12 +212,6 @@ def describe(run: Path, config: RunConfig, model: Model) -> dict[str, Any]:
         "it continues",
         "at_once": model.futures_per_call["cpu"],
     }
-
-
-def _written(path: Path, content: bytes) -> dict[str, Any]:
-    with replaced(path) as temporary:
-        temporary.write_bytes(content)
-    return {"file": path.name, "bytes": len(content)}
 
 
 def _open(shape: tuple, axis: int, counted: str) -> list:

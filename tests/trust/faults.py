@@ -53,11 +53,13 @@ def _run(said, fault, function, arguments):
 
 
 class BeforeOperation(NamedTuple):
-    """SIGKILL before the n-th operation on files in a folder, from 1 on; 0: none, and the number is written down."""
+    """SIGKILL, or another signal, before the n-th operation on files in a folder, from 1 on; 0: none, and the number
+    is written down."""
 
     folder: Path
     number: int
     counted: Path | None = None
+    signal: int = signal.SIGKILL
 
     @contextlib.contextmanager
     def __call__(self):
@@ -74,12 +76,27 @@ class BeforeOperation(NamedTuple):
                 return
             path = os.fsdecode(arguments[0])
             if (path.startswith(here) or not os.path.isabs(path)) and next(numbers) == self.number:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), self.signal)
 
         sys.addaudithook(watch)
         yield
         if self.counted:
             self.counted.write_text(str(next(numbers) - 1))
+
+
+class BeforeRename(NamedTuple):
+    """SIGKILL before something takes its place under this name."""
+
+    target: Path
+
+    @contextlib.contextmanager
+    def __call__(self):
+        def watch(event, arguments):
+            if event == "os.rename" and os.fsdecode(arguments[1]) == str(self.target):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(watch)
+        yield
 
 
 class OnceThere(NamedTuple):

@@ -4,7 +4,33 @@ from train import evaluate, export, generate, prepare
 from train.cli import one_line_errors, run_command
 from train.sweep.__main__ import sweep
 from vidpred.data.batches import open_split
+from vidpred.explorer.export import site
+from vidpred.files import remove_unfinished, replaced_together
+from vidpred.lock import held
+from vidpred.onnx_export import write_export
 from vidpred.training import train
+
+
+def together(folder, number, names=("a", "b", "c"), old=()):
+    """Files and a folder of that number in the places of earlier ones; c says that all are there."""
+    remove_unfinished(folder, "c")
+    with replaced_together(folder, "c", old) as building:
+        for name in names:
+            (building / name).write_text(number)
+        (building / "folder").mkdir()
+        (building / "folder" / number).write_text(number)
+
+
+def onnx_written(out, graphs, values):
+    """What train.export writes, without the tracing."""
+    with held(out):
+        remove_unfinished(out)
+        write_export(out, graphs, values)
+
+
+def site_written(out, run, data):
+    """vidpred.explorer.export of a clip of a run, without the models."""
+    site.main([str(out), "--runs", str(run), "--data", str(data), "--clips", "1", "--stored-only"])
 
 
 def training(run, settings, data, fresh=False):

@@ -8,6 +8,8 @@ import tyro
 from train.cli import print_json, run_command
 from vidpred.errors import BadInput
 
+FOUND = "findings.json"
+
 
 def find(
     places: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUNS")],
@@ -28,7 +30,8 @@ def find(
         raise BadInput("RUNS: folders of runs or results.jsonl files are needed")
     from train.findings.results import FILE, read_results, write_results
     from train.findings.verdicts import findings, report
-    from vidpred.files import write_json
+    from vidpred.files import remove_unfinished, replaced, write_json
+    from vidpred.lock import held
 
     results = read_results(list(places))
     try:
@@ -37,10 +40,13 @@ def find(
         raise BadInput("findings need SciPy: pip install .[findings]") from None
     except ValueError as error:
         raise BadInput(str(error)) from None
-    write_results(out / FILE, results)
-    write_json(out / "findings.json", found)
-    print(report(found))
-    print(f"wrote {out / FILE} and {out / 'findings.json'}")
+    print(report(found), flush=True)  # where it cannot be written, it is not lost
+    with held(out):
+        remove_unfinished(out, FILE, FOUND)
+        with replaced(out / FOUND) as verdicts, replaced(out / FILE) as kept:  # both are whole before either is there
+            write_results(kept, results)
+            write_json(verdicts, found)
+    print(f"wrote {out / FILE} and {out / FOUND}")
     if json:
         print_json(found)
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, shown
 from vidpred.data.packed import Moments, PackedClips, moments, too_short
 from vidpred.errors import BadInput
-from vidpred.files import read_bytes, replaced, require_file, write_json
+from vidpred.files import read_bytes, replaced_together, require_file, write_json
 from vidpred.randomness import Generator, generator
 
 INDEX = "index.json"
@@ -161,33 +161,35 @@ class ShardedClips:
 
 
 def write_shards(clips: PackedClips, folder: Path, clips_per_shard: int, base: str = "", progress: bool = False) -> int:
-    """Write clips as tar files and their index; the number of files. base: where they will be read, if not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = []
-    with tqdm(total=len(clips), desc=f"sharding {folder.name}", unit="clip", disable=not progress) as bar:
-        for first in range(0, len(clips), clips_per_shard):
-            some = range(first, min(first + clips_per_shard, len(clips)))
-            name = f"{len(shards):06d}.tar"
-            with replaced(folder / name) as temporary, webdataset.TarWriter(str(temporary), mtime=0) as tar:
-                for i in some:
-                    frames, conditions = clips.window(i, 0, int(clips.lengths()[i]))
-                    key = clips.ids[i].replace("/", "-").replace(".", "_")  # a dot would end the key
-                    tar.write({"__key__": key, "frames.npy": _npy(frames), "conditions.npy": _npy(conditions)})
-                    clips.release()
-                    bar.update()
-            shards.append({"name": name, "clips": len(some)})
-    mean, scale = clips.condition_moments()
-    index = {
-        "version": VERSION,
-        "base": base,
-        "ids": clips.ids,
-        "lengths": clips.lengths().tolist(),
-        "shards": shards,
-        "mean": list(mean),
-        "variance": [s**2 for s in scale],
-        "has_actions": clips.has_actions,
-    }
-    write_json(folder / INDEX, index)
+    """Write clips as tar files and their index, all of them or none; the number of files. Earlier ones stay until
+    then. base: where they will be read, if not there."""
+    earlier = [path.name for path in folder.glob(f"{6 * '[0-9]'}.tar")]
+    with replaced_together(folder, INDEX, earlier) as building:
+        shards = []
+        with tqdm(total=len(clips), desc=f"sharding {folder.name}", unit="clip", disable=not progress) as bar:
+            for first in range(0, len(clips), clips_per_shard):
+                some = range(first, min(first + clips_per_shard, len(clips)))
+                name = f"{len(shards):06d}.tar"
+                with webdataset.TarWriter(str(building / name), mtime=0) as tar:
+                    for i in some:
+                        frames, conditions = clips.window(i, 0, int(clips.lengths()[i]))
+                        key = clips.ids[i].replace("/", "-").replace(".", "_")  # a dot would end the key
+                        tar.write({"__key__": key, "frames.npy": _npy(frames), "conditions.npy": _npy(conditions)})
+                        clips.release()
+                        bar.update()
+                shards.append({"name": name, "clips": len(some)})
+        mean, scale = clips.condition_moments()
+        index = {
+            "version": VERSION,
+            "base": base,
+            "ids": clips.ids,
+            "lengths": clips.lengths().tolist(),
+            "shards": shards,
+            "mean": list(mean),
+            "variance": [s**2 for s in scale],
+            "has_actions": clips.has_actions,
+        }
+        write_json(building / INDEX, index)
     return len(shards)
 
 

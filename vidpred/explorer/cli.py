@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from vidpred.errors import BadInput
+from vidpred.errors import BadInput, one_line
 
 ASSETS = Path(__file__).parents[2] / "assets"
 
@@ -46,5 +46,5 @@ class Parser(argparse.ArgumentParser):
 
 def stop(command: str, error: Exception) -> None:
     """One clear line, exit code 2."""
-    print(f"{command}: {' '.join(str(error).split())}", file=sys.stderr)
+    print(f"{command}: {one_line(error)}", file=sys.stderr)
     raise SystemExit(2)

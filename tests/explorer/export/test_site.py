@@ -58,13 +58,13 @@ def test_every_place_of_the_template_is_filled_and_every_colour_defined(folder):
 
 def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    line = add_runtime(tmp_path)
+    line = add_runtime(tmp_path / "runtime")
     for part in ("npm is missing", "onnxruntime-web 1.30", *FILES, str(tmp_path / "runtime")):
         assert part in line
     (tmp_path / "runtime").mkdir()
     for name in FILES:
         (tmp_path / "runtime" / name).write_bytes(b"put there by hand")
-    assert add_runtime(tmp_path) == ""
+    assert add_runtime(tmp_path / "runtime") == ""
 
 
 def test_what_is_no_export_is_left_alone(folder, families, tmp_path):

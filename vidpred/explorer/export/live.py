@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vidpred.explorer.export.runtime import FILES, FOLDER, add_runtime
+from vidpred.explorer.export.runtime import FILES, add_runtime
 from vidpred.explorer.runs.gripper_model import gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
@@ -20,7 +20,7 @@ from vidpred.files import replaced
 from vidpred.render import sprite_sheet
 
 STATIC = Path(__file__).parent / "static"
-LIVE, MODELS, CLIPS = "live", "models", "clips"
+LIVE, MODELS, CLIPS, WORKER = "live", "models", "clips", "sw.js"
 SCRIPTS = ("page", "worker", "imagine", "drive", "poses", "philox", "scores", "gif")
 DANCE_FRAMES = 200
 # Places of the joints of a dancer who stands still, in pixels: where one begins to drag.
@@ -33,8 +33,9 @@ STANDING = {
 }
 
 
-def add_page(out: Path, live: bool) -> str:
-    """Write the page's scripts, and for models the skeleton and the runtime; what is missing, in a line, or ""."""
+def add_page(out: Path, live: bool, runtime: Path) -> str:
+    """Write the page's scripts, and for models the skeleton and the runtime, which has a folder of its own; what is
+    missing, in a line, or ""."""
     from vidpred.simulate import skeleton
 
     (out / LIVE).mkdir(exist_ok=True)
@@ -49,8 +50,8 @@ def add_page(out: Path, live: bool) -> str:
         "points": STANDING,
     }
     (out / LIVE / "skeleton.json").write_text(json.dumps(skeleton))
-    missing = add_runtime(out)
-    files = [] if missing else [(out / FOLDER / name).read_bytes() for name in FILES]
+    missing = add_runtime(runtime)
+    files = [] if missing else [(runtime / name).read_bytes() for name in FILES]
     (out / LIVE / "runtime.json").write_text(json.dumps(_weight(files)))
     return missing
 
@@ -60,14 +61,15 @@ def _weight(files: list[bytes]) -> dict[str, int]:
     return {"bytes": sum(map(len, files)), "gzip_bytes": sum(len(gzip.compress(file, 6)) for file in files)}
 
 
-def add_worker_cache(out: Path) -> None:
+def add_worker_cache(out: Path, runtime: Path) -> None:
     """Write the script that keeps the page for use without a network; its version is a hash of all other files."""
     digest = hashlib.sha256()
-    for file in sorted(path for path in out.rglob("*") if path.is_file() and path.name != "sw.js"):
-        digest.update(file.relative_to(out).as_posix().encode() + file.read_bytes())
+    for root, folder in ((out, out), (runtime.parent, runtime)):
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     before = json.dumps(["./", *(f"{LIVE}/{name}.mjs" for name in SCRIPTS)])
-    script = (STATIC / "sw.js").read_text().replace("[[files]]", before)
-    (out / "sw.js").write_text(script.replace("[[version]]", digest.hexdigest()[:16]))
+    script = (STATIC / WORKER).read_text().replace("[[files]]", before)
+    (out / WORKER).write_text(script.replace("[[version]]", digest.hexdigest()[:16]))
 
 
 def add_model(library: Library, run: Run, clips: list[Clip], out: Path, number: int, progress: Callable) -> dict:

@@ -15,9 +15,8 @@ FILES = ("ort.wasm.bundle.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd
 FOLDER = "runtime"
 
 
-def add_runtime(out: Path) -> str:
-    """Put the runtime into OUT/runtime; "" or, where it could not be had, a line on what to put where."""
-    folder = out / FOLDER
+def add_runtime(folder: Path) -> str:
+    """Put the runtime into a folder; "" or, where it could not be had, a line on what to put where."""
     if all((folder / name).exists() for name in FILES):
         return ""
     by_hand = (

@@ -13,11 +13,20 @@ from typing import Any
 
 from vidpred.errors import BadInput
 from vidpred.explorer.cli import Parser, stop
-from vidpred.explorer.export.live import CLIPS, DANCE_FRAMES, MODELS, add_clip, add_model, add_page, add_worker_cache
+from vidpred.explorer.export.live import (
+    CLIPS,
+    DANCE_FRAMES,
+    LIVE,
+    MODELS,
+    add_clip,
+    add_model,
+    add_page,
+    add_worker_cache,
+)
 from vidpred.explorer.export.runtime import FOLDER
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
-from vidpred.files import is_vacant, remove_unfinished
+from vidpred.files import is_vacant, remove_unfinished, replaced_together, was_begun
 from vidpred.lock import held
 
 PROG = "python -m vidpred.explorer.export"
@@ -35,29 +44,27 @@ def export(
     doing: Any = lambda run: None,
     warn: Any = lambda line: None,
 ) -> int:
-    """Write the page of `clips` clips of each run; the number of views. An earlier export in the folder is replaced,
-    but for the runtime. live: with the models themselves; progress is told how many views are done, doing which run
-    is next, warn what is missing for the models to run."""
+    """Write the page of `clips` clips of each run; the number of views. An earlier export in the folder is replaced
+    once the new one is whole, but for the runtime. live: with the models themselves; progress is told how many views
+    are done, doing which run is next, warn what is missing for the models to run."""
     if clips < 1:
         raise BadInput(f"--clips must be at least 1, got {clips}")
-    if not (out / VIEWS).is_dir() and (out.is_file() or not is_vacant(out)):
+    ours = (out / VIEWS).is_dir() or was_begun(out, INDEX)
+    if not ours and (out.is_file() or not is_vacant(out, FOLDER)):
         raise BadInput(f"{out} is not empty and no earlier export; give another folder")
     with held(out):
-        _begin(out)
-        return _write(library, out, clips, progress, live, doing, warn)
+        remove_unfinished(out, INDEX)
+        remove_unfinished(out / FOLDER)
+        with replaced_together(out, INDEX) as building:
+            for name in (VIEWS, SHEETS, MODELS, CLIPS, LIVE):  # also those that stay empty: an earlier one's are not
+                (building / name).mkdir()
+            return _write(library, building, out / FOLDER, clips, progress, live, doing, warn)
 
 
-def _begin(out: Path) -> None:
-    """Empty an earlier export; its folder of views stays, by which who is killed here knows it again."""
-    for name in (VIEWS, SHEETS, MODELS, CLIPS):
-        (out / name).mkdir(parents=True, exist_ok=True)
-        for old in (out / name).iterdir():
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
-    remove_unfinished(out / FOLDER)
-
-
-def _write(library: Library, out: Path, clips: int, progress: Any, live: bool, doing: Any, warn: Any) -> int:
-    """`export` into a folder that has been emptied."""
+def _write(
+    library: Library, out: Path, runtime: Path, clips: int, progress: Any, live: bool, doing: Any, warn: Any
+) -> int:
+    """`export` into a folder that is empty, and the runtime into one of its own."""
     from vidpred.explorer.runs.prediction import first_run
 
     menu, count, needed = {}, 0, {}
@@ -78,7 +85,7 @@ def _write(library: Library, out: Path, clips: int, progress: Any, live: bool, d
             progress(count)
     for clip in needed.values():
         add_clip(library, clip, out)
-    missing = add_page(out, live)
+    missing = add_page(out, live, runtime)
     if missing:
         warn(missing)
         for one in menu.values():
@@ -86,7 +93,7 @@ def _write(library: Library, out: Path, clips: int, progress: Any, live: bool, d
     (out / VIEWS / "curves.json").write_text(json.dumps(_curves(library)))
     (out / VIEWS / "menu.json").write_text(json.dumps(menu))
     (out / INDEX).write_text(_page())
-    add_worker_cache(out)
+    add_worker_cache(out, runtime)
     return count
 
 
@@ -153,7 +160,7 @@ def main(args: list[str] | None = None) -> None:
             count = export(library, options.out, options.clips, done, live, bar.set_postfix_str, missing.append)
         for line in missing:
             print(f"vidpred.explorer.export: {line}", file=sys.stderr)
-    except BadInput as error:
+    except (BadInput, OSError) as error:  # also of a disk that is full
         stop("vidpred.explorer.export", error)
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     print(f"wrote {count} views to {options.out} ({size / 1e6:.1f} MB): open it through any web server")
