@@ -161,7 +161,8 @@ def _unfinished(path: Path) -> Iterator[Path]:
         building = Path(tempfile.mkdtemp(prefix=UNFINISHED, suffix=f"-{path.name}", dir=path.parent))
         yield building
     except OSError as error:
-        parts = Path(os.fsdecode(error.filename or "")).parts if not isinstance(error.filename, int) else ()
+        file = error.filename2 or error.filename or ""  # a copy's target
+        parts = Path(os.fsdecode(file)).parts if not isinstance(file, int) else ()
         if error.errno is None or (parts and not any(part.startswith(UNFINISHED) for part in parts)):
             raise
         raise OSError(error.errno, error.strerror, str(path)) from error

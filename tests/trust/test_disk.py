@@ -2,15 +2,23 @@
 
 import os
 import shutil
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from tests.commands import ROOT, lines_said
 from tests.training.trainings import assert_equal_tensors, rows_without_time, state_tensors
 from tests.trust.faults import BeforeOperation, SmallFiles, contents, in_process, powerless, read_only, small_disk
-from tests.trust.work import evaluated, training
+from tests.trust.work import evaluated, found, generated, onnx_written, prepared, site_written, training
+from train.simulate import MANIFEST
 from vidpred import runs
+from vidpred.files import UNFINISHED
+from vidpred.onnx_export import FILES
 
 pytestmark = pytest.mark.trust
+
+FINDINGS = ROOT / "assets" / "findings" / "results.jsonl"
 
 
 @pytest.fixture
@@ -78,3 +86,54 @@ def test_an_evaluation_that_cannot_be_written_is_said_first(whole, tiny_data, tm
     assert "PSNR  " in said and "PSNR by where z comes from" in said
     assert said.splitlines()[-1] == f"train.evaluate: {whole[0] / runs.EVAL}: Permission denied"
     survived("train.evaluate: the folder cannot be written")
+
+
+class Made(NamedTuple):
+    """What a command works with; number: another one each time, where that makes other files."""
+
+    out: Path
+    run: Path
+    data: Path
+    number: int
+
+
+FEW = ("--samples", 1, "--clips", 1, "--cpu")
+CLIPS = ("--validate", 0, "--test", 0, "--seed", 3, "--workers", 1)
+LIMITED = {  # command, its words, and how many bytes of a file are too many
+    "train.evaluate": (evaluated, lambda m: (m.run, "--data", m.data, *FEW, "--out", m.out / "eval.json"), 300),
+    "train.generate": (generated, lambda m: (m.run, "--data", m.data, *FEW, "--out", m.out), 300),
+    "train.export": (
+        onnx_written,
+        lambda m: (m.out, dict.fromkeys(FILES[m.number :], bytes(1000 * m.number)), {}),
+        1500,
+    ),
+    "train.findings": (found, lambda m: (FINDINGS, "--out", m.out), 100_000),
+    "simulate-bounce": (prepared, lambda m: ("simulate-bounce", m.out, "--train", m.number, *CLIPS), 300),
+    "bundle": (prepared, lambda m: ("bundle", m.run, m.out), 20_000),
+    "shard": (prepared, lambda m: ("shard", m.data, m.out, "--clips-per-shard", m.number), 100_000),
+    "vidpred.explorer.export": (site_written, lambda m: (m.out, m.run, m.data), 3000),
+}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_file_that_cannot_grow_leaves_what_was_there(name, tiny_run, tiny_data, tmp_path, capfd, survived):
+    """As on a full disk, which has another number: one line, and then the same command goes through."""
+    function, words, most = LIMITED[name]
+    out = tmp_path / "out"
+    function(*words(Made(out, tiny_run, tiny_data, 1)))
+    before, again = contents(out), words(Made(out, tiny_run, tiny_data, 2))
+    capfd.readouterr()
+    with SmallFiles(most)(), pytest.raises(SystemExit) as stop:
+        function(*again)
+    said = capfd.readouterr()
+    assert stop.value.code == 2
+    assert [line for line in lines_said(said.err) if "File too large" in line] == lines_said(said.err)[-1:]
+    assert "Traceback" not in said.err and UNFINISHED not in said.err
+    assert "PSNR  " in said.out or name != "train.evaluate"
+    after = contents(out)
+    if name == "simulate-bounce":  # its record says how many clips there are to be
+        assert after.pop(MANIFEST) != before.pop(MANIFEST)
+    assert after == before
+    function(*again)
+    assert before.items() <= contents(out).items() or name in ("shard", "train.export")
+    survived(f"{name}: a file cannot grow")

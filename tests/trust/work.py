@@ -2,6 +2,7 @@
 
 from train import evaluate, export, generate, prepare
 from train.cli import one_line_errors, run_command
+from train.findings.__main__ import find
 from train.sweep.__main__ import sweep
 from vidpred.data.batches import open_split
 from vidpred.explorer.export import site
@@ -23,7 +24,7 @@ def together(folder, number, names=("a", "b", "c"), old=()):
 
 def onnx_written(out, graphs, values):
     """What train.export writes, without the tracing."""
-    with held(out):
+    with one_line_errors("train.export"), held(out):
         remove_unfinished(out)
         write_export(out, graphs, values)
 
@@ -58,6 +59,11 @@ def exported(*words):
 def generated(*words):
     """train.generate."""
     run_command(generate.generate, "python -m train.generate", [str(word) for word in words])
+
+
+def found(*words):
+    """train.findings."""
+    run_command(find, "python -m train.findings", [str(word) for word in words])
 
 
 def swept(*words):
