@@ -180,6 +180,12 @@ def test_nothing_is_trained_before_all_is_checked(table, data, tmp_path, added, 
     assert not (tmp_path / "out").exists()
 
 
+def test_fine_tuning_from_another_family_is_refused_as_training_does(table, data, dance_run, tmp_path):
+    file = table(ROBOT + f'[runs.b]\ntrain.init = "{dance_run}"\n')
+    said = fails("train.sweep", file, "--data", data, "--out", tmp_path / "out")
+    assert said == f"train.sweep: run b: train.init {dance_run} is a model of another family"
+
+
 def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
     """One is scored too, again where its score is lost. Then settings are changed: refused, until what is there may
     be deleted."""

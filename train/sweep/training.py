@@ -18,8 +18,7 @@ from vidpred.data.batches import Clips
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
 from vidpred.lock import held
-from vidpred.training.checks import require_same, require_trainable
-from vidpred.training.settings import with_condition_moments, with_whole_passes
+from vidpred.training.checks import require_trainable
 
 PATIENCE = 60.0  # seconds
 
@@ -32,11 +31,7 @@ def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> No
     require_outside(command.data, command.out)
     training, validation = (open_split(command.data, split, command.cache) for split in ("train", "validate"))
     config = RunConfig(command.model, command.window, command.train)
-    config = with_condition_moments(with_whole_passes(config, training), training)
-    chosen = list(range(min(config.train.validation_clips, len(validation))))
-    require_trainable(command.out, config, training, validation, chosen, fresh=fresh)
-    if (command.out / runs.CONFIG).exists() and not fresh:
-        require_same(runs.read_config(command.out), config, command.out)
+    require_trainable(command.out, config, training, validation, fresh=fresh)
 
 
 def log_of(run: Path) -> Path:

@@ -11,16 +11,19 @@ from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead
 from vidpred.files import is_vacant
 from vidpred.models import build_model, count_parameters
+from vidpred.training.settings import with_condition_moments, with_whole_passes
 from vidpred.training.state import STATE
 
 BYTES_PER_PARAMETER = 16  # weight, gradient, two moments
 
 
 def require_trainable(
-    run: Path, config: RunConfig, training: Clips, validation: Clips, chosen: list[int], *, fresh: bool
-) -> None:
-    """BadInput for what would end a training once it has begun: schedule, clips, place, start of fine-tuning."""
-    t = config.train
+    run: Path, config: RunConfig, training: Clips, validation: Clips, *, fresh: bool
+) -> tuple[RunConfig, list[int]]:
+    """Settings as the data completes them, and the validation clips that are scored. BadInput for what would end a
+    training once it has begun: schedule, clips, place, start of fine-tuning, a run of other settings."""
+    config = with_whole_passes(config, training)
+    t, chosen = config.train, list(range(min(config.train.validation_clips, len(validation))))
     _require_memory(config)
     schedules.beta_at(t, 0)
     training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
@@ -29,6 +32,10 @@ def require_trainable(
     window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
     _require_place(run, fresh)
     _require_start(config, run)
+    config = with_condition_moments(config, training)
+    if (run / runs.CONFIG).exists() and not fresh:
+        _require_same(runs.read_config(run), config, run)
+    return config, chosen
 
 
 def require_epochs(run: Path, config: RunConfig, rows: list[dict], epochs: int) -> None:
@@ -52,7 +59,7 @@ def require_tensorboard() -> None:
         raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
 
 
-def require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
+def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
     """BadInput that names the first setting in which a run differs from what is asked for."""
     old, new = saved.to_dict(), asked.to_dict()
     for part in new:

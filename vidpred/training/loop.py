@@ -20,11 +20,11 @@ from vidpred.files import without_infinity
 from vidpred.lock import held
 from vidpred.models import build_model
 from vidpred.randomness import generator
-from vidpred.training.checks import require_epochs, require_same, require_tensorboard, require_trainable
+from vidpred.training.checks import require_epochs, require_tensorboard, require_trainable
 from vidpred.training.gif import save_gif
 from vidpred.training.memory import keep_freed_memory
 from vidpred.training.optimizer import interpolate_weights
-from vidpred.training.settings import resolved_precision, versions, with_condition_moments, with_whole_passes
+from vidpred.training.settings import resolved_precision, versions
 from vidpred.training.state import INITIAL, load_tensors, read_progress, remove_leftovers, save_state
 from vidpred.training.step import build_learner, own_rows, train_step, training_noise
 from vidpred.training.validation import is_better, validate
@@ -70,10 +70,8 @@ def _train_alone(
 ) -> bool:
     """`train` in a folder that nobody else writes. still_held: BadInput where somebody does all the same."""
     # --- what cannot work is refused before anything is written or deleted
-    config = with_whole_passes(config, training)
+    config, chosen = require_trainable(run, config, training, validation, fresh=fresh)
     t = config.train
-    chosen = list(range(min(t.validation_clips, len(validation))))
-    require_trainable(run, config, training, validation, chosen, fresh=fresh)
     if tensorboard:
         require_tensorboard()
     cpu = cpu or not torch.cuda.is_available()
@@ -91,15 +89,12 @@ def _train_alone(
     own = [row for rows in rows_of_parts for row in rows]
 
     # --- where things stand
-    config = with_condition_moments(config, training)
     last = run / runs.LAST
     accelerator.wait_for_everyone()  # until every process has seen the folder as it was
     if writes:
         if fresh:
             runs.remove(run)
-        if (run / runs.CONFIG).exists():
-            require_same(runs.read_config(run), config, run)
-        else:
+        if not (run / runs.CONFIG).exists():
             runs.write_config(run, config, {**versions(), "precision": precision})
     accelerator.wait_for_everyone()
     progress, tensors = read_progress(last)
