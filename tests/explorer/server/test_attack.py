@@ -1,6 +1,8 @@
 """Requests that no page sends: one line each, nothing of the machine in it and nothing of them in the log; and the app
 goes on serving."""
 
+import contextlib
+import http.client
 import json
 import os
 import sys
@@ -135,6 +137,22 @@ def test_files_outside_the_served_folder(url, demo, quiet, survived, tmp_path):
     link.unlink()
     private.unlink()
     survived("files outside the served folder", 5 * len(names))
+
+
+def test_a_file_comes_as_what_it_is_whatever_the_request_says(url, quiet):
+    """Asked for a part of it, Gradio gave it the type that the request named, and its other headers back."""
+    visitor = Visitor(url)
+    (path,) = json.loads(visitor.upload("page.html", b"<script></script>")[1])
+    sent = {"Range": "bytes=0-5", "Content-Type": "text/html", "Content-Disposition": "inline", "Set-Cookie": MARK}
+    for more in ({}, {"Range": "bytes=0-0,1-1"}, {"Range": "bytes=a-b"}, {"Range": MARK * 100}):
+        with contextlib.closing(http.client.HTTPConnection(visitor.host)) as connection:
+            connection.request("GET", f"/gradio_api/file={path}", headers=sent | more)
+            answer = connection.getresponse()
+            content, headers = answer.read(), dict(answer.getheaders())
+        assert (answer.status, content) == (200, b"<script></script>")
+        assert headers["content-type"] == "application/octet-stream"
+        assert headers["content-disposition"].startswith("attachment")
+        quiet(str(headers))
 
 
 HOSTILE = [

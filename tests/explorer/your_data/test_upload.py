@@ -7,6 +7,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.explorer.your_data.files import files_of, png, zipped
 from vidpred import render
@@ -17,6 +18,7 @@ from vidpred.explorer.your_data import upload
 from vidpred.explorer.your_data.upload import convert_clip, count_frames, crop_picture, holds_run, unpack_run
 
 CLIP = "traj_0_to_255/1"
+MOST_ACROSS = 768 + 16 + 192
 
 
 def clip_of_pictures(tmp_path, files):
@@ -61,6 +63,15 @@ def test_a_film_is_cropped_and_says_so(film, tmp_path):
     picture = crop_picture(uploaded.footage)
     assert picture.shape == (192, 240 + 16 + 192, 3)
     assert picture[100, 5].max() < picture[100, 120].max() or picture[100, 120].max() == 0
+
+
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000), (3, 1000), (500, 3), (1, 1)])
+def test_the_picture_of_the_cut_is_small_whatever_its_shape(tmp_path, size):
+    """Made 192 pixels high, a row of 9,000 took 7 GB and two minutes; a column had nothing to frame."""
+    Image.new("RGB", size, (200, 200, 200)).save(tmp_path / "film.gif")
+    height, width, _ = (picture := crop_picture(convert_clip(tmp_path / "film.gif", tmp_path / "out").footage)).shape
+    assert height == 192 and width <= MOST_ACROSS
+    assert (picture == (45, 212, 191)).all(2).any()  # what is kept has its frame
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,7 @@ TAKEN = {
     "names with line breaks": zipped({f"a\nb{i}.png": png() for i in range(3)}),
     "a name of 60,000 characters": zipped({"a" * 60_000 + ".png": png()}),
 }
+STRIPS = {"pixels in a row": gif(size=(9000, 1)), "pixels in a column": gif(size=(1, 9000))}
 
 
 def uploaded(name: str, content: bytes) -> Callable[[Doors, Path], Iterator[Said]]:
@@ -150,6 +151,8 @@ def cases() -> Iterator[Case]:
             )
     for what, content in TAKEN.items():
         yield Case("upload", what, uploaded("a.zip", content), None)
+    for what, content in STRIPS.items():
+        yield Case("upload", what, uploaded("a.gif", content), None)
     for what, put in NO_FILES.items():
         yield Case("upload", what, what_is_no_file(put), "no longer here")
     for value in (None, "a.zip", [], {}, {"path": None}, {"path": 3}, {"path": ["a.zip"]}, {"path": ""},

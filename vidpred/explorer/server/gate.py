@@ -29,6 +29,7 @@ OPEN = re.compile(
 HEARTBEAT, CALL = re.compile(f"{API}heartbeat/([^/]+)/?"), re.compile(f"{API}call/(?:v2/)?([^/]+)(?:/([^/]+))?")
 SESSION = re.compile("[A-Za-z0-9_-]{1,64}")
 QUEUED = re.compile(f"{API}(queue/join|run/[^/]+|api/[^/]+)/?")
+RANGE = b"range"  # a part of a file Gradio answers under all headers of the request, a type and a cookie of choice too
 LONGEST = 80  # letters of an address in the log
 # As Gradio says it: a page that was open while the server was started again knows what to do.
 NO_SESSION = 'data: {"msg":"unexpected_error","message":"Not found","success":false,"session_not_found":true}\n\n'
@@ -93,6 +94,7 @@ class Gate:
             raise Refused(404, "Not found")
         if path.startswith(f"{API}file="):
             _require_served(path.removeprefix(f"{API}file="))
+            scope = {**scope, "headers": [header for header in scope["headers"] if header[0] != RANGE]}
         if path.rstrip("/") == f"{API}upload":
             await self._upload(scope, receive, send)
         elif scope["method"] == "POST":

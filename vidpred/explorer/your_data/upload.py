@@ -29,6 +29,7 @@ MOST_COUNTED = 200_000  # frames of a film: two hours at 30 a second
 POSES = re.compile("label|pose", re.IGNORECASE)  # in the name of a folder
 CSVS = (robot_push.ACTIONS_CSV, robot_push.POSITIONS_CSV)
 PREVIEW_HEIGHT = 192
+PREVIEW_WIDTH = 768  # at most: made as high as others, a picture one pixel high would take gigabytes
 
 
 class UploadedClip(NamedTuple):
@@ -107,18 +108,21 @@ def describe_footage(taken: Footage, every: int = 1, total: int = 0) -> str:
 
 def crop_picture(taken: Footage) -> np.ndarray:
     """The first picture, what is cut off darkened, beside what a model sees of it; (H, W, 3) uint8."""
-    first, scale = taken.first, PREVIEW_HEIGHT / taken.first.height
+    first = taken.first
+    scale = min(PREVIEW_HEIGHT / first.height, PREVIEW_WIDTH / first.width)
+    width, height = (max(1, round(side * scale)) for side in first.size)
     smoothing = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR  # enlarged, pixels stay pixels
-    whole = first.resize((max(1, round(first.width * scale)), PREVIEW_HEIGHT), smoothing)
-    box = tuple(round(edge * scale) for edge in taken.box)
+    whole = first.resize((width, height), smoothing)
+    left, top = (min(round(edge * scale), side - 1) for edge, side in zip(taken.box, (width, height)))
+    right, bottom = (max(round(edge * scale), start + 1) for edge, start in zip(taken.box[2:], (left, top)))
     came = Image.blend(whole, Image.new("RGB", whole.size), 0.7)
-    came.paste(whole.crop(box), box[:2])
-    ImageDraw.Draw(came).rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=(45, 212, 191), width=2)
+    came.paste(whole.crop((left, top, right, bottom)), (left, top))
+    ImageDraw.Draw(came).rectangle((left, top, right - 1, bottom - 1), outline=(45, 212, 191), width=2)
     small = Image.fromarray(taken.frames[0])
     factor = PREVIEW_HEIGHT // small.height
     seen = small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
     picture = Image.new("RGB", (came.width + 16 + seen.width, PREVIEW_HEIGHT), (148, 163, 184))
-    picture.paste(came, (0, 0))
+    picture.paste(came, (0, (PREVIEW_HEIGHT - height) // 2))
     picture.paste(seen, (came.width + 16, 0))
     return np.asarray(picture)
 
