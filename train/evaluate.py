@@ -67,7 +67,7 @@ def evaluate_run(
     from vidpred.data.batches import open_split, require_suitable
     from vidpred.data.layout import split_name
     from vidpred.evaluation import evaluate, frames_ahead
-    from vidpred.files import without_infinity, write_json
+    from vidpred.files import remove_unfinished, without_infinity, write_json
     from vidpred.latents import owed
     from vidpred.perceptual import measure
     from vidpred.simulate.bounce import bounces_of
@@ -110,6 +110,7 @@ def evaluate_run(
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}
     print_json(without_infinity(result)) if json else print(report(result), flush=True)
+    remove_unfinished(target.parent, target.name)
     write_json(target, without_infinity(result))  # last: where it cannot be written, the numbers are not lost
     if not json:
         print(f"wrote {target}")

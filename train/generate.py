@@ -113,8 +113,9 @@ def generate(
 def write_submission(path: Path, sequences: Iterator["np.ndarray"]) -> None:
     """Sequences of frames uint8 (T, H, W, 3), one after the other and never all in memory: `id`, then the frame's
     numbers in the order C, H, W."""
-    from vidpred.files import replaced
+    from vidpred.files import remove_unfinished, replaced
 
+    remove_unfinished(path.parent, path.name)
     with replaced(path) as temporary, open(temporary, "w", newline="") as file:
         row = 0
         for frames in sequences:
@@ -143,9 +144,12 @@ def _write_pictures(target: Path, imagined: "np.ndarray", tiles: list, n_past: i
     import numpy as np
 
     from vidpred import render
+    from vidpred.files import remove_unfinished
 
+    remove_unfinished(target.parent, *(target.with_suffix(kind).name for kind in (".gif", ".mp4", ".png")))
     for k, frames in enumerate(imagined):
         (target / f"sample_{k}").mkdir(parents=True, exist_ok=True)
+        remove_unfinished(target / f"sample_{k}")
         for t in range(n_past, len(frames)):
             render.save_png(target / f"sample_{k}" / f"{t}.png", frames[t])
     played = render.upscale(render.side_by_side(tiles, gap=GAP), SCALE)

@@ -13,8 +13,9 @@ from tests.trust.faults import BeforeOperation, SmallFiles, contents, in_process
 from tests.trust.work import evaluated, found, generated, onnx_written, prepared, site_written, training
 from train.simulate import MANIFEST
 from vidpred import runs
+from vidpred.explorer.export.site import INDEX
 from vidpred.files import UNFINISHED
-from vidpred.onnx_export import FILES
+from vidpred.onnx_export import DESCRIPTION, FILES
 
 pytestmark = pytest.mark.trust
 
@@ -97,28 +98,35 @@ class Made(NamedTuple):
     number: int
 
 
+CLIP = "test_traj_0_to_255_1"
 FEW = ("--samples", 1, "--clips", 1, "--cpu")
 CLIPS = ("--validate", 0, "--test", 0, "--seed", 3, "--workers", 1)
-LIMITED = {  # command, its words, and how many bytes of a file are too many
-    "train.evaluate": (evaluated, lambda m: (m.run, "--data", m.data, *FEW, "--out", m.out / "eval.json"), 300),
-    "train.generate": (generated, lambda m: (m.run, "--data", m.data, *FEW, "--out", m.out), 300),
+LIMITED = {  # command, its words, how many bytes of a file are too many, and one of its files
+    "train.evaluate": (evaluated, lambda m: (m.run, "--data", m.data, *FEW, "--out", m.out / "e.json"), 300, "e.json"),
+    "train.generate": (generated, lambda m: (m.run, "--data", m.data, *FEW, "--out", m.out), 300, f"{CLIP}.gif"),
     "train.export": (
         onnx_written,
         lambda m: (m.out, dict.fromkeys(FILES[m.number :], bytes(1000 * m.number)), {}),
         1500,
+        DESCRIPTION,
     ),
-    "train.findings": (found, lambda m: (FINDINGS, "--out", m.out), 100_000),
-    "simulate-bounce": (prepared, lambda m: ("simulate-bounce", m.out, "--train", m.number, *CLIPS), 300),
-    "bundle": (prepared, lambda m: ("bundle", m.run, m.out), 20_000),
-    "shard": (prepared, lambda m: ("shard", m.data, m.out, "--clips-per-shard", m.number), 100_000),
-    "vidpred.explorer.export": (site_written, lambda m: (m.out, m.run, m.data), 3000),
+    "train.findings": (found, lambda m: (FINDINGS, "--out", m.out), 100_000, "results.jsonl"),
+    "simulate-bounce": (prepared, lambda m: ("simulate-bounce", m.out, "--train", m.number, *CLIPS), 300, MANIFEST),
+    "bundle": (prepared, lambda m: ("bundle", m.run, m.out), 20_000, runs.CONFIG),
+    "shard": (
+        prepared,
+        lambda m: ("shard", m.data, m.out, "--clips-per-shard", m.number),
+        100_000,
+        "train/index.json",
+    ),
+    "vidpred.explorer.export": (site_written, lambda m: (m.out, m.run, m.data), 3000, INDEX),
 }
 
 
 @pytest.mark.parametrize("name", LIMITED)
 def test_a_file_that_cannot_grow_leaves_what_was_there(name, tiny_run, tiny_data, tmp_path, capfd, survived):
     """As on a full disk, which has another number: one line, and then the same command goes through."""
-    function, words, most = LIMITED[name]
+    function, words, most, file = LIMITED[name]
     out = tmp_path / "out"
     function(*words(Made(out, tiny_run, tiny_data, 1)))
     before, again = contents(out), words(Made(out, tiny_run, tiny_data, 2))
@@ -134,6 +142,9 @@ def test_a_file_that_cannot_grow_leaves_what_was_there(name, tiny_run, tiny_data
     if name == "simulate-bounce":  # its record says how many clips there are to be
         assert after.pop(MANIFEST) != before.pop(MANIFEST)
     assert after == before
+    left = (out / file).parent / f"{UNFINISHED}abcdefgh-{Path(file).name}"  # by one who was killed
+    left.mkdir()
     function(*again)
+    assert not any(UNFINISHED in path.name for path in out.rglob("*"))
     assert before.items() <= contents(out).items() or name in ("shard", "train.export")
     survived(f"{name}: a file cannot grow")
