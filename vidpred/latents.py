@@ -16,7 +16,7 @@ from vidpred.losses import kl_divergence
 from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
 from vidpred.randomness import generator
-from vidpred.rollout import Stepper, rollout_noise
+from vidpred.rollout import Stepper, require_wanted, rollout_noise
 
 SOURCES = ("posterior", "prior", "zero", "shuffled")
 CONDITIONS = ("true", "shuffled", "reversed", "zeroed")
@@ -130,6 +130,7 @@ def _imagine(
     stepper = Stepper(model, model.look(clip).rows(rows), eps[:, : n_past - 1])
     frames = []
     for t in range(n_past, eps.shape[1] + 1):
+        require_wanted(len(eps))
         known = conditions[:, t - model.condition_lag] if model.conditioned else None
         frames.append(stepper.next(known, eps[:, t - 1], None if z is None else z[:, t - 1]))
     return torch.stack(frames, 1)

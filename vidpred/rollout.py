@@ -15,8 +15,14 @@ from vidpred.errors import BadInput
 from vidpred.models import Model
 from vidpred.randomness import generator
 
-# Whether anyone still waits for what is predicted: asked before every frame.
-wanted: ContextVar[Callable[[], bool]] = ContextVar("wanted", default=lambda: True)
+# Whether anyone still waits for what is predicted: asked before every frame, with the number of futures it is of.
+wanted: ContextVar[Callable[[int], bool]] = ContextVar("wanted", default=lambda futures: True)
+
+
+def require_wanted(futures: int) -> None:
+    """BadInput where nobody waits for the next frame of so many futures."""
+    if not wanted.get()(futures):
+        raise BadInput("Nobody waits for this prediction any more")
 
 
 def internal_batch(model: Model) -> int:
@@ -98,7 +104,7 @@ def predict(
     distinct = samples if temperature else 1  # the mean is one future
     jobs = [(k, b) for k in range(distinct) for b in range(clips)]
     size = internal_batch(model)
-    futures, still_wanted = [], wanted.get()
+    futures = []
     with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
         context = model.look(clip)
         for start in range(0, len(jobs), size):
@@ -110,8 +116,7 @@ def predict(
             stepper = Stepper(model, context.rows(rows), eps[:, :warm_up], latent)
             frames = []
             for t in range(n_past, steps + 1):
-                if not still_wanted():
-                    raise BadInput("Nobody waits for this prediction any more")
+                require_wanted(len(group))
                 known = None if given is None else given[rows, t - lag]
                 frames.append(stepper.next(known, eps[:, t - 1]))
             futures.append(torch.stack(frames, 1)[: len(group)])

@@ -48,6 +48,16 @@ def test_the_api_is_documented_and_names_its_parameters(client):
         assert {p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]} <= NEEDED
 
 
+def test_whatever_waits_for_the_model_can_be_taken_back(demo):
+    """And a player says meanwhile how far it is."""
+    (bar,) = (fn for fn in demo.fns.values() if fn.cancels)
+    waiting = [fn for fn in demo.fns.values() if fn.concurrency_id in ("model", "physics") and fn.targets]
+    assert waiting and sorted(bar.cancels) == sorted(fn._id for fn in waiting)
+    for fn in waiting:
+        told = fn.show_progress_on or fn.outputs
+        assert fn.show_progress == "minimal" and any("player-widget" in widget.elem_classes for widget in told), fn.name
+
+
 def test_widgets_feed_the_parameters_of_their_name(demo):
     """And models run one by one, with our own checks instead of Gradio's."""
     drawing = [fn for fn in demo.fns.values() if any(widget.elem_id == "player" for widget in fn.outputs)]

@@ -14,11 +14,12 @@ from vidpred.explorer.latents import tab as latents_tab
 from vidpred.explorer.learn import tab as learn_tab
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
+from vidpred.explorer.server.estimates import tell_progress
 from vidpred.explorer.server.gate import MOST_UPLOADED, UNREADABLE, Gate
 from vidpred.explorer.server.storage import storage
 from vidpred.explorer.server.visitors import MOST_VISITORS, MOST_WAITING
 from vidpred.explorer.training import tab as training_tab
-from vidpred.explorer.ui import accessible, chart, deep_links, glossary, heat_map, player, run_table
+from vidpred.explorer.ui import accessible, chart, deep_links, glossary, heat_map, player, run_table, waiting
 from vidpred.explorer.ui.handlers import still_wanted
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
@@ -53,7 +54,8 @@ CSS = """
 .dark [role="tab"][aria-selected="true"] { color: var(--primary-400) !important; }
 .section { margin-top: 8px; }
 #player .html-container, .drawn .html-container { padding: 0; }
-#player .html-container.pending { opacity: 0.5; transition: opacity 0.2s 0.6s; }
+.drawn .html-container.pending { opacity: 0.5; transition: opacity 0.2s 0.6s; }
+.drawn > [data-testid="status-tracker"]:has(> .progress-text) { visibility: hidden; } /* the bar says it */
 .chips label { padding: 4px 10px !important; font-size: 13px; }
 @media (min-width: 900px) and (min-height: 700px) {
   #schedule-chart { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); padding: 6px 0; }
@@ -88,7 +90,7 @@ CSS = """
 def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., TabParts]]] = TABS) -> gr.Blocks:
     """The whole app. Files that were drawn are deleted after a day."""
     storage()
-    library.wanted = still_wanted
+    library.wanted, library.progressed = still_wanted, tell_progress
     with gr.Blocks(title="vidpred", analytics_enabled=False, delete_cache=(3600, 86400)) as demo:
         with gr.Row(elem_classes="header"):
             gr.Markdown(HEADER)
@@ -102,6 +104,7 @@ def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., Ta
                 with gr.Tab(title, id=name) as places[name]:
                     parts[name] = build(library, all_tabs, parts)
         deep_links.wire(library, demo, all_tabs, places, parts)
+        waiting.waiting_bar(demo)
     # closed: the plain HTTP routes would skip the queue and its limits
     return demo.queue(api_open=False, max_size=MOST_WAITING)
 
@@ -111,7 +114,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS + findings_tab.CSS,
-        "head": "".join(each.head for each in WIDGETS) + deep_links.HEAD + glossary.HEAD + accessible.HEAD,
+        "head": "".join(each.head for each in WIDGETS) + _scripts(),
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,
@@ -124,6 +127,10 @@ def launch_options() -> dict:
         },
         "_frontend": False,  # no look at its own address, which gives up after three seconds of a busy machine
     }
+
+
+def _scripts() -> str:
+    return deep_links.HEAD + glossary.HEAD + accessible.HEAD + waiting.HEAD
 
 
 async def _unreadable(request: object, error: RequestValidationError) -> JSONResponse:

@@ -138,7 +138,7 @@ def test_a_prediction_that_nobody_waits_for_stops_at_the_next_frame(tiny_data, t
     model = build_model(tiny_settings.model).eval()
     batch = window_batch(open_split(tiny_data, "test"), [0], 8)
     asked = iter([True, True, False])
-    token = wanted.set(lambda: next(asked))
+    token = wanted.set(lambda futures: next(asked))
     try:
         with pytest.raises(BadInput, match="Nobody waits"):
             predict(model, batch.to_clip(2), batch.ids, n_future=6)

@@ -12,7 +12,7 @@ from vidpred.config import ACTION_DIM, POSITION_DIM
 from vidpred.errors import BadInput
 from vidpred.explorer.drive.drivable import require_drivable
 from vidpred.explorer.drive.simulator import Physics
-from vidpred.explorer.runs import validate
+from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE, by_name
@@ -231,7 +231,8 @@ def _predict(
     (label, frames), count = true, len(conditions)
     repeated = torch.from_numpy(frames)[None].repeat(count, 1, 1, 1, 1)
     batch = Batch(repeated, torch.from_numpy(np.stack(list(conditions.values()))), [noise_name] * count)
-    futures, scores, copied, protocol = library.compute(run, _futures, batch, run.n_past, seed, temperature)
+    with progress.of(count * (len(frames) - run.n_past)):
+        futures, scores, copied, protocol = library.compute(run, _futures, batch, run.n_past, seed, temperature)
     predicted = [np.concatenate([frames[: run.n_past], future]) for future in futures]
     clips = {label: frames, **dict(zip(conditions, predicted))}
     return ScoredClips(clips, run.n_past, dict(zip(conditions, scores)), copied, protocol)

@@ -31,7 +31,7 @@ from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain
-from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.handlers import BUSY, QUIET, WAITING_QUEUE, Handlers, toast_refusals
 from vidpred.explorer.ui.player import Display, Tile, clip_player, next_request, player_value
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.simulate.robot_push.scene import scene_of
@@ -39,7 +39,6 @@ from vidpred.simulate.robot_push.scene import scene_of
 PIECES = 3
 FUTURE = 10  # predicted frames at first
 STARTUP_SECONDS = 8.0  # that the first question waits for the simulator
-WAITING_QUEUE = {"concurrency_id": "physics", "concurrency_limit": 8, **QUIET}  # not the model's, where all wait
 NO_CLIP = "–"
 CHANGE_LABELS = [(label.capitalize(), change) for change, label in CHANGES.items()]
 
@@ -165,7 +164,13 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
         "temperature": temperature_slider,
         "n_future": n_future_slider,
     }
-    waiting = {"fn": handlers.await_physics, "inputs_kwargs": {"run": run_dd, "clip": clip_dd}, **WAITING_QUEUE}
+    waiting = {
+        "fn": handlers.await_physics,
+        "inputs_kwargs": {"run": run_dd, "clip": clip_dd},
+        "show_progress": "minimal",
+        "show_progress_on": player_html,
+        **WAITING_QUEUE,
+    }
     predicting = {"fn": handlers.what_if, "inputs_kwargs": asked, "outputs": player_html, **BUSY}
     fitting = {
         "fn": handlers.fit,

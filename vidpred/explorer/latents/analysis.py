@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vidpred.errors import BadInput
-from vidpred.explorer.runs import validate
+from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import MAX_SEED, predict_clip
 from vidpred.explorer.runs.run import COLLAPSED, Clip, Evaluation, Run
@@ -53,11 +53,14 @@ class Analysis(NamedTuple):
 
 def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     """What z carries on a clip, whose true frames must be known."""
+    from vidpred.latents import SOURCES
+
     seed, n_past, length = checked(run, clip, seed)
     batch = library.read_clip(clip, length)
-    latents, psnr, futures = library.compute(run, _measure, batch, n_past, seed)
-    samples = DANCE_SAMPLES if run.takes_poses else SAMPLES
-    prediction = predict_clip(library, run, clip, seed=seed, n_future=length - n_past, n_past=n_past, samples=samples)
+    samples, n_future = DANCE_SAMPLES if run.takes_poses else SAMPLES, length - n_past
+    with progress.of((len(SOURCES) + samples) * n_future):
+        latents, psnr, futures = library.compute(run, _measure, batch, n_past, seed)
+        prediction = predict_clip(library, run, clip, seed=seed, n_future=n_future, n_past=n_past, samples=samples)
     scores = prediction.futures[0].scores["PSNR"][:samples].mean(1)
     best = np.maximum.accumulate(scores)
     carried = latents.kld.mean(0)
@@ -129,7 +132,8 @@ def traversal(library: Library, run: Run, clip: Clip, dimension: Any) -> Display
     """The future with one dimension of z pushed to each of STEPS, as a row of moving tiles."""
     _, n_past, length = checked(run, clip, seed=0)
     batch = library.read_clip(clip, length)
-    futures = library.compute(run, _traverse, batch, n_past, dimension)
+    with progress.of(len(STEPS) * (length - n_past)):
+        futures = library.compute(run, _traverse, batch, n_past, dimension)
     truth = batch.frames[0].numpy()
     clips = {value: np.concatenate([truth[:n_past], future]) for value, future in zip(STEPS, futures)}
     tiles = [Tile("truth", "Truth", (truth,))]

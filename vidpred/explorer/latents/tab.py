@@ -111,7 +111,9 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number}
     found = [note_md, heat_html, pictures_html, sources_html, gaussians_html, best_html, dimension_dd]
     pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_dd}
-    looking = once(handlers.latents, asked, found, version=handlers.weights, **BUSY)
+    drawn = [heat_html, pictures_html, sources_html, gaussians_html, best_html]
+    busy = {"show_progress_on": drawn, **BUSY}
+    looking = once(handlers.latents, asked, found, version=handlers.weights, **busy)
     traversing = once(handlers.traverse, pushed, player_html, version=handlers.weights, **BUSY)
     following = {
         "fn": handlers.follow_run,

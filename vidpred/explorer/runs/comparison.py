@@ -5,9 +5,9 @@ from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
 from vidpred.errors import BadInput
-from vidpred.explorer.runs import validate
+from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import Prediction, Settings, checked, predict, require_few
+from vidpred.explorer.runs.prediction import Prediction, Settings, checked, frames_of, predict, require_few
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.runs.setting_names import setting_name, setting_value
 from vidpred.explorer.runs.summary import sentence_case, title_parts
@@ -108,7 +108,9 @@ def checked_each(
 
 def predict_each(library: Library, runs: list[Run], clip: Clip, **fields: Any) -> list[Prediction]:
     """The futures of each run for one clip; fields as `checked_each` takes them."""
-    return [predict(library, settings) for settings in checked_each(runs, clip, **fields)]
+    each = checked_each(runs, clip, **fields)
+    with progress.of(sum(map(frames_of, each))):
+        return [predict(library, settings) for settings in each]
 
 
 def short_names(names: list[str]) -> list[str]:

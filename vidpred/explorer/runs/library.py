@@ -14,7 +14,7 @@ from cachetools import LRUCache, TTLCache
 from vidpred import runs
 from vidpred.data import dance, robot_push
 from vidpred.errors import BadInput
-from vidpred.explorer.runs import gpu_lease
+from vidpred.explorer.runs import gpu_lease, progress
 from vidpred.explorer.runs.run import Clip, Evaluation, Run
 from vidpred.explorer.runs.validate import choice
 from vidpred.simulate.bounce import bounces_of
@@ -49,6 +49,7 @@ class Library:
         self._run_lock, self._clip_lock, self._result_lock = threading.Lock(), threading.Lock(), threading.Lock()
         self.model_lock = threading.Lock()  # held while a model computes: one caller at a time
         self.wanted: Callable[[], bool] = lambda: True  # whether whoever asked, in this thread, still waits
+        self.progressed: Callable[[progress.Progress], None] = lambda far: None  # they are told how far it is
 
     def rescan(self) -> None:
         """Take in the runs that have been begun since, and leave out what is no run any more."""
@@ -126,11 +127,19 @@ class Library:
         from vidpred import rollout
 
         with self.model(run) as model:
-            token = rollout.wanted.set(self.wanted)
+            token = rollout.wanted.set(self._still_wanted)
             try:
                 return function(model, batch, *args)
             finally:
                 rollout.wanted.reset(token)
+
+    def _still_wanted(self, futures: int) -> bool:
+        """Asked before each frame of so many futures."""
+        if not self.wanted():
+            return False
+        if (far := progress.advance(futures)) is not None:
+            self.progressed(far)
+        return True
 
     @contextlib.contextmanager
     def model(self, run: Run) -> Iterator["Model"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from vidpred.errors import BadInput
-from vidpred.explorer.runs import gpu_lease, validate
+from vidpred.explorer.runs import gpu_lease, progress, validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
 
@@ -130,15 +130,21 @@ def checked(
 
 def require_few(*predictions: Settings) -> None:
     """BadInput for more frames than are predicted in one go."""
-    frames = sum(s.n_future * sum(_samples_at(t, s.samples) for t in s.temperatures) for s in predictions)
+    frames = sum(map(frames_of, predictions))
     if frames > MAX_FRAMES:
         raise BadInput(f"These are {frames:,} frames to predict: ask for {MAX_FRAMES:,} at most, or for fewer samples")
+
+
+def frames_of(settings: Settings) -> int:
+    """How many are predicted, of all samples."""
+    return settings.n_future * sum(_samples_at(t, settings.samples) for t in settings.temperatures)
 
 
 def predict(library: Library, settings: Settings) -> Prediction:
     """The prediction of these settings, from the cache where it was made a short while ago."""
     settings.run.require_weights()
-    return library.cached(settings, lambda: _predict(library, settings), lambda prediction: prediction.bytes)
+    with progress.of(frames_of(settings)):
+        return library.cached(settings, lambda: _predict(library, settings), lambda prediction: prediction.bytes)
 
 
 def _predict(library: Library, settings: Settings) -> Prediction:

@@ -14,6 +14,7 @@ MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first.
 PRIVATE = {"api_visibility": "private", "preprocess": False}
 QUIET = {"show_progress": "hidden", **PRIVATE}
+WAITING_QUEUE = {"concurrency_id": "physics", "concurrency_limit": 8, **PRIVATE}  # not the model's, where all wait
 BUSY = {"show_progress": "minimal", **PRIVATE, **MODEL_QUEUE}  # runs the model
 # Of a field that holds none: the first one. So that one can also go back, seeds follow one another.
 NEXT_SEED_JS = f"seed => Number.isInteger(seed) && seed >= 0 && seed < {MAX_SEED} ? seed + 1 : 0"

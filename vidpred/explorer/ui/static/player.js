@@ -323,3 +323,8 @@ sizes.observe(player);
 new MutationObserver(() => draw(true)).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 watch("value", accept);
 accept();
+window.waiting?.player(element, (waits, cancelled) => {
+  const again = part("message").textContent.startsWith("Cancelled");
+  if (cancelled && (waits || !shown)) say("Cancelled. " + (shown ? "This is still the earlier prediction." : "Ask again whenever you like."), true);
+  else if (waits && again) say(shown ? "" : "The prediction is on its way …");
+});
