@@ -132,6 +132,27 @@ def test_keys_drive_and_undo_brings_the_frame_back(open_page, drive):
     assert counter(page) == "given frame 1"
 
 
+def test_the_address_holds_what_was_driven_and_drives_it_again(open_page, drive):
+    page = open_page(**DRIVE)
+    page.locator(".drive").focus()
+    steps = [("ArrowRight", [0, 1, 0]), ("ArrowRight", [0, 1, 0]), ("PageUp", [0, 0, 1])]
+    for key, move in steps:
+        after(page, lambda key=key: page.keyboard.press(key))
+        drive.step(move, 0)
+    for key in ("o", "o", "Backspace"):
+        after(page, lambda key=key: page.keyboard.press(key))
+    drive.replay()
+    page.wait_for_function("location.search === '?tab=drive&actions=90x2-80-o'")
+    again = open_page("?tab=drive&actions=90x2-80-o", app="tab_url", until=f"{REQUEST} > 0")
+    again.wait_for_function("document.querySelector('#drive [data-part=counter]').innerText === 'step 4 of 4'")
+    assert near(again, drive.frames[-1].image)
+    assert again.url.endswith("?tab=drive&actions=90x2-80-o")
+    after(again, lambda: again.locator("#drive").get_by_role("button", name="Restart").click())
+    again.wait_for_function("location.search === ''")
+    unread = open_page("?tab=drive&actions=fax999", app="tab_url", until=f"{REQUEST} > 0")
+    assert unread.locator("#drive [data-part=refusal]").inner_text() == "The actions in this address cannot be read."
+
+
 def test_hold_to_repeat_and_diagonals(open_page):
     page = open_page(**DRIVE, new=True)  # its clock will stand still
     page.locator(".drive").focus()

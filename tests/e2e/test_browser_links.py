@@ -9,6 +9,7 @@ import pytest
 from tests.e2e.conftest import TWIN
 from tests.e2e.page import SHOWN, answered, drawn, settled
 from tests.promise import same_picture
+from vidpred.explorer.drive import what_if_tab
 from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.learn.tab import PAGES
 from vidpred.explorer.runs.prediction import checked, first_view, predict
@@ -160,6 +161,34 @@ def test_a_link_to_every_tab(open_link, library, driven, tab, held, ready, value
     page.wait_for_function(SHOWN)
     assert sees(page, library)
     assert query(page) == ""
+
+
+def test_a_link_to_what_if(open_link, monkeypatch):
+    """Is drawn once, as it is named, and followed; Back goes to where one came from."""
+    imagined, what_if = [], what_if_tab.what_if
+
+    def noting(library, physics, run, clip, change, other, **fields):
+        imagined.append((run.name, clip.name, change, fields["n_future"], fields["seed"]))
+        return what_if(library, physics, run, clip, change, other, **fields)
+
+    monkeypatch.setattr(what_if_tab, "what_if", noting)
+    held = f"tab=drive&part=what-if&if_run={TWIN}&if_clip={CLIPS[2]}&if_change=still&if_frames=3&if_seed=4"
+    page = open_link(f"?{held}", until="document.querySelector('#what-if [data-request]')")
+    assert imagined == [(TWIN, CLIPS[2], "still", 3, 4)]
+    assert query(page) == held
+    answered(
+        page,
+        page.get_by_label("In reverse order").check,
+        "document.querySelector('#what-if [data-request]').dataset.request",
+    )
+    assert query(page) == held.replace("still", "reversed")
+    assert imagined[1:] == [(TWIN, CLIPS[2], "reversed", 3, 4)]
+    page.get_by_role("tab", name="Learn", exact=True).click()
+    page.wait_for_function("location.search === '?tab=learn'")
+    page.go_back()
+    page.locator("#what-if .player").wait_for()
+    assert query(page) == held.replace("still", "reversed")
+    assert len(imagined) == 2
 
 
 @pytest.mark.parametrize(

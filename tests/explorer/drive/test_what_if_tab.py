@@ -95,6 +95,28 @@ def test_widgets_follow_the_run(handlers):
     assert CLIP not in other["choices"]
 
 
+LINKED = {
+    **{"if_run": "tiny", "if_clip": CLIP, "if_change": "other", "if_other": "traj_0_to_255/4", "if_n_future": 3.0},
+    **{"if_seed": 2.0, "if_shuffle_seed": 0.0, "if_temperature": 0.5},
+}
+
+
+def test_an_address_sets_the_fields(handlers):
+    view = handlers.restore(**LINKED)
+    assert view.keys() == LINKED.keys()
+    values = {name: update["value"] if isinstance(update, dict) else update for name, update in view.items()}
+    assert values == LINKED
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("if_change", "upwards"), ("if_other", CLIP), ("if_n_future", 99.0), ("if_seed", -1.0), ("if_temperature", "hot")],
+)
+def test_an_address_that_names_what_is_not_there(handlers, name, value):
+    with pytest.raises(BadInput):
+        handlers.restore(**{**LINKED, name: value})
+
+
 @pytest.mark.parametrize("value", [None, ["a"], {"a": 1}, math.nan, "x"])
 def test_widgets_are_fitted_whatever_they_hold(handlers, value):
     clip, change, _, frames = handlers.fit("tiny", value, value, value)

@@ -191,10 +191,26 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         with gr.Tab("Drive the robot", id="drive") as places["drive"]:
             parts = build_drive(library, physics)
         with gr.Tab("What if", id="what-if") as places["what-if"]:
-            menus = what_if_tab.build_what_if(handlers, places["what-if"])
+            menus, link = what_if_tab.build_what_if(handlers, places["what-if"])
         with gr.Tab("Choose the poses", id="poses") as places["poses"]:
             menus |= what_if_tab.build_poses(handlers, places["poses"])
-    return parts._replace(menus={**parts.menus, **menus}, pages=Pages(tabs, places))
+    link = _both(parts.link, link)
+    return parts._replace(link=link, menus={**parts.menus, **menus}, pages=Pages(tabs, places))
+
+
+def _both(one: Link | None, other: Link | None) -> Link | None:
+    """The fields of both in one address, each restored by its own."""
+    if one is None or other is None:
+        return one or other
+
+    def restore(**fields: Any) -> dict[str, Any]:
+        return {
+            name: value
+            for link in (one, other)
+            for name, value in link.restore(**{name: fields[name] for name in link.first}).items()
+        }
+
+    return Link({**one.widgets, **other.widgets}, {**one.first, **other.first}, restore)
 
 
 def build_drive(library: Library, physics: Physics) -> TabParts:

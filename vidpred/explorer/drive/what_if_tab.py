@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from vidpred.errors import BadInput
-from vidpred.explorer.drive.drivable import drivable_runs
+from vidpred.explorer.drive.drivable import drivable_runs, require_drivable
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.drive.what_if import (
     CHANGED,
@@ -28,18 +28,20 @@ from vidpred.explorer.drive.what_if import (
 )
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
+from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain
 from vidpred.explorer.ui.handlers import BUSY, QUIET, WAITING_QUEUE, Handlers, toast_refusals
 from vidpred.explorer.ui.player import Display, Tile, clip_player, next_request, player_value
 from vidpred.explorer.ui.run_menu import run_menu
+from vidpred.explorer.ui.tab_parts import Link
 from vidpred.simulate.robot_push.scene import scene_of
 
 PIECES = 3
 FUTURE = 10  # predicted frames at first
 STARTUP_SECONDS = 8.0  # that the first question waits for the simulator
 NO_CLIP = "–"
+NAMED = "if_"  # what the fields' names begin with in the address: Drive has a run and a clip of its own
 CHANGE_LABELS = [(label.capitalize(), change) for change, label in CHANGES.items()]
 
 Menus = dict[gr.blocks.Block, Callable[[], list[tuple[str, str]]]]
@@ -90,6 +92,24 @@ class WhatIfHandlers(Handlers):
             note += f"“{CHANGED}” not at all: nobody knows what the changed {what} would have done."
         return player_value(what_if_tiles(scored, note), request)
 
+    def restore(self, **fields: Any) -> dict[str, Any]:
+        """The widgets of a view, by their names in the address."""
+        view = {name.removeprefix(NAMED): value for name, value in fields.items()}
+        run, clip = self.library.run(view["run"]), self.library.clip(view["clip"])
+        changes = POSE_CHANGES if run.takes_poses else CHANGES
+        change = validate.choice(view["change"], "change", changes)
+        if not run.takes_poses:
+            require_drivable(self.library, run, clip)
+        frames = validate.whole_number(view["n_future"], "The number of predicted frames", 1, longest_future(run, clip))
+        for name, text in (("seed", "The seed"), ("shuffle_seed", "The seed of the order")):
+            view[name] = validate.whole_number(view[name], text, 0, MAX_SEED)
+        view["temperature"] = validate.number_between(view["temperature"], "The temperature", 0, MAX_TEMPERATURE)
+        fitted = dict(zip(("clip", "change", "other", "n_future"), self.fit(run.name, clip.name, change, frames)))
+        if change == "other":
+            others = [name for name in names(clips_for(self.library, run)) if name != clip.name]
+            fitted["other"]["value"] = validate.choice(view["other"], "clip", others)
+        return {f"{NAMED}{name}": value for name, value in {**view, **fitted}.items()}
+
     @toast_refusals
     def follow(self, run: Any, seed: Any, temperature: Any, *fields: Any) -> dict:
         """What a run predicts for a plan of poses; fields: clip, first, last, speed, backwards of each piece."""
@@ -117,10 +137,12 @@ class WhatIfHandlers(Handlers):
         changes = [pair for pair in CHANGE_LABELS if not run.takes_poses or pair[1] in POSE_CHANGES]
         change = change if change in [value for _, value in changes] else changes[0][1]
         others = [name for name in clips if name != clip]
+        # where nothing is taken from it, it stays: the address would name it
+        other = {"value": others[0] if others else None} if change == "other" else {}
         return (
             gr.update(choices=clips, value=clip),
             gr.update(choices=changes, value=change),
-            gr.update(choices=others, value=others[0] if others else None, visible=change == "other"),
+            gr.update(choices=others, visible=change == "other", **other),
             gr.update(maximum=longest, value=n_future if stays else min(FUTURE, longest)),
         )
 
@@ -133,13 +155,13 @@ class WhatIfHandlers(Handlers):
         return [run for run in self.library.all_runs() if run.takes_poses and clips_for(self.library, run)]
 
 
-def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
+def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | None]:
     """Other actions or poses for a clip, beside its own."""
     runs = handlers.runs()
     clips = clips_for(handlers.library, runs[0]) if runs else []
     if not clips:
         gr.Markdown("No run here is told about actions or poses, so nothing can be changed.")
-        return {}
+        return {}, None
     longest, others = longest_future(runs[0], clips[0]), names(clips[1:])
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
@@ -180,7 +202,11 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
     }
     chain(functools.partial(gr.on, [tab.select, predict_btn.click, other_dd.input]), waiting, predicting)
     chain(functools.partial(gr.on, [run_dd.input, clip_dd.input, change_radio.input]), fitting, waiting, predicting)
-    return {run_dd: lambda: run_menu(handlers.runs())}
+    first = {"run": runs[0].name, "clip": clips[0].name, "change": "opposite", "other": (others or [None])[0]}
+    first |= {"n_future": min(FUTURE, longest), "seed": 0, "shuffle_seed": 0, "temperature": 1}
+    named = {f"{NAMED}{name}": widget for name, widget in asked.items()}
+    link = Link(named, {f"{NAMED}{name}": value for name, value in first.items()}, handlers.restore)
+    return {run_dd: lambda: run_menu(handlers.runs())}, link
 
 
 def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:

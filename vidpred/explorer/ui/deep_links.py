@@ -22,7 +22,11 @@ from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 
 STATIC = Path(__file__).parent / "static"
 HEAD = f"<script>{(STATIC / 'deep_links.js').read_text()}</script>"
-SHORT = {"n_future": "frames", "n_past": "context"}  # what the address calls a field, where not by its name
+SHORT = {
+    "n_future": "frames",
+    "n_past": "context",
+    "if_n_future": "if_frames",
+}  # what the address calls a field, where not by its name
 NOTHING = {"first": {}, "runs": {}, "clips": {}}
 SWITCHES = {"1": True, "0": False}
 

@@ -7,7 +7,9 @@ window.links = (() => {
   const pages = { [first]: begun.get("part") || "" }; // tab -> the tab within it, "" for its first one
   const firsts = {}; // tab -> the first tab within it
   const frames = {}; // tab -> frame of its player, where it is not the one that a prediction begins with
+  let actions = (first === "drive" && begun.get("actions")) || ""; // that were driven
   let resting = 0;
+  const OWN = ["tab", "part", "frame", "actions"]; // names in the address that are no fields
   const PLAYERS = { player: "predict", "compare-player": "compare", "yours-player": "yours" };
   // A bare address (Gradio's own names begin with __) holds no view: nothing to wait for.
   const opened = /[?&](?!__)./.test(location.search) ? new Promise((resolve) => { read = resolve; }) : null;
@@ -31,7 +33,7 @@ window.links = (() => {
 
   const fields = (search) => {
     const query = new URLSearchParams(search);
-    for (const name of ["tab", "part", "frame"]) query.delete(name);
+    for (const name of OWN) query.delete(name);
     return String(query);
   };
 
@@ -72,8 +74,9 @@ window.links = (() => {
       const query = held.map((field) => [field, text(view[field])]);
       if (pages[name]) query.unshift(["part", pages[name]]);
       if (frames[name] !== undefined) query.push(["frame", String(frames[name])]);
+      if (name === "drive" && actions) query.push(["actions", actions]);
       if (query.length || name !== Object.keys(views)[0]) query.unshift(["tab", name]);
-      const ours = new Set(["tab", "part", "frame", ...Object.values(views).flatMap((tab) => Object.keys(tab.first))]);
+      const ours = new Set([...OWN, ...Object.values(views).flatMap((tab) => Object.keys(tab.first))]);
       query.push(...[...new URLSearchParams(location.search)].filter(([key]) => !ours.has(key)));
       const search = query.map(([key, value]) => key + "=" + encode(value)).join("&"), place = name + "/" + (pages[name] || "");
       const url = location.pathname + (search && "?" + search) + location.hash, known = history.state?.place;
@@ -105,6 +108,19 @@ window.links = (() => {
       if (!name || frame === null || (first || "predict") !== name) return null;
       begun.delete("frame");
       return /^\d{1,6}$/.test(frame) ? Number(frame) : null;
+    },
+
+    // What was driven, and what the address names to be driven, once.
+    drove(text) {
+      if (text === actions) return;
+      actions = text;
+      clearTimeout(resting);
+      resting = setTimeout(() => this.again("drive"), 250);
+    },
+    driven() {
+      const text = first === "drive" ? begun.get("actions") : null;
+      begun.delete("actions");
+      return text;
     },
 
     again(name) {

@@ -12,6 +12,7 @@ const KEYS = {
 let latest = 0, setup = null, frames = []; // newest answer; what does not change within a drive; its frames
 let view = 0, open = 1, playing = 0; // frame on screen, fingers
 let sent = 0, waiting = false, queue = [], timer = 0;
+let moves = [], asked = null; // codes of the steps that were taken, for the address; what the server was asked last
 const held = new Map(); // key or button -> its move
 
 // --- values ---------------------------------------------------------------------------------------------------------
@@ -24,11 +25,14 @@ function accept(value) {
   if (value.refusal) { queue = []; releaseAll(); element.dataset.request = latest; return; }
   if (value.message) return refuse(value.message);
   if (value.since > frames.length) return send("refresh"); // an answer was lost: everything again
-  if (value.setup) { setup = value.setup; held.clear(); queue = []; }
+  if (value.setup) { setup = value.setup; held.clear(); queue = []; moves = []; }
+  else if (asked?.what === "undo") moves.pop();
+  else if (value.frames.length && asked && CODES[asked.what]) moves.push(CODES[asked.what](asked));
+  asked = null;
   const fresh = value.since === 0;
   frames.length = value.since;
   for (const one of value.frames) frames.push({ ...one, model: picture(one.model), physics: one.physics && picture(one.physics) });
-  if (value.setup) open = frames[last()].fingers >= 0.5 ? 1 : 0;
+  if (value.setup) { open = frames[last()].fingers >= 0.5 ? 1 : 0; repeat(); }
   if (value.gif) save(value.gif);
   if (fresh || value.frames.length || view > last()) { stop(); view = last(); }
   part("message").textContent = "";
@@ -43,6 +47,7 @@ function accept(value) {
   if (value.starting) setTimeout(() => latest === value.request && !waiting && send("refresh"), 700);
   else if (hasPhysics && frames.some((f) => !f.physics)) send("refresh"); // the physics has caught up with what was driven before
   if (!held.size) announce();
+  if (!queue.length) window.links?.drove(written(moves));
   next();
 }
 
@@ -85,12 +90,43 @@ function send(what, data = {}) {
   }
   waiting = true;
   sent = performance.now();
+  asked = { what, ...data };
   if (what === "begin") trigger("submit", {});
   else if (what === "save") trigger("save", {});
   else server.press({ drive: setup.drive, what, ...data }).then(
     (value) => { waiting = false; accept(value); },
     () => { waiting = false; accept({ request: latest + 1, refusal: "The server could not be reached. Please try again." }); },
   );
+}
+
+// --- what was driven, in the address: a step is two digits of moves and fingers, or o for the clip's own action; x3: three times
+
+const CODES = {
+  step: ({ move, fingers }) => (2 * move.reduce((code, x) => 5 * code + 2 * x + 2, 0) + fingers).toString(16).padStart(2, "0"),
+  replay: () => "o",
+};
+
+function written(codes) {
+  const runs = [];
+  for (const code of codes) if (runs.at(-1)?.[0] === code) runs.at(-1)[1] += 1; else runs.push([code, 1]);
+  return runs.map(([code, times]) => code + (times > 1 ? "x" + times : "")).join("-");
+}
+
+// Take the steps that the address names, once, from where the drive begins.
+function repeat() {
+  const text = window.links?.driven(), steps = [];
+  if (!text) return;
+  for (const [code, times = "1"] of text.split("-").map((run) => run.split("x"))) {
+    const number = /^[0-9a-f]{2}$/.test(code) ? parseInt(code, 16) : NaN;
+    if (!(code === "o" || number < 250) || !/^\d{1,3}$/.test(times) || steps.length + Number(times) > 120) {
+      part("refusal").textContent = "The actions in this address cannot be read.";
+      return;
+    }
+    const move = [50, 10, 2].map((place) => (Math.floor(number / place) % 5) / 2 - 1);
+    if (code !== "o") open = number % 2;
+    for (let i = 0; i < Number(times); i++) steps.push(code === "o" ? ["replay", {}] : ["step", { move, fingers: number % 2 }]);
+  }
+  queue = steps;
 }
 
 function go(move) {
