@@ -181,6 +181,22 @@ def test_phone_in_the_dark(open_page, clips, scale):
     assert truth["y"] == prediction["y"]  # beside each other even here
 
 
+def test_the_tiles_stay_in_sight_while_a_phone_shows_the_settings(open_page):
+    page = open_page(viewport={"width": 390, "height": 800})
+    tile, samples = (
+        page.locator('#player canvas[data-tile="Prediction"]'),
+        page.get_by_label("number input for Samples"),
+    )
+    samples.evaluate("field => field.scrollIntoView({block: 'center'})")
+    page.locator("#player .stage.floating").wait_for()
+    answered(page, lambda: samples.fill("2"))
+    box = tile.bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] < samples.bounding_box()["y"]
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#player .stage:not(.floating)").wait_for()
+    assert tile.bounding_box()["height"] > box["height"]
+
+
 def test_six_tiles_are_all_on_a_phone(open_page):
     page = open_page("?sweep=1", viewport={"width": 400, "height": 800})
     tiles = [page.locator("#player canvas[data-tile]").nth(i).bounding_box() for i in range(6)]

@@ -73,12 +73,16 @@ CSS = """
 .lesson td code, .figures :is(th, td) { white-space: nowrap; }
 .figures :is(th, td) { padding: 6px 9px !important; }
 .figures td { font-variant-numeric: tabular-nums; }
+.figures td:is(:first-child, :last-child) { white-space: normal; min-width: 9em; }
 #command textarea { font-family: var(--font-mono); font-size: 13px; }
 .lesson .katex-display { overflow-x: auto; overflow-y: hidden; padding: 4px 0; }
 .door { align-self: flex-start; width: auto !important; flex-grow: 0 !important; margin: 8px 0 24px; }
 .gradio-container input[role="combobox"] { text-overflow: ellipsis; padding-right: 28px; }
 .gradio-container .token { font-size: 13px; line-height: 1.3; max-width: 100%; }
 .answer small, .figures small { color: var(--body-text-color-subdued); }
+@media (min-width: 641px) and (max-width: 900px) { /* settings beside what they change, and no wider than they need */
+  .column:has(+ .player-column) { min-width: 220px !important; }
+}
 @media (max-width: 640px) {
   .player-column { order: -1; }
   .column.yours { display: contents; }

@@ -2,7 +2,7 @@
 function part(name) { return element.querySelector('[data-part="' + name + '"]'); }
 const player = element.querySelector(".player");
 const stage = part("stage"), scrub = part("scrub"), gain = part("gain"), choices = part("choice");
-const BORDER = 3, GAP = 12, CAPTION = 32, TALLEST = 320, TALL = 470, NARROWEST = 96; // CSS pixels: a tile, and all of them
+const BORDER = 3, GAP = 12, CAPTION = 32, TALLEST = 320, TALL = 470, NARROWEST = 96, FLOATING = 130; // CSS pixels: a tile, and all of them
 const COLOURS = 8; // of the palette
 
 let latest = 0; // newest request whose answer has come
@@ -317,6 +317,24 @@ player.addEventListener("keydown", (event) => {
   else return;
   event.preventDefault();
 });
+
+// On a phone the tiles stay in sight while the settings below the player are changed.
+const row = element.closest(".player-column")?.parentElement, seen = new Map();
+function float() {
+  const away = !seen.get(player) && player.getBoundingClientRect().bottom <= FLOATING;
+  const floats = away && seen.get(row) && shown !== null && matchMedia("(max-width: 640px)").matches;
+  if (floats === stage.classList.contains("floating")) return;
+  part("place").style.height = floats ? stage.offsetHeight + "px" : "";
+  stage.classList.toggle("floating", floats);
+  arrange();
+}
+if (row) {
+  const eyes = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) seen.set(target, isIntersecting);
+    float();
+  }, { rootMargin: `-${FLOATING}px 0px 0px` });
+  for (const watched of [player, row]) eyes.observe(watched);
+}
 
 const sizes = new ResizeObserver(() => arrange());
 sizes.observe(player);
