@@ -25,6 +25,10 @@ SURE = (
     "*±: 95 % interval of the mean over the same test clips, all samples averaged. It is one training of each: another "
     "seed may fall out otherwise. The clip below is one of them, and may say the opposite.*"
 )
+LEAD = (
+    "**Several runs, the same clip, the same noise.** Choose a question: below it stands which run is better, and how "
+    "sure that is; then play the clip."
+)
 ALIKE = "Nothing: every setting is the same."
 
 
@@ -145,6 +149,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         gr.Markdown("Comparing needs two runs of one family: start the app with `--runs DIR`.")
         return TabParts()
     first = comparison.first_view(library, runs[0])
+    gr.Markdown(LEAD, elem_classes="about")
     question_dd = gr.Dropdown(
         [(group.title, group.key) for group in handlers.groups.values()],
         value=handlers.question(names(runs)),

@@ -27,6 +27,10 @@ from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
 from vidpred.render import frame_border, save_gif, side_by_side, upscale
 
+LEAD = (
+    "**You press, the model imagines the next frame.** Try the arrow keys or the pad, and see where it departs from "
+    "the true physics beside it."
+)
 REFUSED = {"fn": None, "js": "() => { document.dispatchEvent(new CustomEvent('drive-refused')); }", **PRIVATE}
 DRIVE_QUEUE = {"concurrency_id": "drive", "concurrency_limit": 2, **QUIET}
 MOST_PRESSES = 8  # at once, of all visitors; each waits for the model
@@ -234,6 +238,7 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
         handlers.drives.end(drive_id)
 
     session_state = gr.State("", delete_callback=end_drive)
+    gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
             run_dd = gr.Dropdown(listed(), value=first["run"], label="Run", info="one that was trained with actions")

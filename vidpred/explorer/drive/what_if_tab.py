@@ -40,6 +40,10 @@ from vidpred.simulate.robot_push.scene import scene_of
 PIECES = 3
 FUTURE = 10  # predicted frames at first
 STARTUP_SECONDS = 8.0  # that the first question waits for the simulator
+LEAD = (
+    "**The same start and the same noise, but another movement.** Choose one: does the model follow it as the physics "
+    "does?"
+)
 NO_CLIP = "–"
 NAMED = "if_"  # what the fields' names begin with in the address: Drive has a run and a clip of its own
 CHANGE_LABELS = [(label.capitalize(), change) for change, label in CHANGES.items()]
@@ -163,6 +167,7 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | 
         gr.Markdown("No run here is told about actions or poses, so nothing can be changed.")
         return {}, None
     longest, others = longest_future(runs[0], clips[0]), names(clips[1:])
+    gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
             run_dd = gr.Dropdown(

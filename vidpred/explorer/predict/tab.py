@@ -21,6 +21,10 @@ from vidpred.explorer.ui.run_menu import run_about, run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
 STATIC = Path(__file__).parent / "static"
+LEAD = (
+    "**What happened, and what the model imagines of it.** Press play, then *Another seed* for another future; "
+    "*Side by side* shows what the temperature does."
+)
 # The player knows what is switched on, chosen and how fast: a download shows the same.
 VIEW_JS = "(view, ...rest) => [document.querySelector('#player .player')?.dataset.view ?? '', ...rest]"
 
@@ -146,6 +150,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     first, clips = prediction.first_view(library, run), library.clips_for(run)
     low, high = run.past_limits
     longest = run.longest_future(clips[0]) if clips else 1
+    gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280, elem_classes="fields"):
             run_dd = gr.Dropdown(run_menu(library.all_runs()), value=run.name, label="Run")

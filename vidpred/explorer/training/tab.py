@@ -34,6 +34,11 @@ REFRESH_SECONDS = 5
 FIRST = 6  # runs that are drawn before anyone has chosen
 
 
+LEAD = (
+    "**How each run was trained, curve by curve.** Tick runs in the table to see theirs; a click on a heading sorts it."
+)
+
+
 class CurveHandlers(Handlers):
     @toast_refusals
     def curves(self, runs: list[str]) -> dict:
@@ -149,6 +154,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
 def _build_curves(library: Library) -> TabParts:
     handlers = CurveHandlers(library)
     first = {"runs": names(first_runs(library)), "curves": list(CURVES)}
+    gr.Markdown(LEAD, elem_classes="about")
     table_html = run_table(elem_id="training-table")
     runs_dd = gr.Dropdown(
         list(library.runs), value=first["runs"], multiselect=True, max_choices=MOST_RUNS, label="Runs"
