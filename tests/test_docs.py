@@ -1,11 +1,14 @@
-"""The tables of README, docs and cards say what is stored of every bundled run: its eval.json, its settings.
+"""The tables of README, docs and cards say what is stored: of every bundled run its eval.json and its settings, of the
+benchmarks what they printed.
 Those of docs/findings.md are compared in tests/train/test_findings.py."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from train.benchmark import app, browser
 from vidpred import runs
 
 ROOT = Path(__file__).parent.parent
@@ -80,3 +83,35 @@ def test_a_line_of_a_table_is_what_is_stored(page, line):
         digits = [len(number.partition(".")[2]) for number in written]
         assert written == [f"{value:.{digits[i]}f}" for i, value in enumerate(stored)], header
         assert all(digits) and (written or cell == "–"), header
+
+
+def row(title):
+    """The cells of the one line of docs/performance.md that begins so."""
+    lines = [
+        line for line in (ROOT / "docs" / "performance.md").read_text().splitlines() if line.startswith(f"| {title} |")
+    ]
+    assert len(lines) == 1, title
+    return cells(lines[0])
+
+
+def stored(command):
+    return json.loads((ROOT / "assets" / "benchmark" / f"{command}.json").read_text())
+
+
+@pytest.mark.parametrize("command", [app, browser], ids=["app", "browser"])
+def test_what_a_person_waits_for_is_what_was_measured(command):
+    measured = stored(command.__name__.rpartition(".")[2])
+    for name, figure in command.FIGURES.items():
+        median = measured[name]["median"]
+        title, written, limit = figure.cells(median)
+        assert row(title) == [title, written if figure.holds(median) else f"**{written}**", limit]
+
+
+def test_what_many_visitors_met_is_what_was_measured():
+    load = stored("load")
+    assert row("20 for 3 minutes")[1:] == [
+        *(str(load[name]) for name in ("answers", "errors", "compared", "differing")),
+        *(f"{load[name]:.1f} s" for name in ("median_s", "p95_s")),
+        f"{load['memory_gb']:.2f} GB, {100 * load['growth']:+.1f} %",
+    ]
+    assert (load["clients"], load["minutes"]) == (20, 3)

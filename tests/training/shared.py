@@ -1,4 +1,4 @@
-"""Trainings of 10 steps, to be run by one process or by several under torchrun: `python -m tests.training.shared JOBS`.
+"""Trainings of a few steps, by one process or by several under torchrun: `python -m tests.training.shared JOBS`.
 
 JOBS is a JSON list of [RUN, DATA, STEPS, "key=value", …]; a training stops after STEPS, or goes on where it stopped."""
 
