@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-# Read when torch is loaded: the two workers share the cores, and what they start inherits it.
+# Read when torch is loaded: the workers share the cores, and what they start inherits it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np

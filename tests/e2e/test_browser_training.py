@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.e2e.page import STILL
 from train import svg
 from vidpred import metrics
 from vidpred.explorer.learn.tab import PAGES
@@ -114,6 +115,17 @@ def test_a_figure_is_drawn_and_downloaded(open_page):
     with page.expect_download() as download:
         button.click()
     assert download.value.suggested_filename == "dashboard.png"
+
+
+def test_what_is_chosen_is_seen_under_the_mouse(open_page):
+    page = open_page(tab="Training")
+    page.get_by_role("tab", name="Schedule designer").click()
+    chosen = page.locator("input[type=radio]:checked >> visible=true").first
+    ground = "input => getComputedStyle(input).backgroundColor"
+    before = chosen.evaluate(ground)
+    chosen.hover()
+    page.evaluate(STILL)
+    assert chosen.evaluate(ground) == before
 
 
 def test_a_schedule_is_designed_and_its_command_copied(open_page, app_url):

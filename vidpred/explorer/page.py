@@ -56,6 +56,10 @@ CSS = """
 #player .html-container, .drawn .html-container { padding: 0; }
 .drawn .html-container.pending { opacity: 0.5; transition: opacity 0.2s 0.6s; }
 .drawn > [data-testid="status-tracker"]:has(> .progress-text) { visibility: hidden; } /* the bar says it */
+/* Gradio's own rule for the mouse is stronger than the one for what is chosen: it would be white */
+input[type="radio"]:checked:hover:not([disabled]):not(:focus) {
+  background-color: var(--checkbox-background-color-selected); border-color: var(--checkbox-border-color-selected);
+}
 .chips label { padding: 4px 10px !important; font-size: 13px; }
 @media (min-width: 900px) and (min-height: 700px) {
   #schedule-chart { position: sticky; top: 0; z-index: 10; background: var(--body-background-fill); padding: 6px 0; }
