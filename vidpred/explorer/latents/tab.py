@@ -16,6 +16,10 @@ from vidpred.explorer.ui.player import clip_player, next_request, player_value
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
+LEAD = (
+    "**What z says, and where.** See how far the future depends on it; then push one dimension, below, and watch what "
+    "changes."
+)
 SOURCES = (
     "Where z comes from: the **posterior** has seen each true frame; the **prior** guesses; **zero** leaves z out; "
     "**shuffled** takes the posterior's z of other steps. The further the first lies above the others, the more z says."
@@ -79,6 +83,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
     handlers, run = LatentHandlers(library), first_run(library.all_runs(), library)
     first = analysis.first_view(library, run)
+    gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             run_dd = gr.Dropdown(run_menu(library.all_runs()), value=first["run"], label="Run")
