@@ -80,8 +80,8 @@ def _read_zip(file: BinaryIO) -> tuple[Any, dict[str, int]]:
             parts = {info.filename: info for info in archive.infolist()}
     except Damaged:
         raise
-    # zipfile says NotImplementedError of an archive of a version that it does not know
-    except (zipfile.BadZipFile, ValueError, LookupError, EOFError, OSError, NotImplementedError, struct.error):
+    # zipfile raises a kind of RuntimeError at an archive of a version that it does not know
+    except (zipfile.BadZipFile, ValueError, LookupError, EOFError, OSError, RuntimeError, struct.error):
         raise Damaged("cut off or damaged: an archive without a list of its contents") from None
     pickles = [name for name in parts if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
