@@ -120,3 +120,13 @@ def test_what_follows_from_a_question_is_taken_back_with_it(open_page, calls, cl
     page.get_by_role("button", name="Look into z").click()
     page.wait_for_function("document.querySelector('#lens-player [data-request]')")
     assert page.locator("#lens-pictures [data-part=message]").inner_text() == ""
+
+
+def test_nothing_is_said_of_another_tab(open_page, close):
+    page = open_page(app="slow_url", new=True)
+    settled(page)
+    close()
+    page.get_by_label("number input for Samples").fill(str(SAMPLES + 1))  # what nobody has asked for yet
+    waits(page, "The model works: ")
+    page.get_by_role("tab", name="Training", exact=True).click()
+    page.locator(".waiting").wait_for(state="hidden")

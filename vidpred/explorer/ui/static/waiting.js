@@ -27,13 +27,15 @@ window.waiting = (() => {
   }
 
   function draw() {
-    const texts = [...waits].map((player) => player.parentElement.querySelector(".progress-text")?.textContent.trim() || "");
+    const seen = [...waits].filter((player) => player.offsetParent); // nothing is said of another tab's
+    bar.hidden = !seen.length;
+    if (bar.hidden) return;
+    const texts = seen.map((player) => player.parentElement.querySelector(".progress-text")?.textContent.trim() || "");
     const [says, status, done] = told(texts.find((text) => text.includes("frames")) || texts.find(Boolean) || "");
     part("says").textContent = says;
     if (part("status").textContent !== status) part("status").textContent = status;
     part("done").hidden = done === undefined;
     part("done").firstElementChild.style.width = 100 * (done ?? 0) + "%";
-    bar.hidden = false;
   }
 
   function look() {
