@@ -115,3 +115,14 @@ def test_what_many_visitors_met_is_what_was_measured():
         f"{load['memory_gb']:.2f} GB, {100 * load['growth']:+.1f} %",
     ]
     assert (load["clients"], load["minutes"]) == (20, 3)
+
+
+def test_a_step_on_a_gpu_is_what_was_measured():
+    gpu = stored("step-gpu")
+    assert gpu["device"] == "NVIDIA H200" and (gpu["size"], gpu["precision"], gpu["batch"]) == ("svg", "bf16", 12)
+    for feedback, title in (("teacher_forced", "teacher forced on a GPU"), ("free_running", "free running on a GPU")):
+        one = gpu[feedback]
+        seconds = (one[f"{who}_s"] for who in ("yardstick", "launched_singly", "project"))
+        memory = (f"{one[f'{who}_peak_memory_gb']:.1f}" for who in ("yardstick", "project"))
+        cells = [*(f"{1000 * s:.0f} ms" for s in seconds), f"**{one['ratio']:.2f}**", f"{' → '.join(memory)} GB"]
+        assert row(f"published size, {title}")[1:] == cells

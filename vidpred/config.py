@@ -367,8 +367,10 @@ class SpeedConfig:
     """one kernel for all of Adam"""
     keep_memory: bool = True
     """on a CPU under glibc, keep freed memory for the next step"""
-    compile: Literal["no", "layers", "graphs"] = "no"
-    """torch.compile: not at all, normalisation with its activation fused, or the whole pass as CUDA graphs"""
+    cuda_graphs: bool | None = None
+    """replay each pass as a CUDA graph (none: on one GPU, unless activations are checkpointed)"""
+    compile: Literal["no", "layers"] = "no"
+    """torch.compile: not at all, or normalisation with its activation fused"""
     checkpoint_activations: bool = False
     """keep no activations inside encoder and decoder and compute them again in the backward pass: less memory"""
     prefetch: int = 2
@@ -378,6 +380,10 @@ class SpeedConfig:
         _require(
             self.steps_per_call is None or self.steps_per_call >= 1,
             f"speed.steps_per_call must be at least 1, got {self.steps_per_call}",
+        )
+        _require(
+            not (self.cuda_graphs and self.checkpoint_activations),
+            "speed.cuda_graphs and speed.checkpoint_activations exclude each other",
         )
         _require(self.prefetch >= 0, f"speed.prefetch must not be negative, got {self.prefetch}")
 

@@ -38,7 +38,8 @@ def step(
     frames: int = 12,
     rounds: int = 3,
     precision: Literal["no", "bf16", "auto"] = "auto",
-    compile: Literal["no", "layers", "graphs"] = "no",
+    cuda_graphs: bool | None = None,
+    compile: Literal["no", "layers"] = "no",
     norm_stats: Literal["per_step", "pooled"] = "per_step",
     switches: bool = False,
     growth: bool = False,
@@ -53,7 +54,8 @@ def step(
         frames: frames of a clip, two of them given
         rounds: turns of each; medians are compared
         precision: of the project (auto: bf16 where the processor computes in it)
-        compile: torch.compile of the project: no, layers or graphs
+        cuda_graphs: of the project (none: on a GPU)
+        compile: torch.compile of the project: no or layers
         norm_stats: statistics of the project's batch normalisation; pooled gives other results
         switches: also measure the project with each switch thrown alone
         growth: also measure how the project's time grows with clips and frames
@@ -64,8 +66,9 @@ def step(
     device = harness.chosen_device(cpu)
     precision = resolved_precision(precision, device)
     config = replace(harness.report_model(size), norm_stats=norm_stats)
+    speed = SpeedConfig(cuda_graphs=cuda_graphs, compile=compile)
     result = {"device": harness.device_name(device), "size": size, "batch": batch, "frames": frames}
-    result |= {"precision": precision, "compile": compile, "norm_stats": norm_stats}
+    result |= {"precision": precision, "cuda_graphs": cuda_graphs, "compile": compile, "norm_stats": norm_stats}
     result |= {"torch": torch.__version__, "rounds": rounds}
     peaks = {"no": _peak(device, torch.float32)}
     if precision == "bf16":
@@ -73,11 +76,14 @@ def step(
     result["peak_gflops"] = peaks
     for feedback, name in (("truth", "teacher_forced"), ("prediction", "free_running")):
         given = (config, batch, frames, device, feedback)
-        works = {
-            "yardstick": _yardstick_step(*given),
-            "project": _project_step(*given, precision, SpeedConfig(compile=compile)),
-        }
-        profiles = {who: harness.profile(work, device) for who, work in works.items()}  # from the same weights
+        works = {"yardstick": _yardstick_step(*given), "project": _project_step(*given, precision, speed)}
+        profiled = works
+        if device == "cuda" and cuda_graphs is not False:  # what a graph launches cannot be counted
+            works["launched_singly"] = _project_step(*given, precision, replace(speed, cuda_graphs=False))
+            profiled = {"yardstick": works["yardstick"], "project": works["launched_singly"]}
+        profiles = {who: harness.profile(work, device) for who, work in profiled.items()}  # from the same weights
+        if profiled is not works:
+            works["project"]()  # captured
         seconds = harness.take_turns(works, rounds, name, device, warm_up=False)
         measured = {f"{who}_s": value for who, value in seconds.items()}
         measured["ratio"] = seconds["yardstick"] / seconds["project"]

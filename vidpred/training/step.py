@@ -1,6 +1,7 @@
 """A training step: the gradients of a batch, part by part, and what the optimizer makes of them."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from vidpred.models import Model
 from vidpred.models.batch_norm import drop_pending_statistics, update_running_statistics
 from vidpred.models.unroll import Feedback
 from vidpred.randomness import generator
+from vidpred.training.cuda_graphs import CapturedPasses, Pass
 from vidpred.training.optimizer import build_optimizer
 
 
@@ -25,10 +27,11 @@ class Learner(NamedTuple):
     """A model and what moves its weights."""
 
     model: Model
-    unroll: Callable  # the model's own, for all processes, compiled where that is asked for
+    unroll: Callable  # the model's own, for all processes
     optimizer: torch.optim.Optimizer
     accelerator: Accelerator
     precision: str
+    passes: CapturedPasses | None  # CUDA graphs in the place of `forward_backward`
 
 
 class StepResult(NamedTuple):
@@ -41,13 +44,41 @@ class StepResult(NamedTuple):
 def build_learner(
     model: Model, t: TrainConfig, speed: SpeedConfig, accelerator: Accelerator, precision: str
 ) -> Learner:
-    """The model on its device, in its precision ("no", "bf16" or "float64") and memory layout, with its optimizer."""
+    """The model on its device, in its precision ("no", "bf16" or "float64") and memory layout, with its optimizer.
+
+    BadInput where CUDA graphs are asked for and cannot be.
+    """
+    on_one_gpu = accelerator.device.type == "cuda" and processes.count() == 1
+    if speed.cuda_graphs and not on_one_gpu:
+        raise BadInput("speed.cuda_graphs is for training on one GPU")
     model.to(accelerator.device, torch.float64 if precision == "float64" else torch.float32)
     model.to(memory_format=model.memory_format)
     unroll, optimizer = accelerator.prepare(model, build_optimizer(t, model, speed))
-    if speed.compile == "graphs":
-        unroll = torch.compile(unroll, mode="reduce-overhead")
-    return Learner(model, unroll, optimizer, accelerator, precision)
+    learner = Learner(model, unroll, optimizer, accelerator, precision, None)
+    graphs = speed.cuda_graphs is not False and on_one_gpu and not speed.checkpoint_activations
+    return with_captured_passes(learner, t) if graphs else learner
+
+
+def with_captured_passes(learner: Learner, t: TrainConfig, record: Callable | None = None) -> Learner:
+    """The learner whose passes are captured when they are first needed; record: as CapturedPasses takes it."""
+    for p in learner.model.parameters():
+        p.grad = torch.zeros_like(p)  # graphs add to the same tensors again and again
+    passes = CapturedPasses(learner.model, functools.partial(forward_backward, learner, t), record)
+    return learner._replace(passes=passes)
+
+
+def forward_backward(
+    learner: Learner, t: TrainConfig, clip: Clip, noise: Tensor, beta: float | Tensor, feedback: Feedback
+) -> Pass:
+    """One pass: its gradients are added to those that are there, for the mean over t.accumulation parts."""
+    accelerator = learner.accelerator
+    with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
+        unrolled = learner.unroll(clip, noise, "posterior", feedback)
+    reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction)
+    loss = total_loss(reduced, beta)
+    accelerator.backward(loss / t.accumulation)
+    terms = {"loss": loss, **reduced}
+    return Pass({name: term.detach() for name, term in terms.items()}, unrolled.predictions.detach())
 
 
 def train_step(
@@ -58,22 +89,18 @@ def train_step(
     parts: t.accumulation equal parts of the batch, each a clip (B, T, C, H, W) and its noise (B, T-1, *z_shape), of
     which one is held at a time where they come from an iterator.
     """
-    model, unroll, optimizer, accelerator, precision = learner
-    device = accelerator.device
+    model, unroll, optimizer, accelerator = learner.model, learner.unroll, learner.optimizer, learner.accelerator
+    run_pass = learner.passes or functools.partial(forward_backward, learner, t)
     model.train()
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=learner.passes is None)
     means = dict.fromkeys(("loss", "mse", "kld", "train_psnr"), 0.0)
     for number, (clip, noise) in enumerate(parts, 1):
         with contextlib.nullcontext() if number == t.accumulation else accelerator.no_sync(unroll):
-            with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-                unrolled = unroll(clip, noise, "posterior", feedback)
-            reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction)
-            loss = total_loss(reduced, beta)
-            accelerator.backward(loss / t.accumulation)
-        psnr = _psnr_after_context(unrolled.predictions.detach(), clip, model.config.psnr_protocol)
-        for name, value in {"loss": loss, **reduced, "train_psnr": psnr}.items():
+            terms, predictions = run_pass(clip, noise, beta, feedback)
+        psnr = _psnr_after_context(predictions, clip, model.config.psnr_protocol)
+        for name, value in {**terms, "train_psnr": psnr}.items():
             means[name] += value.item() / t.accumulation
-    means = processes.averaged(means, device)
+    means = processes.averaged(means, accelerator.device)
     norm = nn.utils.clip_grad_norm_(model.parameters(), t.grad_clip or math.inf)
     moved = math.isfinite(means["loss"]) and math.isfinite(norm.item())
     if moved:
