@@ -181,7 +181,7 @@ def test_a_dance_of_629_poses_is_that_of_torch(exported_site, site_library, monk
 def test_a_bundled_run_is_as_near_to_float64_as_torch_is(tmp_path):
     """A run without actions magnifies the last bits of float32, far from its context more than 2e-5, in torch as well:
     so both are compared with float64. With float16 weights too, which its file has: nothing is lost."""
-    run = RUNS / "long-push-free-learned-cyclical"
+    run = RUNS / "push-free-learned-cyclical"
     said = succeeds("train.export", run, tmp_path, "--json").splitlines()[-1]
     about = read_description(tmp_path)
     assert json.loads(said) == about

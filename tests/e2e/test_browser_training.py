@@ -95,11 +95,11 @@ def test_curves_are_chosen_from_a_table_that_sorts(open_page):
     assert scores == sorted(scores, reverse=True)
     heading.get_by_role("button").click()
     assert table.locator(names).all_inner_texts() != listed
-    row = table.locator("tbody tr", has_text="push-learned-monotonic")
+    row = table.locator("tbody tr", has_text="push-learned-calibrated")
     before = shown(page, "training-chart")
     row.get_by_role("checkbox").check()
     shown(page, "training-chart", before)
-    assert page.locator("#training-chart").get_by_role("button", name="push-learned-monotonic").is_visible()
+    assert page.locator("#training-chart").get_by_role("button", name="push-learned-calibrated").is_visible()
     ticked = table.locator("tr.chosen").count()
     page.get_by_label("Runs", exact=True).locator("visible=true").press("Backspace")
     page.wait_for_function(f"document.querySelectorAll('#training-table tr.chosen').length === {ticked - 1}")

@@ -5,7 +5,7 @@ import pytest
 from tests.e2e.page import SHOWN, settled
 from vidpred.explorer.ui.glossary import GLOSSARY
 
-COMPARED = "?tab=compare&runs=push-fixed-cyclical,long-push-free-learned-cyclical"
+COMPARED = "?tab=compare&runs=push-fixed-cyclical,push-free-learned-cyclical"
 PLAYER = SHOWN.replace("#player", "#compare-player")
 
 
@@ -39,7 +39,7 @@ def test_a_term_stands_out_once_in_a_block_and_stays_while_the_player_plays(open
 def test_labels_of_the_strip_are_whole_words(open_page, width):
     page = open_page(COMPARED, app="bundled_url", until=PLAYER, viewport={"width": width, "height": 900})
     said = page.locator("#compare-player [data-part=gutter]").get_attribute("data-lines")
-    assert said.replace("|", "").split("; ") == ["Truth", "fixed", "long-free-learned"]
+    assert said.replace("|", "").split("; ") == ["Truth", "fixed", "free-learned"]
     widths = (
         "[...document.querySelectorAll('#compare-player .film > *')].map(part => part.getBoundingClientRect().right)"
     )

@@ -77,14 +77,28 @@ def test_charts_are_drawn_from_the_bundled_runs(name):
 
 def test_the_figures_of_what_went_wrong_are_those_of_eval_json(bundled):
     text = " ".join((PAGES_FOLDER / "wrong.md").read_text().split())
-    short, long, fixed = (
-        bundled.run(name).evaluation
-        for name in ("push-free-learned-cyclical", "long-push-free-learned-cyclical", "push-free-fixed-cyclical")
+    constant, cyclical, calibrated, fixed = (
+        bundled.run(f"push-free-{name}").evaluation
+        for name in ("learned-none", "learned-cyclical", "learned-calibrated", "fixed-cyclical")
     )
-    assert f"is {short.sharpness:.2f}, of `long-push-free-learned-cyclical` {long.sharpness:.2f}." in text
+    assert (
+        f"from the start, is {constant.sharpness:.2f}, of `push-free-learned-cyclical` {cyclical.sharpness:.2f}" in text
+    )
+    assert f"of `push-free-learned-calibrated` {calibrated.sharpness:.2f}." in text
     assert f"`push-free-fixed-cyclical` has {fixed.kld_per_step:.0f} nats per step and {fixed.psnr:.1f} dB" in text
-    assert f"frames, {short.kld_per_step:.0f} nats and {short.psnr:.1f} dB" in text
+    assert f"frames, {cyclical.kld_per_step:.0f} nats and {cyclical.psnr:.1f} dB" in text
+    seen, guessed = calibrated.z_from["posterior"], calibrated.z_from["prior"]
+    assert f"has {seen:.1f} dB, with $z$ from its prior {guessed:.1f}." in text
     assert bundled.run("push-learned-cyclical").is_collapsed
+
+
+def test_the_figures_of_a_calibrated_beta_are_those_of_eval_json(bundled):
+    text = " ".join((PAGES_FOLDER / "annealing.md").read_text().split())
+    annealed, calibrated = (bundled.run(f"push-learned-{name}").evaluation for name in ("cyclical", "calibrated"))
+    lost = calibrated.z_from["prior"] - calibrated.z_from["zero"]
+    keeps = f"keeps {calibrated.kld_per_step:.0f} nats a step, and its frames need them"
+    assert f"{keeps}: with $z$ at zero it loses {lost:.1f} dB" in text
+    assert f"the other's, {calibrated.psnr:.1f} and {annealed.psnr:.1f} dB" in text
 
 
 def test_the_table_is_that_of_eval_json(bundled):

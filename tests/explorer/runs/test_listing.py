@@ -14,7 +14,7 @@ def test_a_row_holds_what_the_run_s_files_say(bundled):
     scores, last = json.loads((run.folder / runs.EVAL).read_text()), runs.read_metrics(run.folder)[-1]
     assert cells["Run"].text == "Learned prior, no actions, constant beta"
     assert [cells[name].text for name in ("Family", "Prior", "Annealing", "beta")] == [
-        *("robot, no actions", "learned", "constant", "1e-05")
+        *("robot, no actions", "learned", "constant", "3e-05")
     ]
     for name, key in (("PSNR", "psnr"), ("best of N", "psnr_best"), ("Sharpness", "sharpness")):
         assert cells[name].sort == scores[key]

@@ -23,6 +23,7 @@ MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
 KNOWN = ["push-fixed-cyclical", "push-learned-cyclical"]
+CALIBRATED = ["push-learned-cyclical", "push-learned-calibrated"]
 BOUNCING = ["bounce-learned-monotonic", "bounce-fixed-monotonic"]
 PRIORS = ["push-free-fixed-cyclical", "push-free-learned-cyclical"]  # z carries something, so that they differ
 
@@ -68,6 +69,7 @@ CHARTS = {
     "annealing": (FREE, ["KL", "beta"]),
     "wrong": ([FREE[0], KNOWN[1]], ["KL", "Active units", "PSNR"]),
     "vanishing": (KNOWN, ["KL", "Active units"]),
+    "calibrated": (CALIBRATED, ["KL", "beta"]),
 }
 
 

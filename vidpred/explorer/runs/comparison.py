@@ -18,13 +18,27 @@ MOST_SAMPLES = 5  # predicted by each of the runs
 INCIDENTAL = {"train.precision", "train.gif_every", "train.seed", "train.best_by", "train.validation_clips"}
 INCIDENTAL |= {"train.accumulation", "train.save_every"}
 MEASURED = {"model.condition_mean", "model.condition_scale"}  # not chosen by anyone
+
+
+class Question(NamedTuple):
+    """What runs can answer that differ in one respect: the settings that differ, by the start of their names, and where
+    not all values are meant, those of the first one. All other settings must agree."""
+
+    varied: tuple[str, ...]
+    values: frozenset[str] | None = None
+
+    def takes(self, settings: dict[str, Any]) -> bool:
+        """Whether a run of these settings can be one of them."""
+        return self.values is None or settings.get(self.varied[0]) in self.values
+
+
 QUESTIONS = {
-    "Which prior is better?": ("model.learned_prior",),
-    "What does KL annealing do?": ("train.kl_anneal",),
-    "What does teacher forcing do?": ("train.tfr",),
-    "What do known actions bring?": ("model.condition", "train.beta_max"),
+    "Which prior is better?": Question(("model.learned_prior",)),
+    "What does KL annealing do?": Question(("train.kl_anneal",), frozenset({"cyclical", "monotonic", "none"})),
+    "What does a calibrated beta do?": Question(("train.kl_anneal",), frozenset({"calibrated", "cyclical"})),
+    "What does teacher forcing do?": Question(("train.tfr",)),
+    "What do known actions bring?": Question(("model.condition", "train.beta_max")),
 }
-"""What a pair of runs can answer: the settings that differ, by the start of their names; all others must agree."""
 
 
 class Group(NamedTuple):
@@ -196,23 +210,32 @@ def _evaluated_as(run: Run) -> tuple:
 
 def groups(library: Library) -> list[Group]:
     """The telling groups among all runs, up to four each, no two alike; of those that answer the same question first
-    the ones whose z carries something, robots before bouncing shapes."""
+    the ones whose samples differ most, by what the best of them gains, robots before bouncing shapes."""
     settings = {run: _settings(run) for run in library.all_runs()}
     found = []
-    for question, varied in QUESTIONS.items():
+    for name, question in QUESTIONS.items():
+        varied = question.varied
         alike: dict[str, dict[str, Run]] = {}  # what the others of a group agree in -> its kinds, a run of each
         for run, values in settings.items():
+            if not question.takes(values):
+                continue
             rest = {k: v for k, v in values.items() if k not in INCIDENTAL and not k.startswith(varied)}
             kind = repr([v for k, v in values.items() if k.startswith(varied[0])])
             alike.setdefault(repr(sorted(rest.items(), key=str)), {}).setdefault(kind, run)
-        found += [Group(question, list(kinds.values())[:MOST_RUNS]) for kinds in alike.values() if len(kinds) > 1]
+        found += [Group(name, list(kinds.values())[:MOST_RUNS]) for kinds in alike.values() if len(kinds) > 1]
     order = list(QUESTIONS)
 
     def rank(group: Group) -> tuple:
         bounces = any(run.evaluation and run.evaluation.has_bounces for run in group.runs)
-        return order.index(group.question), all(run.is_collapsed for run in group.runs), bounces
+        return order.index(group.question), bounces, -max(map(_gain_of_best, group.runs))
 
     return sorted(found, key=rank)
+
+
+def _gain_of_best(run: Run) -> float:
+    """By how much the best of N samples is better than their mean, in dB; 0 where that is not known."""
+    result = run.evaluation
+    return 0.0 if result is None or None in (result.psnr, result.psnr_best) else result.psnr_best - result.psnr
 
 
 def _settings(run: Run) -> dict[str, Any]:
