@@ -1,6 +1,7 @@
 """What goes in and out: simulate clips, import films, BAIR's TFRecords or a checkpoint, bundle a run for others."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -90,6 +91,8 @@ def bundle(
     from vidpred import checkpoint, runs
 
     config = runs.read_config(run)  # a run that does not load is not shipped
+    if config.train.init is not None:  # by its name: its folder is on this machine alone
+        config = replace(config, train=replace(config.train, init=Path(config.train.init).name))
     model = checkpoint.load_trained(run)
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")

@@ -62,6 +62,17 @@ def test_pairs_differ_in_one_respect_alone(settings):
     }
 
 
+def test_what_is_known_may_come_with_a_beta_of_its_own(tmp_path):
+    blind = replace(BASE, model=replace(BASE.model, condition="none"), train=replace(BASE.train, beta_max=1e-5))
+    found = grouped(
+        library_of(tmp_path, {"blind": blind, "fixed": BASE, "calibrated": trained(kl_anneal="calibrated")})
+    )
+    assert found == {
+        "What does a calibrated beta do?": ["calibrated", "fixed"],
+        "What do known actions bring?": ["blind", "fixed"],
+    }
+
+
 def test_seeds_of_one_kind_do_not_hide_another_kind(tmp_path):
     seeds = {f"fixed-{seed}": trained(seed=seed) for seed in range(4)}
     assert grouped(library_of(tmp_path, {**seeds, "learned": LEARNED})) == {
