@@ -89,7 +89,10 @@ def test_the_figures_of_what_went_wrong_are_those_of_eval_json(bundled):
     assert f"frames, {cyclical.kld_per_step:.0f} nats and {cyclical.psnr:.1f} dB" in text
     seen, guessed = calibrated.z_from["posterior"], calibrated.z_from["prior"]
     assert f"has {seen:.1f} dB, with $z$ from its prior {guessed:.1f}." in text
-    assert bundled.run("push-learned-cyclical").is_collapsed
+    silent = bundled.run("push-free-learned-collapsed").evaluation
+    assert f"has {silent.psnr:.1f} dB, of its best sample of 20 {silent.psnr_best:.1f}, and" in text
+    assert f"sharpness of a mean, {silent.sharpness:.2f}." in text
+    assert all(bundled.run(name).is_collapsed for name in ("push-free-learned-collapsed", "push-learned-cyclical"))
 
 
 def test_the_figures_of_a_calibrated_beta_are_those_of_eval_json(bundled):

@@ -97,7 +97,11 @@ def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
     ]
     every = "Cyclical, monotonic or constant beta (learned prior, no actions)"
     assert titles[4] == f"What does KL annealing do? {every}"
-    assert titles[5] == "What does a calibrated beta do? Calibrated or cyclical beta (learned prior, no actions)"
+    every = "Cyclical, monotonic or constant beta (dancer, poses known, free running)"
+    assert titles[5] == f"What does KL annealing do? {every}"
+    assert titles[6] == "What does a calibrated beta do? Calibrated or cyclical beta (learned prior, no actions)"
+    fed = "Free running or teacher forced (dancer, poses known, cyclical beta)"
+    assert titles[-1] == f"What does teacher forcing do? {fed}"
     assert len(set(titles)) == len(titles)
 
 

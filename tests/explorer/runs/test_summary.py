@@ -5,7 +5,7 @@ import shutil
 
 from vidpred import runs
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.summary import COLLAPSE_NOTE, describe_run
+from vidpred.explorer.runs.summary import COLLAPSE_NOTE, describe_run, title
 
 EVALUATED = {
     **{"psnr": 25.123, "ssim": 0.9, "copy_last_psnr": 17.4, "clips": 8, "samples": 3, "temperature": 1.0},
@@ -13,8 +13,14 @@ EVALUATED = {
 }
 
 
+def test_a_title_tells_alike_runs_apart(bundled):
+    assert title(bundled.run("dance-cyclical")) == "Dancer, poses known, cyclical beta, free running"
+    assert title(bundled.run("push-free-learned-cyclical")) == "Learned prior, no actions, cyclical beta"
+    assert title(bundled.run("push-free-learned-collapsed")) == "Learned prior, no actions, cyclical beta to 1"
+
+
 def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
-    assert "**Dancer, poses known, cyclical beta**" in describe_run(families.run("dance"))
+    assert "**Dancer, poses known, cyclical beta, teacher forced**" in describe_run(families.run("dance"))
     folder = shutil.copytree(tiny_run, tmp_path / "copy")
     library = Library([folder], [tiny_data])
 

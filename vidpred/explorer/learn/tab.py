@@ -22,6 +22,7 @@ LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": 
 MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
+COLLAPSED = "push-free-learned-collapsed"
 KNOWN = ["push-fixed-cyclical", "push-learned-cyclical"]
 CALIBRATED = ["push-learned-cyclical", "push-learned-calibrated"]
 BOUNCING = ["bounce-learned-monotonic", "bounce-fixed-monotonic"]
@@ -58,7 +59,7 @@ PAGES = {
     "annealing": Page("Annealing", "Design a schedule", "training", {"views": "designer", "start": "small"}),
     "scores": Page("PSNR and SSIM", "Score a prediction", "predict", {}),
     "wrong": Page(
-        "What went wrong?", "See a silent z: no seed changes it", "predict", {"run": KNOWN[1], "sweep": True}
+        "What went wrong?", "See a silent z: no seed changes it", "predict", {"run": COLLAPSED, "sweep": True}
     ),
 }
 
@@ -67,7 +68,7 @@ CHARTS = {
     "terms": (FREE[:1], ["KL", "MSE"]),
     "forcing": (KNOWN[1:], ["Teacher forcing", "PSNR"]),
     "annealing": (FREE, ["KL", "beta"]),
-    "wrong": ([FREE[0], KNOWN[1]], ["KL", "Active units", "PSNR"]),
+    "wrong": ([FREE[0], COLLAPSED], ["KL", "Active units", "PSNR"]),
     "vanishing": (KNOWN, ["KL", "Active units"]),
     "calibrated": (CALIBRATED, ["KL", "beta"]),
 }

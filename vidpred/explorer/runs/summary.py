@@ -11,14 +11,28 @@ UNKNOWN = "how it was trained is not known here"
 
 
 def title_parts(run: Run) -> list[str]:
-    """A run in a few words, one respect each: what it shows where that is no robot, prior, what is known, beta."""
-    anneal = run.config.train.kl_anneal
-    beta = [] if trained_elsewhere(run) else [f"{'constant' if anneal == 'none' else anneal} beta"]
+    """A run in a few words, one respect each: what it shows where that is no robot, prior, what is known, beta, and of
+    a dancer what it was fed in training."""
+    train = run.config.train
+    beta, fed = [], []
+    if not trained_elsewhere(run):
+        beta = [f"{'constant' if train.kl_anneal == 'none' else train.kl_anneal} beta{' to 1' * _is_full(train)}"]
+        fed = ["teacher forced" if train.tfr else "free running"]
     if run.takes_poses:
-        return ["dancer, poses known", *beta]
+        return ["dancer, poses known", *beta, *fed]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
     prior = "learned prior" if run.has_learned_prior else "fixed prior"
     return [*scene, prior, "actions known" if run.takes_actions else "no actions", *beta]
+
+
+def _is_full(train: TrainConfig) -> bool:
+    """Whether beta reaches the 1 of the bound, as in the reports."""
+    return train.kl_anneal != "calibrated" and _top(train) >= 1
+
+
+def _top(train: TrainConfig) -> float:
+    """What beta gets to."""
+    return train.beta_max * (train.kl_anneal_value if train.kl_anneal == "none" else train.kl_anneal_stop)
 
 
 def trained_elsewhere(run: Run) -> bool:
@@ -52,9 +66,9 @@ def _settings(run: Run) -> str:
     if train.kl_anneal == "calibrated":
         beta = "beta 2 MSE / D"
     elif train.kl_anneal == "none":
-        beta = f"beta {train.beta_max * train.kl_anneal_value:g}"
+        beta = f"beta {_top(train):g}"
     else:
-        beta = f"beta up to {train.beta_max * train.kl_anneal_stop:g}"
+        beta = f"beta up to {_top(train):g}"
     known = ""
     if run.takes_actions:
         known = " · actions put in " + (
