@@ -74,7 +74,8 @@ def _settings(run: Run) -> str:
         known = " · actions put in " + (
             "before the decoder" if run.config.model.condition_at == "decoder" else "everywhere"
         )
-    return f"{beta}{known} · {_forcing(train)}"
+    in_title = run.takes_poses and train.tfr == 0
+    return f"{beta}{known}" + f" · {_forcing(train)}" * (not in_title)
 
 
 def _forcing(train: TrainConfig) -> str:
