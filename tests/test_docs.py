@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from train.benchmark import app, browser
+from train.benchmark import quality as candidates
 from vidpred import runs
 
 ROOT = Path(__file__).parent.parent
@@ -85,11 +86,10 @@ def test_a_line_of_a_table_is_what_is_stored(page, line):
         assert all(digits) and (written or cell == "–"), header
 
 
-def row(title):
-    """The cells of the one line of docs/performance.md that begins so."""
-    lines = [
-        line for line in (ROOT / "docs" / "performance.md").read_text().splitlines() if line.startswith(f"| {title} |")
-    ]
+def row(title, page="performance"):
+    """The cells of the one line of a page in docs that begins so."""
+    lines = (ROOT / "docs" / f"{page}.md").read_text().splitlines()
+    lines = [line for line in lines if line.startswith(f"| {title} |")]
     assert len(lines) == 1, title
     return cells(lines[0])
 
@@ -115,6 +115,83 @@ def test_what_many_visitors_met_is_what_was_measured():
         f"{load['memory_gb']:.2f} GB, {100 * load['growth']:+.1f} %",
     ]
     assert (load["clients"], load["minutes"]) == (20, 3)
+
+
+WHO = ("yardstick", "project")
+STEPS = {
+    "step-svg": "published size, {}",
+    "step-svg-bf16": "published size, {}, bf16",
+    "step-small": "`--size small`, {}",
+}
+
+
+def gflop(one):
+    """Of the published loop and the project."""
+    return " → ".join(f"{one[f'{who}_gflop']:,.0f}" for who in WHO)
+
+
+@pytest.mark.parametrize("command", STEPS)
+def test_a_step_is_what_was_measured(command):
+    measured = stored(command)
+    assert measured["precision"] == ("bf16" if "bf16" in command else "no") and measured["batch"] == 12
+    for feedback in ("teacher_forced", "free_running"):
+        one = measured[feedback]
+        times = [f"{one[f'{who}_s']:.3g} s" for who in WHO]
+        shares = " → ".join(f"{100 * one[f'{who}_share_of_peak']:.0f} %" for who in WHO)
+        expected = [*times, f"**{one['ratio']:.2f}**", gflop(one), shares]
+        assert row(STEPS[command].format(feedback.replace("_", " ")))[1:] == expected
+
+
+def test_a_switch_gains_what_was_measured():
+    table = (ROOT / "docs" / "performance.md").read_text()
+    written = [cells(line) for line in table.splitlines() if re.match(r"\| `--(speed|model|train)\.", line)]
+    found = {(option.strip("`").split(".")[1].replace("-", "_"), to): time for option, to, time in written}
+    measured = {tuple(switch.split()): f"{ratio:.2f}" for switch, ratio in stored("step-small")["switches"].items()}
+    assert found == measured
+
+
+def test_a_future_takes_what_was_measured():
+    one = stored("rollout")
+    times = [f"{one[f'{who}_s']:.2f} s" for who in WHO]
+    grows = f"to the power {one['exponents']['samples']:.2f}, {one['exponents']['frames']:.2f}"
+    assert row(times[0])[1:] == [times[1], f"**{one['ratio']:.2f}**", gflop(one), grows]
+
+
+LOADERS = {
+    "yardstick": "PNG and CSV, item by item",
+    "packed": "packed clips, bytes as handed to the device",
+    "packed_as_float": "packed clips, floats on the CPU",
+    "shards": "tar shards (`train.prepare shard`), bytes",
+}
+
+
+def test_clips_are_read_as_quickly_as_was_measured():
+    one = stored("loader")
+    way = {title: one[f"{name}_frames_per_s"] for name, title in LOADERS.items()}
+    for title, rate in way.items():
+        times = rate / one["yardstick_frames_per_s"]
+        assert row(title)[1:] == [f"{float(f'{rate:.3g}'):,.0f}", "" if times == 1 else f"**{times:.0f}** times"]
+
+
+@pytest.mark.parametrize(("page", "command"), [("performance", "equal-time")])
+def test_a_table_of_candidates_is_what_was_measured(page, command):
+    measured = stored(command)
+    assert candidates.table(measured["rows"], measured["samples"]) in (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def test_what_length_buys_is_what_was_measured():
+    for one in stored("length")["rows"]:
+        numbers = [f"{one[name]:.2f}" for name in ("psnr", "psnr_best", "first_frame")]
+        sharpness = f"{one['sharpness_first']:.2f} / {one['sharpness_last']:.2f}"
+        assert row(one["run"], "quality")[1:] == [*numbers, sharpness, f"{one['kld_per_step']:.1f}"]
+
+
+def test_the_ceiling_is_what_was_measured():
+    one = stored("ceiling")
+    numbers = (f"{one[name]:.2f}" for name in ("psnr", "psnr_best", "first_frame", "psnr_motion"))
+    cells = [*numbers, f"{one['sharpness_first']:.2f} / {one['sharpness_last']:.2f}"]
+    assert row("the physics, its plan unknown", "quality")[1:] == cells
+    assert (one["clips"], one["samples"]) == (32, 20)
 
 
 def test_a_step_on_a_gpu_is_what_was_measured():

@@ -139,7 +139,9 @@ def test_two_priors(open_page, take, library):
 def test_annealing(open_page, take, library):
     page = open_page("?tab=compare", app="bundled_url", until=request_of("#compare-player"), viewport=DESKTOP)
     page.get_by_label("A question", exact=True).click()
-    group = page.get_by_role("option", name="What does KL annealing do? Cyclical, monotonic or constant beta (learned prior, no actions)")
+    group = page.get_by_role(
+        "option", name="What does KL annealing do? Cyclical, monotonic or constant beta (learned prior, no actions)"
+    )
     answered(page, group.click, request_of("#compare-player"))
     page.locator("#compare-chart").get_by_text("push-free-learned-monotonic").first.wait_for()
     take(page, "tour-annealing", full_page=True)

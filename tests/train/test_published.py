@@ -1,15 +1,14 @@
 """The report's training as a candidate of the benchmark: resumed exactly, spread over its time, scored as a run is."""
 
 import itertools
-import json
 from dataclasses import replace
 
 import pytest
 import torch
 
-from tests.commands import ROOT, fails
+from tests.commands import fails
 from train.benchmark.published import PUBLISHED, train_published
-from train.benchmark.quality import candidate, scores, table
+from train.benchmark.quality import candidate, scores
 from train.benchmark.yardstick import PublishedClips, PublishedSVG, copy_weights
 from vidpred import checkpoint, schedules
 from vidpred.data.batches import open_split
@@ -114,8 +113,3 @@ def test_the_schedules_of_the_others():
 def test_an_unknown_candidate_is_named(tmp_path):
     options = ("--data", "nowhere", "--out", tmp_path, "--candidates", "published", "publishd")
     assert "unknown preset 'publishd'" in fails("train.benchmark", "quality", *options)
-
-
-def test_the_table_of_the_docs_is_what_is_stored():
-    stored = json.loads((ROOT / "assets" / "benchmark" / "equal-time.json").read_text())
-    assert table(stored["rows"], stored["samples"]) in (ROOT / "docs" / "performance.md").read_text()
