@@ -123,7 +123,8 @@ def test_the_collapsed_run_says_nothing_through_z():
     assert runs.read_config(folder) == ZOO[COLLAPSED]
     assert len(runs.read_metrics(folder)) == ZOO[COLLAPSED].train.epochs and size(folder) < 16e6
     assert result["kld_per_step"] < 0.01 and result["active_units"] == 0
-    assert result["psnr_best"] - result["psnr"] < 0.3 < spoken["psnr_best"] - result["psnr_best"] - 2
+    assert result["psnr_best"] - result["psnr"] < 0.3
+    assert spoken["psnr_best"] - result["psnr_best"] > 2
     assert result["sharpness"] < spoken["sharpness"] - 0.2
 
 
@@ -134,8 +135,7 @@ def test_the_long_run_is_sharp():
     assert len(rows) == config.train.epochs and config.train.init == LONG_RUN
     assert (result["samples"], result["clips"], result["split"]) == (20, 32, "test")
     assert list((folder / runs.SAMPLES).glob("*.gif")) and size(folder) < 8e6
-    sharpness = result["per_frame"]["sharpness"]
-    assert result["psnr"] > 30 and min(sharpness[0], sharpness[-1]) > 0.85
+    assert result["psnr"] > 30 and min(result["per_frame"]["sharpness"]) > 0.85
 
 
 def test_walls_are_where_the_learned_prior_is_surprised():

@@ -142,6 +142,26 @@ def test_a_step_is_what_was_measured(command):
         assert row(STEPS[command].format(feedback.replace("_", " ")))[1:] == expected
 
 
+def test_prose_says_what_was_measured():
+    """Of a step and of the first page."""
+    page = " ".join((ROOT / "docs" / "performance.md").read_text().split())
+    single, half, small = (stored(command) for command in STEPS)
+    peaks = [
+        single["peak_gflops"]["no"],
+        half["peak_gflops"]["bf16"],
+        half["peak_gflops"]["no"],
+        small["peak_gflops"]["no"],
+    ]
+    told = (
+        "reached {:.0f} GFLOP/s in float32 in the first run, {:.0f} in bf16 in the second:",
+        "({:.0f} GFLOP/s in the second run, {:.0f} in",
+    )
+    assert told[0].format(*peaks[:2]) in page and told[1].format(*peaks[2:]) in page
+    grows = small["exponents"]
+    assert f"clips to the power {grows['batch']:.2f} and with frames to the power {grows['frames']:.2f}." in page
+    assert f"to the first page, {stored('startup')['first_page_s']:.1f} s." in page
+
+
 def test_a_switch_gains_what_was_measured():
     table = (ROOT / "docs" / "performance.md").read_text()
     written = [cells(line) for line in table.splitlines() if re.match(r"\| `--(speed|model|train)\.", line)]
@@ -180,10 +200,14 @@ def test_a_table_of_candidates_is_what_was_measured(page, command):
 
 
 def test_what_length_buys_is_what_was_measured():
-    for one in stored("length")["rows"]:
+    rows = stored("length")["rows"]
+    for one in rows:
         numbers = [f"{one[name]:.2f}" for name in ("psnr", "psnr_best", "first_frame")]
         sharpness = f"{one['sharpness_first']:.2f} / {one['sharpness_last']:.2f}"
         assert row(one["run"], "quality")[1:] == [*numbers, sharpness, f"{one['kld_per_step']:.1f}"]
+    shipped = {one["run"].split(",")[0]: one["psnr_best"] for one in rows if "(bundled)" in one["run"]}
+    assert shipped == {name: runs.read_eval(BUNDLED[f"push-free-learned-{name}"])["psnr_best"] for name in shipped}
+    assert len(shipped) == 3
 
 
 def test_the_ceiling_is_what_was_measured():

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from vidpred.errors import BadInput
 
-# Numbers per float64 work array, about a dozen of which live at once, whatever the size of the input: 2 MB stay in a
-# core's cache, and scoring takes half the time that it takes with 8 MB.
+# Numbers per float64 work array (2 MB), about a dozen of which live at once, whatever the size of the input. With 8 MB
+# each, which leave the processor's caches, scoring takes one and a half times to twice as long.
 CHUNK = 2**18
 MOVED = 0.1  # change of a pixel, in any channel, from which on the scene moves there
 RANGE_TOLERANCE = 1e-4  # what arithmetic and resampling may add to [0, 1]; a picture in 0 … 255 misses by far

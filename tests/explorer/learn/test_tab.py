@@ -91,7 +91,7 @@ def test_the_figures_of_what_went_wrong_are_those_of_eval_json(bundled):
     assert f"has {seen:.1f} dB, with $z$ from its prior {guessed:.1f}." in text
     silent = bundled.run("push-free-learned-collapsed").evaluation
     assert f"has {silent.psnr:.1f} dB, of its best sample of 20 {silent.psnr_best:.1f}, and" in text
-    assert f"sharpness of a mean, {silent.sharpness:.2f}." in text
+    assert f"sharpness of fog, {silent.sharpness:.2f}." in text
     assert all(bundled.run(name).is_collapsed for name in ("push-free-learned-collapsed", "push-learned-cyclical"))
 
 

@@ -14,20 +14,22 @@ def title_parts(run: Run) -> list[str]:
     """A run in a few words, one respect each: what it shows where that is no robot, prior, what is known, beta, and of
     a dancer what it was fed in training."""
     train = run.config.train
-    beta, fed = [], []
-    if not trained_elsewhere(run):
-        beta = [f"{'constant' if train.kl_anneal == 'none' else train.kl_anneal} beta{' to 1' * _is_full(train)}"]
-        fed = ["teacher forced" if train.tfr else "free running"]
+    beta = [] if trained_elsewhere(run) else [_schedule(train)]
     if run.takes_poses:
+        fed = [] if trained_elsewhere(run) else ["teacher forced" if train.tfr else "free running"]
         return ["dancer, poses known", *beta, *fed]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
     prior = "learned prior" if run.has_learned_prior else "fixed prior"
     return [*scene, prior, "actions known" if run.takes_actions else "no actions", *beta]
 
 
-def _is_full(train: TrainConfig) -> bool:
-    """Whether beta reaches the 1 of the bound, as in the reports."""
-    return train.kl_anneal != "calibrated" and _top(train) >= 1
+def _schedule(train: TrainConfig) -> str:
+    """Of beta; what it gets to where that is the 1 of the bound, as in the reports, or more."""
+    constant = train.kl_anneal == "none"
+    name = f"{'constant' if constant else train.kl_anneal} beta"
+    if train.kl_anneal == "calibrated" or _top(train) < 1:
+        return name
+    return f"{name} {'of' if constant else 'to'} {_top(train):g}"
 
 
 def _top(train: TrainConfig) -> float:
@@ -74,8 +76,8 @@ def _settings(run: Run) -> str:
         known = " · actions put in " + (
             "before the decoder" if run.config.model.condition_at == "decoder" else "everywhere"
         )
-    in_title = run.takes_poses and train.tfr == 0
-    return f"{beta}{known}" + f" · {_forcing(train)}" * (not in_title)
+    forcing = "" if run.takes_poses and train.tfr == 0 else f" · {_forcing(train)}"  # the title says it
+    return f"{beta}{known}{forcing}"
 
 
 def _forcing(train: TrainConfig) -> str:
