@@ -127,12 +127,16 @@ def _saved(picture: Any, kind: str) -> str:
 
 
 def first_runs(library: Library) -> list[Run]:
-    """What is drawn before anyone has chosen: the first view's run and those that see the same; others share no scale.
-    Some colours are left for what is ticked next."""
+    """What is drawn before anyone has chosen: the first view's run and those that see the same, none known to have
+    collapsed where that one has not: others share no scale. Some colours are left for what is ticked next."""
     runs = library.all_runs()
     first = first_run(runs, library)
-    alike = [run for run in runs if _sees(run) == _sees(first)]
+    alike = [run for run in runs if _sees(run) == _sees(first) and (_is_silent(first) or not _is_silent(run))]
     return alike[:FIRST]
+
+
+def _is_silent(run: Run) -> bool:
+    return run.evaluation is not None and run.is_collapsed
 
 
 def _sees(run: Run) -> tuple[str, bool]:
