@@ -213,8 +213,8 @@ def test_what_length_buys_is_what_was_measured():
 def test_the_ceiling_is_what_was_measured():
     one = stored("ceiling")
     numbers = (f"{one[name]:.2f}" for name in ("psnr", "psnr_best", "first_frame", "psnr_motion"))
-    cells = [*numbers, f"{one['sharpness_first']:.2f} / {one['sharpness_last']:.2f}"]
-    assert row("the physics, its plan unknown", "quality")[1:] == cells
+    sharpness = f"{one['sharpness_first']:.2f} / {one['sharpness_last']:.2f}"
+    assert row("the physics, its plan unknown", "quality")[1:] == [*numbers, sharpness]
     assert (one["clips"], one["samples"]) == (32, 20)
 
 
