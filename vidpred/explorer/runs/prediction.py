@@ -214,7 +214,8 @@ def first_run(runs: Collection[Run], library: Library) -> Run:
     def rank(run: Run) -> tuple:
         best = run.evaluation and run.evaluation.psnr_best
         free = not run.takes_actions and not run.takes_poses
-        return not library.clips_for(run), run.is_collapsed, not free, -(best or 0.0)
+        silent = run.evaluation is None or run.is_collapsed
+        return not library.clips_for(run), silent, not free, -(best or 0.0)
 
     return min(runs, key=rank)  # of equals the first by name
 

@@ -170,9 +170,9 @@ class Run:
 
     @property
     def is_collapsed(self) -> bool:
-        """Whether z carries (almost) nothing, as far as anyone has looked."""
+        """Whether it was evaluated and z carries (almost) nothing."""
         kld = self.evaluation and self.evaluation.kld_per_step
-        return (kld or 0.0) < COLLAPSED
+        return kld is not None and kld < COLLAPSED
 
     @property
     def past_limits(self) -> tuple[int, int]:

@@ -57,7 +57,7 @@ def describe_run(run: Run) -> str:
     trained = UNKNOWN if trained_elsewhere(run) else f"{_settings(run)} · {_progress(metrics_rows(run))}"
     lines = [f"**{title(run)}** · {trained}"]
     lines.append(_evaluated(run.evaluation) if run.evaluation else "Not evaluated yet")
-    if run.evaluation and run.evaluation.kld_per_step is not None and run.is_collapsed:
+    if run.is_collapsed:
         lines.append(f"> {COLLAPSE_NOTE} (KL {run.evaluation.kld_per_step:.3f} nats per step)")
     return "\n\n".join(lines)
 

@@ -131,12 +131,8 @@ def first_runs(library: Library) -> list[Run]:
     collapsed where that one has not: others share no scale. Some colours are left for what is ticked next."""
     runs = library.all_runs()
     first = first_run(runs, library)
-    alike = [run for run in runs if _sees(run) == _sees(first) and (_is_silent(first) or not _is_silent(run))]
+    alike = [run for run in runs if _sees(run) == _sees(first) and (first.is_collapsed or not run.is_collapsed)]
     return alike[:FIRST]
-
-
-def _is_silent(run: Run) -> bool:
-    return run.evaluation is not None and run.is_collapsed
 
 
 def _sees(run: Run) -> tuple[str, bool]:
