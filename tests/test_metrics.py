@@ -1,5 +1,6 @@
 """Scores against an independent NumPy reference, and the ways in which such numbers go wrong."""
 
+import itertools
 import math
 
 import numpy as np
@@ -305,6 +306,22 @@ def test_best_of_n_borders():
         metrics.best_of_n(torch.tensor([[[math.nan]], [[1.0]]]))  # max would pick the NaN
     with pytest.raises(ValueError, match="N, clips, T"):
         metrics.best_of_n(torch.ones(3, 4))
+
+
+def test_best_of_each_n_is_the_mean_over_all_choices():
+    values = torch.from_numpy(np.random.default_rng(0).normal(20, 3, (6, 4, 5)))
+    means = values.mean(2)
+    for n, best in enumerate(metrics.best_of_each_n(values).tolist(), 1):
+        choices = [means[list(chosen)].amax(0).mean().item() for chosen in itertools.combinations(range(6), n)]
+        assert best == pytest.approx(sum(choices) / len(choices), abs=1e-12)
+    many = torch.from_numpy(np.random.default_rng(1).normal(size=(1500, 2, 1)))  # binomials beyond float64
+    best = metrics.best_of_each_n(many)
+    assert best[0].item() == pytest.approx(many.mean().item(), abs=1e-12)
+    assert best[-1].item() == pytest.approx(metrics.best_of_n(many).mean, abs=1e-12)
+    assert (best.diff() > 0).all()
+    infinite = metrics.best_of_each_n(torch.tensor([[[math.inf]], [[math.inf]], [[1.0]]]))
+    assert infinite.tolist() == [math.inf] * 3  # not NaN
+    assert metrics.best_of_each_n(torch.ones(1, 2, 3)).tolist() == [1]
 
 
 def test_sample_diversity_is_the_mean_distance_of_pairs(monkeypatch):

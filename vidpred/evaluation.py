@@ -167,7 +167,6 @@ def evaluate(
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
     best_curves = scores.psnr[best_psnr.index, torch.arange(len(chosen))]
     of_clips = {name: getattr(scores, name).nanmean(2) for name in ("psnr", "ssim", "sharpness", "psnr_motion")}
-    best_of = scores.psnr.mean(2).cummax(0).values.mean(1).tolist()  # of the first sample, the first two, …
     kld_map = metrics.kl_map(latents.kld)
     return {
         "psnr": scores.psnr.mean().item(),
@@ -176,7 +175,7 @@ def evaluate(
         "psnr_best_ci95": best_psnr.ci95,
         "ssim_best": best_ssim.mean,
         "ssim_best_ci95": best_ssim.ci95,
-        "psnr_best_of": best_of,
+        "psnr_best_of": metrics.best_of_each_n(scores.psnr).tolist(),
         "copy_last_psnr": scores.copy_last_psnr.mean().item(),
         "sharpness": scores.sharpness.nanmean().item(),
         "psnr_motion": scores.psnr_motion.nanmean().item(),

@@ -220,6 +220,22 @@ def best_of_n(values: Tensor) -> BestOfN:
     return BestOfN(best.mean().item(), ci95, index)
 
 
+def best_of_each_n(values: Tensor) -> Tensor:
+    """Scores (N samples, clips, T), higher better -> float64 (N,): the best of one sample, of two, …, mean over clips.
+
+    The best of n is the mean over all choices of n of the N samples, so it hangs on no order: rank k, with k samples
+    below it, is the best of a fraction comb(k, n - 1) / comb(N, n) of them. The last entry is `best_of_n`'s mean.
+    """
+    ordered = values.double().mean(dim=-1).sort(dim=0).values  # samples, clips
+    samples = len(ordered)
+    n = torch.arange(1, samples + 1, dtype=torch.float64)
+    fraction, best = n / samples, torch.zeros(samples, ordered.shape[1], dtype=torch.float64)
+    for k in reversed(range(samples)):
+        best += torch.where(fraction[:, None] > 0, fraction[:, None] * ordered[k], 0)  # 0 times an infinite score is 0
+        fraction = fraction * (k - n + 1).clamp(min=0) / max(k, 1)
+    return best.mean(1)
+
+
 @torch.no_grad()
 def sample_diversity(samples: Tensor) -> Tensor:
     """Samples (N, clips, T, C, H, W), N >= 2 -> float64 (clips, T): RMSE between two samples, mean over all pairs.

@@ -53,7 +53,10 @@ class Analysis(NamedTuple):
 
 def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     """What z carries on a clip, whose true frames must be known."""
+    import torch
+
     from vidpred.latents import SOURCES
+    from vidpred.metrics import best_of_each_n
 
     seed, n_past, length = checked(run, clip, seed)
     batch = library.read_clip(clip, length)
@@ -61,8 +64,8 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     with progress.of((len(SOURCES) + samples) * n_future):
         latents, psnr, futures = library.compute(run, _measure, batch, n_past, seed)
         prediction = predict_clip(library, run, clip, seed=seed, n_future=n_future, n_past=n_past, samples=samples)
-    scores = prediction.futures[0].scores["PSNR"][:samples].mean(1)
-    best = np.maximum.accumulate(scores)
+    scores = torch.from_numpy(prediction.futures[0].scores["PSNR"][:samples])
+    best = best_of_each_n(scores[:, None]).tolist()
     carried = latents.kld.mean(0)
     order = np.argsort(-carried, kind="stable").tolist()
     steps, frames = list(range(1, length)), list(range(n_past, length))
@@ -102,7 +105,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
             [*((f"{unit} {d}", i) for i, d in enumerate(order[:DRAWN])), (f"all {unit}s", 3)],
             bounces,
         ),
-        _best_of(best.tolist(), run.evaluation),
+        _best_of(best, run.evaluation),
         note,
         order,
     )
@@ -205,7 +208,7 @@ def _traverse(model: "Model", batch: "Batch", n_past: int, dimension: Any) -> np
 
 
 def _best_of(best: list[float], evaluation: Evaluation | None) -> Plot:
-    """PSNR of the best of the first N samples of this clip and, where that is known, of all test clips."""
+    """PSNR of the best of N samples of this clip and, where that is known, of all test clips."""
     curves = {"this clip": best, **({"all test clips": evaluation.psnr_best_of} if evaluation else {})}
     lines = [
         Line(name, name, i, "solid", range(1, len(values) + 1), values)
@@ -230,7 +233,7 @@ def _listed(psnr: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.1f}" for name, value in psnr.items())
 
 
-def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, unit: str, known: bool) -> str:
+def _note(per_step: float, carried: list[float], psnr: dict, best: list[float], unit: str, known: bool) -> str:
     """What the pictures say, in words. known: what happens in each step is, from actions or poses."""
     active = sum(value >= ACTIVE for value in carried)
     means = {name: fmean(values.tolist()) for name, values in psnr.items()}
@@ -238,7 +241,7 @@ def _note(per_step: float, carried: list[float], psnr: dict, best: np.ndarray, u
         f"z carries **{per_step:.2f} nats a step** on this clip, in {active} of {len(carried)} {unit}s. With z from "
         f"the posterior, which has seen the true frames, PSNR is **{means['posterior']:.2f} dB**; from the prior "
         f"{means['prior']:.2f}, at zero {means['zero']:.2f}, shuffled {means['shuffled']:.2f}. "
-        f"The best of {len(best)} samples gains {best[-1] - best[0]:.2f} dB over the first."
+        f"The best of {len(best)} samples gains {best[-1] - best[0]:.2f} dB over their mean."
     )
     if per_step < COLLAPSED:
         line += (
