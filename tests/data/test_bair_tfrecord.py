@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tfrecord.writer import TFRecordWriter
 
-from train import prepare
+from train.prepare.__main__ import main
 from vidpred.data.bair_tfrecord import import_bair, plan_splits
 from vidpred.errors import BadInput
 
@@ -81,7 +81,7 @@ def test_validate_is_the_last_training_files_by_number(tmp_path, n, held_out):
 def test_one_training_file_is_said_to_leave_nothing_to_validate_by(tmp_path, capsys):
     for split in ("train", "test"):
         write_file(tmp_path / f"bair/{split}/traj_0_to_255.tfrecords", [make_record(7)])
-    prepare.main(["import-bair", str(tmp_path / "bair"), str(tmp_path / "out")])
+    main(["import-bair", str(tmp_path / "bair"), str(tmp_path / "out")])
     said = capsys.readouterr().out.splitlines()
     out = tmp_path / "out"
     assert said[0] == f"{out}/train: 1 clip from 1 file"

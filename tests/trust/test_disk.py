@@ -11,7 +11,7 @@ from tests.commands import ROOT, lines_said
 from tests.training.trainings import assert_equal_tensors, rows_without_time, state_tensors
 from tests.trust.faults import BeforeOperation, SmallFiles, contents, in_process, powerless, read_only, small_disk
 from tests.trust.work import evaluated, found, generated, onnx_written, prepared, site_written, training
-from train.simulate import MANIFEST
+from train.prepare.simulate import MANIFEST
 from vidpred import runs
 from vidpred.explorer.export.site import INDEX
 from vidpred.files import UNFINISHED

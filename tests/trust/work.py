@@ -1,8 +1,9 @@
 """What is interrupted: functions of a module, which another process can find."""
 
-from train import evaluate, export, generate, prepare
+from train import evaluate, export, generate
 from train.cli import one_line_errors, run_command
 from train.findings.__main__ import find
+from train.prepare.__main__ import main as prepare
 from train.sweep.__main__ import sweep
 from vidpred.data.batches import open_split
 from vidpred.explorer.export import site
@@ -43,7 +44,7 @@ def training(run, settings, data, fresh=False):
 
 def prepared(*words):
     """A command of train.prepare."""
-    prepare.main([str(word) for word in words])
+    prepare([str(word) for word in words])
 
 
 def evaluated(*words):

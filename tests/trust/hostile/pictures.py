@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from tests.trust.hostile.doors import CLIP, Case, Doors, Said, png
-from train.prepare import shard
+from train.prepare.__main__ import shard
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GOOD = png()

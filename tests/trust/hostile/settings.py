@@ -8,7 +8,7 @@ from typing import Any
 from tests.trust.hostile.doors import Case, Doors, Said
 from tests.trust.hostile.pictures import NO_FILES, at, in_place
 from train.plot import plot
-from train.prepare import bundle
+from train.prepare.__main__ import bundle
 from vidpred import runs
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip

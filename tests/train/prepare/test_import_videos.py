@@ -9,8 +9,8 @@ from PIL import Image
 
 from tests.commands import run
 from tests.films import ffmpeg, make_film
-from train import import_videos
-from train.film_record import ImportedFilm, choose_splits
+from train.prepare import import_videos
+from train.prepare.film_record import ImportedFilm, choose_splits
 from vidpred.data.layout import SPLITS
 from vidpred.data.robot_push import list_clips, list_frames
 from vidpred.explorer.runs.library import Library

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from train.cli import require_outside
-from train.film_record import BUILDING, ImportedFilm, Record, count
+from train.prepare.film_record import BUILDING, ImportedFilm, Record, count
 from vidpred.data import films
 from vidpred.data.films import Film, ShotCutter, film_frames, inspect_film
 from vidpred.data.layout import SPLITS, by_number

@@ -3,7 +3,7 @@
 import shutil
 from dataclasses import replace
 
-from train.prepare import bundle
+from train.prepare.__main__ import bundle
 from vidpred import runs
 
 

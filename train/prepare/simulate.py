@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from train.workers import run_jobs
+from train.prepare.jobs import run_jobs
 from vidpred.config import DANCE_SIZE
 from vidpred.data.dance import Folders, video_folders, write_pair
 from vidpred.data.layout import SPLITS, remove_hidden

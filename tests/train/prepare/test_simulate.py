@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from train import prepare, simulate
-from train.simulate import (
+from train.prepare import simulate
+from train.prepare.__main__ import main
+from train.prepare.simulate import (
     FRAMES_AT_ONCE,
     MANIFEST,
     FramesJob,
@@ -104,7 +105,7 @@ def test_a_folder_of_anything_else_is_refused(made, tmp_path):
 def refuses(capsys, *words) -> str:
     """What a command that must end with exit code 2 says."""
     with pytest.raises(SystemExit) as stopped:
-        prepare.main([str(word) for word in words])
+        main([str(word) for word in words])
     assert stopped.value.code == 2
     return capsys.readouterr().err
 
@@ -273,7 +274,7 @@ def test_a_clip_at_which_workers_die_is_tried_again_and_then_named(deadly, tmp_p
     assert clip not in left and hidden(tmp_path / "out") == []
     assert left.items() < contents(whole).items()
     assert left.keys() > {name for name in contents(whole) if name.startswith(before)}  # what was finished is kept
-    prepare.main([str(word) for word in (*words, "--workers", 2)])  # two more die, the next one lives
+    main([str(word) for word in (*words, "--workers", 2)])  # two more die, the next one lives
     assert len(list((tmp_path / "dead").iterdir())) == 5
     assert contents(tmp_path / "out") == contents(whole)
     assert hidden(tmp_path / "out") == []

@@ -12,8 +12,8 @@ from PIL import Image
 
 from tests.commands import fails, run, succeeds
 from tests.films import make_film, real_films
-from train import import_dance
-from train.import_dance import LANDMARKS, skeleton
+from train.prepare import import_dance
+from train.prepare.import_dance import LANDMARKS, skeleton
 from vidpred.data.dance import list_videos, read_pictures
 from vidpred.simulate.dance import Dance, DanceStage, project
 from vidpred.simulate.skeleton import LIMBS, draw_skeleton

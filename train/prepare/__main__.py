@@ -1,4 +1,4 @@
-"""What goes in and out: simulate clips, import films, BAIR's TFRecords or a checkpoint, bundle a run for others."""
+"""`python -m train.prepare {simulate-robot,import-videos,shard,bundle,…}`: the commands; the short ones stand here."""
 
 import shutil
 from dataclasses import replace
@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import tyro
 
 from train.cli import require_outside, run_commands
-from train.import_dance import import_dance
-from train.import_videos import import_videos
-from train.simulate import simulate_bounce, simulate_dance, simulate_robot
+from train.prepare.import_dance import import_dance
+from train.prepare.import_videos import import_videos
+from train.prepare.simulate import simulate_bounce, simulate_dance, simulate_robot
 from vidpred.config import to_dict
 from vidpred.data.dance import is_dance
 from vidpred.data.layout import SPLITS
