@@ -10,11 +10,19 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 
 from vidpred.errors import BadInput, one_line
+
+# Options that several commands have, each with its line of --help.
+Json = Annotated[bool, tyro.conf.arg(help="print one JSON object as the last line")]
+Cache = Annotated[Path | None, tyro.conf.arg(help="folder for the packed clips (none: .packed beside the splits)")]
+Cpu = Annotated[bool, tyro.conf.arg(help="stay on the CPU even where there is a GPU")]
+Split = Annotated[str, tyro.conf.arg(help="train, validate (or val) or test")]
+RunFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="run folder")]
+OutFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")]
 
 
 def run_command(command: Callable, prog: str, args: list[str] | None = None) -> None:

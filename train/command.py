@@ -13,7 +13,7 @@ from typing import Annotated, Generic, TypeVar
 
 import tyro
 
-from train.cli import box_as_line, one_line_errors, print_json, require_outside
+from train.cli import Cache, Cpu, Json, box_as_line, one_line_errors, print_json, require_outside
 from vidpred import schedules
 from vidpred.config import CHANNELS, RunConfig, SpeedConfig, TrainConfig
 from vidpred.errors import BadInput
@@ -45,14 +45,11 @@ class Command(Generic[Model, Window]):
     """delete what an earlier training left in the run folder"""
     dry_run: bool = False
     """print the resolved settings as JSON and stop"""
-    cache: Path | None = None
-    """folder for the packed clips (none: .packed beside the splits)"""
-    cpu: bool = False
-    """stay on the CPU even where there is a GPU"""
+    cache: Cache = None
+    cpu: Cpu = False
     tensorboard: bool = False
     """also log to RUN/tensorboard (needs the tensorboard package)"""
-    json: bool = False
-    """print one JSON object as the last line"""
+    json: Json = False
 
 
 class PresetParser(ArgumentParser):

@@ -2,18 +2,16 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from train.cli import print_json, run_command
+from train.cli import Cache, Cpu, Json, RunFolder, Split, print_json, run_command
 from vidpred.errors import BadInput
 
 
 def evaluate_run(
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    run: RunFolder,
     data: Path,
-    split: str = "test",
+    split: Split = "test",
     clips: int | None = None,
     samples: int = 20,
     temperature: float = 1.0,
@@ -22,18 +20,16 @@ def evaluate_run(
     n_future: int | None = None,
     prior_at_test: str | None = None,
     precision: Literal["no", "bf16"] = "no",
-    cache: Path | None = None,
+    cache: Cache = None,
     out: Path | None = None,
     also: tuple[str, ...] = (),
-    cpu: bool = False,
-    json: bool = False,
+    cpu: Cpu = False,
+    json: Json = False,
 ) -> None:
     """Score a run on all clips of a split and write RUN/eval.json.
 
     Args:
-        run: run folder
         data: folder with train/, validate/ and test/
-        split: train, validate (or val) or test
         clips: score so many, the first ones (none: all of the split)
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
@@ -42,12 +38,9 @@ def evaluate_run(
         n_future: predicted frames that are scored (none: as trained)
         prior_at_test: learned or standard (none: as the run's settings say)
         precision: no: float32; bf16: quicker where the device computes in it; PSNR moves by less than 0.02 dB
-        cache: folder for the packed clips (none: .packed beside the splits)
         out: file to write (none: eval.json in the run folder)
         also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn; lpips and fvd, which
             need packages and weights (docs/quality.md); spaces or commas between them
-        cpu: stay on the CPU even where there is a GPU
-        json: print one JSON object as the last line
     """
     if samples < 1:
         raise BadInput(f"--samples must be at least 1, got {samples}")

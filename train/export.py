@@ -1,21 +1,18 @@
 """A run as ONNX: `python -m train.export RUN OUT [--data DIR]`."""
 
 from pathlib import Path
-from typing import Annotated
 
-import tyro
-
-from train.cli import print_json, run_command
+from train.cli import Cache, Json, OutFolder, RunFolder, Split, print_json, run_command
 from vidpred.errors import BadInput
 
 
 def export(
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    run: RunFolder,
+    out: OutFolder,
     data: Path | None = None,
-    split: str = "test",
-    cache: Path | None = None,
-    json: bool = False,
+    split: Split = "test",
+    cache: Cache = None,
+    json: Json = False,
 ) -> None:
     """Write a run as ONNX: OUT/context.onnx looks at a context, OUT/step.onnx makes a frame and hands on its state, for
     any number of clips at once. OUT/model.json names tensors, shapes, protocol, noise and sizes.
@@ -24,12 +21,8 @@ def export(
     bundled run, whose weights are float16, always; of any other it takes clips to say so.
 
     Args:
-        run: run folder
         out: folder to write
         data: folder with clips, on which float16 weights are tried (none: they are not)
-        split: train, validate (or val) or test
-        cache: folder for the packed clips (none: .packed beside the splits)
-        json: print one JSON object as the last line
     """
     if out.is_file():
         raise BadInput(f"{out}: a file, not a folder")

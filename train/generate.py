@@ -3,11 +3,9 @@
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import tyro
-
-from train.cli import require_outside, run_command
+from train.cli import Cache, Cpu, RunFolder, Split, require_outside, run_command
 from vidpred.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,10 +19,10 @@ OFFICIAL_SEQUENCES, OFFICIAL_FRAMES = 5, 630
 
 
 def generate(
-    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
+    run: RunFolder,
     data: Path,
     out: Path,
-    split: str = "test",
+    split: Split = "test",
     clips: int = 8,
     samples: int = 3,
     temperature: float = 1.0,
@@ -32,8 +30,8 @@ def generate(
     n_future: int | None = None,
     mp4: bool = False,
     official: bool = False,
-    cache: Path | None = None,
-    cpu: bool = False,
+    cache: Cache = None,
+    cpu: Cpu = False,
 ) -> None:
     """Write what a run imagines: for each clip a GIF, a film strip and each time step's picture.
 
@@ -42,10 +40,8 @@ def generate(
     sample_<k>/<t>.png as predicted. Truth stands there where it is known.
 
     Args:
-        run: run folder
         data: folder with train/, validate/ and test/
         out: folder to write
-        split: train, validate (or val) or test
         clips: how many clips, from the first on
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
@@ -54,8 +50,6 @@ def generate(
         mp4: also write an MP4 beside each GIF
         official: dance only: also write OUT/submission.csv, sample 0 of exactly 5 sequences of 630 frames, a row per
             frame: id, then 3 x 32 x 64 integers 0 … 255
-        cache: folder for the packed clips (none: .packed beside the splits)
-        cpu: stay on the CPU even where there is a GPU
     """
     for name, value in (("--clips", clips), ("--samples", samples), ("--n-future", n_future)):
         if value is not None and value < 1:

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
 from train.benchmark.served_app import serve
+from train.cli import Json
 
 DRAWN = "document.querySelector('{} [data-request]')?.dataset.request"
 # Does something on the page; milliseconds until a player has drawn another answer.
@@ -59,12 +60,11 @@ FIGURES = {
 }
 
 
-def app(rounds: int = 3, json: bool = False) -> None:
+def app(rounds: int = 3, json: Json = False) -> None:
     """How long a person waits at the explorer, and what it weighs: real server, real browser, the bundled runs.
 
     Args:
         rounds: starts and page loads; what is quick is repeated more often, and medians count
-        json: print one JSON object as the last line
     """
     harness.require_at_least(rounds=(rounds, 1))
     with tqdm(desc="app", bar_format="{desc}") as bar:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
+from train.cli import Json
 from vidpred.errors import BadInput
 
 SHOWN = "document.querySelector('#player-host').dataset.request"
@@ -64,7 +65,7 @@ def browser(
     run: Path = harness.ROOT / "assets/runs/long-push-learned-cyclical",
     data: Path = harness.CLIPS,
     rounds: int = 3,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """The model in the exported page: load, press to picture, frames a second, ten samples, memory.
 
@@ -72,7 +73,6 @@ def browser(
         run: run folder, of robot clips
         data: clips that it continues
         rounds: loads, drives and predictions; presses are repeated more often, and medians count
-        json: print one JSON object as the last line
     """
     harness.require_at_least(rounds=(rounds, 1))
     with tqdm(desc="browser", bar_format="{desc}") as bar:

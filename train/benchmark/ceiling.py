@@ -9,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from train.benchmark import harness
+from train.cli import Json
 from vidpred.config import ACTION_DIM, DataConfig
 from vidpred.data.batches import open_split, window_batch
 from vidpred.errors import BadInput
@@ -20,7 +21,7 @@ from vidpred.simulate.robot_push.simulation import RobotSimulation
 
 
 def ceiling(
-    data: Path = harness.CLIPS, split: str = "test", samples: int = 20, clips: int = 32, json: bool = False
+    data: Path = harness.CLIPS, split: str = "test", samples: int = 20, clips: int = 32, json: Json = False
 ) -> None:
     """Futures by the simulator under other plans of the arm that fit the context, scored as a run's are.
 
@@ -29,7 +30,6 @@ def ceiling(
         split: of the data
         samples: futures of each clip
         clips: that are scored, the first ones
-        json: print one JSON object as the last line
     """
     harness.require_at_least(samples=(samples, 1), clips=(clips, 1))
     if samples > PLANS:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from train.benchmark import harness
 from train.benchmark.served_app import serve
 from train.benchmark.visitor import Visitor
-from train.cli import print_json
+from train.cli import Json, print_json
 from vidpred.errors import BadInput
 
 ROBOT, OTHER, DANCER = "push-free-learned-monotonic", "push-free-fixed-cyclical", "dance-cyclical"
@@ -42,13 +42,12 @@ class Answer(NamedTuple):
     error: str = ""
 
 
-def load(minutes: float = 3.0, clients: int = 20, json: bool = False) -> None:
+def load(minutes: float = 3.0, clients: int = 20, json: Json = False) -> None:
     """Visitors at once, each with questions of its own, some of whom leave before the answer; the bundled runs.
 
     Args:
         minutes: how long they stay
         clients: visitors
-        json: print one JSON object as the last line
     """
     harness.require_at_least(clients=(clients, 1))
     if not minutes > 0:

@@ -7,6 +7,7 @@ import torch
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedClips
+from train.cli import Json
 from vidpred.config import DataConfig
 from vidpred.data.batches import Clips, open_split, training_batch
 from vidpred.data.shards import write_shards
@@ -18,7 +19,7 @@ def loader(
     batch: int = 12,
     batches: int = 50,
     rounds: int = 3,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Batches of 12-frame windows on one core, as they are handed to the training loop: PNG and CSV read item by item
     (floats, as published), packed clips and tar shards (bytes, which become floats on the device).
@@ -29,7 +30,6 @@ def loader(
         batch: clips in a batch
         batches: in a turn of the project; the yardstick takes a tenth
         rounds: turns of each; medians are compared
-        json: print one JSON object as the last line
     """
     harness.require_at_least(rounds=(rounds, 1), batch=(batch, 1), batches=(batches, 10))
     config = DataConfig()

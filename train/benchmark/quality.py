@@ -18,7 +18,7 @@ import torch
 from train.benchmark import harness
 from train.benchmark.published import PUBLISHED, train_published
 from train.benchmark.yardstick import PublishedClips
-from train.cli import print_json
+from train.cli import Cache, Json, print_json
 from train.workers import training_processes
 from vidpred import checkpoint, runs
 from vidpred.config import RunConfig, TrainConfig
@@ -77,8 +77,8 @@ def quality(
     clips: int = 32,
     at_once: int = 2,
     iterations: int = 25,
-    cache: Path | None = None,
-    json: bool = False,
+    cache: Cache = None,
+    json: Json = False,
 ) -> None:
     """Quality per minute of processor time.
 
@@ -94,8 +94,6 @@ def quality(
         clips: validation clips that are scored
         at_once: candidates that train side by side, a thread each
         iterations: of an epoch, after which a training can be stopped
-        cache: folder for the packed clips (none: .packed beside the splits)
-        json: print one JSON object as the last line
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise BadInput(f"--minutes must be positive, got {minutes}")

@@ -7,6 +7,7 @@ import torch
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedSVG, copy_weights
+from train.cli import Cpu, Json
 from vidpred.clip import Clip
 from vidpred.data.batches import open_split, window_batch
 from vidpred.models import build_model
@@ -20,8 +21,8 @@ def rollout(
     n_future: int = 28,
     rounds: int = 3,
     growth: bool = False,
-    cpu: bool = False,
-    json: bool = False,
+    cpu: Cpu = False,
+    json: Json = False,
 ) -> None:
     """Futures of one clip: sampled one by one by the published loop, and by the project.
 
@@ -31,8 +32,6 @@ def rollout(
         n_future: predicted frames
         rounds: turns of each; medians are compared
         growth: also measure how the project's time grows with samples and frames
-        cpu: stay on the CPU even where there is a GPU
-        json: print one JSON object as the last line
     """
     harness.require_at_least(rounds=(rounds, 1), samples=(samples, 1), n_future=(n_future, 1))
     device = harness.chosen_device(cpu)

@@ -11,16 +11,16 @@ import urllib.request
 from tqdm import tqdm
 
 from train.benchmark import harness
+from train.cli import Json
 from vidpred.errors import BadInput
 
 
-def startup(port: int = 0, rounds: int = 3, json: bool = False) -> None:
+def startup(port: int = 0, rounds: int = 3, json: Json = False) -> None:
     """`python app.py` from start to its first page.
 
     Args:
         port: to listen on (0: any that is free)
         rounds: starts; the median counts
-        json: print one JSON object as the last line
     """
     harness.require_at_least(rounds=(rounds, 1), port=(port, 0))
     seconds = [_first_page(port or _free_port()) for _ in tqdm(range(rounds), desc="startup", leave=False)]

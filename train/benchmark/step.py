@@ -12,6 +12,7 @@ from accelerate import Accelerator
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedSVG, copy_weights
+from train.cli import Cpu, Json
 from vidpred.clip import Clip
 from vidpred.config import SpeedConfig, SVGConfig, TrainConfig
 from vidpred.models import build_model
@@ -43,8 +44,8 @@ def step(
     norm_stats: Literal["per_step", "pooled"] = "per_step",
     switches: bool = False,
     growth: bool = False,
-    cpu: bool = False,
-    json: bool = False,
+    cpu: Cpu = False,
+    json: Json = False,
 ) -> None:
     """One training step of the learned-prior SVG: the report's loop (float32, frame by frame) and the project's.
 
@@ -59,8 +60,6 @@ def step(
         norm_stats: statistics of the project's batch normalisation; pooled gives other results
         switches: also measure the project with each switch thrown alone
         growth: also measure how the project's time grows with clips and frames
-        cpu: stay on the CPU even where there is a GPU
-        json: print one JSON object as the last line
     """
     harness.require_at_least(rounds=(rounds, 1), batch=(batch, 2), frames=(frames, 3))
     device = harness.chosen_device(cpu)

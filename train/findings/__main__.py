@@ -5,7 +5,7 @@ from typing import Annotated
 
 import tyro
 
-from train.cli import print_json, run_command
+from train.cli import Json, print_json, run_command
 from vidpred.errors import BadInput
 
 FOUND = "findings.json"
@@ -14,7 +14,7 @@ FOUND = "findings.json"
 def find(
     places: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUNS")],
     out: Path,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Test the claims of the reports on the runs of train/grids/findings.toml, and fill the reports' tables.
 
@@ -24,7 +24,6 @@ def find(
     Args:
         places: folders of trained and evaluated runs, and results.jsonl files of earlier findings
         out: folder to write to
-        json: print one JSON object as the last line
     """
     if not places:
         raise BadInput("RUNS: folders of runs or results.jsonl files are needed")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from train.cli import require_outside, run_commands
+from train.cli import OutFolder, require_outside, run_commands
 from train.prepare.import_dance import import_dance
 from train.prepare.import_videos import import_videos
 from train.prepare.simulate import simulate_bounce, simulate_dance, simulate_robot
@@ -21,7 +21,7 @@ from vidpred.lock import held
 
 def import_bair_command(
     tfrecords: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="TFRECORDS")],
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
 ) -> None:
     """BAIR's robot-push TFRecords (image_aux1) as folders of clips, every byte as it is. Run again to go on.
 
@@ -41,7 +41,7 @@ def import_bair_command(
 
 def shard(
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA")],
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
     clips_per_shard: int = 128,
     base: str = "",
     cache: Path | None = None,
@@ -78,7 +78,7 @@ def shard(
 
 def bundle(
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")],
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
 ) -> None:
     """A run as it is shipped: float16 weights, settings, curves, numbers and the last sample GIF; nothing to resume.
 
@@ -117,7 +117,7 @@ def bundle(
 
 def import_checkpoint_command(
     file: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")],
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
     skip_frame: Literal["published", "last_context"] | None = None,
     prior_at_test: Literal["learned", "standard"] | None = None,
     leaky_relu: Literal["published", "leaky"] | None = None,

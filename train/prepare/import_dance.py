@@ -13,6 +13,7 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
+from train.cli import OutFolder
 from vidpred.config import DANCE_SIZE
 from vidpred.data import films
 from vidpred.data.dance import video_folders, write_pair
@@ -40,7 +41,7 @@ WAIST = 0.34  # of the way from pelvis to neck, as the simulated figure has it
 
 def import_dance(
     film: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILM")],
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
     pose_model: Path,
     every: int = 1,
     crop: str = "centre",

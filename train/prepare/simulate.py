@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from train.cli import OutFolder
 from train.prepare.jobs import run_jobs
 from vidpred.config import DANCE_SIZE
 from vidpred.data.dance import Folders, video_folders, write_pair
@@ -30,15 +31,18 @@ CLIP_GROUPS = ("[!.]*/*",)  # in a robot data set: the folders that clips are bu
 PICTURE_FOLDERS = ("[!.]*/*", "[!.]*/*/*")  # in a dance data set: those that pictures are written to
 MANIFEST = "simulation.json"  # at the data set's root: what all of its clips have in common, and how many there are
 
+PROCESSES = tyro.conf.arg(help="Processes, 0 for one per processor.", help_behavior_hint="(default: one per processor)")
+Workers = Annotated[int, PROCESSES]
+
 
 def simulate_robot(
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
     train: int,
     validate: int,
     test: int,
     seed: int,
     size: int = 64,
-    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+    workers: Workers = 0,
 ) -> None:
     """Clips of a robot arm pushing objects, from a physics engine. Run again to go on after an interruption.
 
@@ -49,7 +53,6 @@ def simulate_robot(
         test: Number of test clips.
         seed: Clip i of a split depends on the seed, the split and i only.
         size: Width and height of the frames, pixels.
-        workers: Processes, 0 for one per processor.
     """
     require_simulator()
     common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
@@ -57,14 +60,14 @@ def simulate_robot(
 
 
 def simulate_bounce(
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
     train: int,
     validate: int,
     test: int,
     seed: int,
     size: int = 64,
     shapes: int = 2,
-    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+    workers: Workers = 0,
 ) -> None:
     """Action-free clips of shapes that leave every wall in a random new direction. Run again to go on.
 
@@ -76,7 +79,6 @@ def simulate_bounce(
         seed: Clip i of a split depends on the seed, the split and i only.
         size: Width and height of the frames, pixels.
         shapes: Shapes in a clip, 1 to 3.
-        workers: Processes, 0 for one per processor.
     """
     if not 1 <= shapes <= 3:
         raise BadInput(f"--shapes {shapes}: from 1 to 3")
@@ -86,13 +88,13 @@ def simulate_bounce(
 
 
 def simulate_dance(
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="OUT")],
+    out: OutFolder,
     train: int,
     val: int,
     test: int,
     seed: int,
     test_frames: int = 630,
-    workers: Annotated[int, tyro.conf.arg(help_behavior_hint="(default: one per processor)")] = 0,
+    workers: Workers = 0,
 ) -> None:
     """Videos of a dancing figure with a pose picture per frame, 32 x 64. Run again to go on after an interruption.
 
@@ -103,7 +105,6 @@ def simulate_dance(
         test: Number of test sequences.
         seed: Frame i of a video depends on the seed, the split, the sequence and i only.
         test_frames: Frames of each test sequence.
-        workers: Processes, 0 for one per processor.
     """
     if min(train, val, test, seed, workers) < 0 or test_frames < 1:
         raise BadInput("numbers of frames and sequences, seed and workers cannot be negative, nor --test-frames 0")

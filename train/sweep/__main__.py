@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from train.cli import print_json, run_command
+from train.cli import Cache, Cpu, Json, print_json, run_command
 from train.command import Command
 from train.sweep.table import naming, read_table
 from vidpred.config import SpeedConfig
@@ -23,11 +23,11 @@ def sweep(
     out: Path,
     at_once: int = 0,
     ray: str | None = None,
-    cpu: bool = False,
-    cache: Path | None = None,
+    cpu: Cpu = False,
+    cache: Cache = None,
     fresh: bool = False,
     dry_run: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Train a table of runs, each on one thread in a process of its own. Ctrl-C saves; the same command goes on.
 
@@ -40,11 +40,8 @@ def sweep(
         at_once: runs that train side by side (0: as many as there are cores, one where there is a GPU)
         ray: train on the Ray cluster of this address (auto: one that runs on this machine), whose machines see --data
             and --out under the same paths
-        cpu: stay on the CPU even where there is a GPU
-        cache: folder for the packed clips (none: .packed beside the splits)
         fresh: delete what earlier trainings left in the run folders
         dry_run: print the resolved settings of every run as JSON and stop
-        json: print one JSON object as the last line
     """
     if at_once < 0 or (at_once and ray):
         raise BadInput("--at-once is a number of processes here; with --ray the cluster's cores and GPUs decide")
