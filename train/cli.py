@@ -5,6 +5,7 @@ import functools
 import io
 import itertools
 import json
+import math
 import os
 import re
 import sys
@@ -49,6 +50,19 @@ def require_outside(data: Path, out: Path) -> None:
     """Nothing is written among the clips: they would not be readable as a data set any more."""
     if out.resolve().is_relative_to(data.resolve()):
         raise BadInput(f"--out {out} lies inside the data set {data}; give another folder")
+
+
+def require_at_least(least: int, **options: int | None) -> None:
+    """BadInput for an option that is given and too small."""
+    for name, value in options.items():
+        if value is not None and value < least:
+            raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
+
+
+def require_temperature(temperature: float) -> None:
+    """BadInput for one that no sigma can be scaled by."""
+    if not (math.isfinite(temperature) and temperature >= 0):
+        raise BadInput(f"--temperature must not be negative, got {temperature}")
 
 
 def print_json(values: Any) -> None:

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from train.cli import Cache, Cpu, Json, RunFolder, Split, print_json, run_command
+from train.cli import Cache, Cpu, Json, RunFolder, Split, print_json, require_at_least, require_temperature, run_command
 from vidpred.errors import BadInput
 
 
@@ -42,15 +42,10 @@ def evaluate_run(
         also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn; lpips and fvd, which
             need packages and weights (docs/quality.md); spaces or commas between them
     """
-    if samples < 1:
-        raise BadInput(f"--samples must be at least 1, got {samples}")
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise BadInput(f"--temperature must not be negative, got {temperature}")
+    require_at_least(1, samples=samples, clips=clips, n_past=n_past, n_future=n_future)
+    require_temperature(temperature)
     if prior_at_test not in (None, "learned", "standard"):
         raise BadInput(f"--prior-at-test is learned or standard, got {prior_at_test!r}")
-    for name, value in (("--clips", clips), ("--n-past", n_past), ("--n-future", n_future)):
-        if value is not None and value < 1:
-            raise BadInput(f"{name} must be at least 1, got {value}")
     target = run / "eval.json" if out is None else out
     if target.is_dir():
         raise BadInput(f"--out {target}: a folder, not a file")

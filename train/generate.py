@@ -1,11 +1,10 @@
 """Pictures of imagined futures: `python -m train.generate RUN --data DIR --out DIR [--split test] [--samples N] …`."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from train.cli import Cache, Cpu, RunFolder, Split, require_outside, run_command
+from train.cli import Cache, Cpu, RunFolder, Split, require_at_least, require_outside, require_temperature, run_command
 from vidpred.errors import BadInput
 
 if TYPE_CHECKING:
@@ -51,11 +50,8 @@ def generate(
         official: dance only: also write OUT/submission.csv, sample 0 of exactly 5 sequences of 630 frames, a row per
             frame: id, then 3 x 32 x 64 integers 0 … 255
     """
-    for name, value in (("--clips", clips), ("--samples", samples), ("--n-future", n_future)):
-        if value is not None and value < 1:
-            raise BadInput(f"{name} must be at least 1, got {value}")
-    if not (math.isfinite(temperature) and temperature >= 0):
-        raise BadInput(f"--temperature must not be negative, got {temperature}")
+    require_at_least(1, clips=clips, samples=samples, n_future=n_future)
+    require_temperature(temperature)
     require_outside(data, out)
     import numpy as np
     import torch

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
 from train.benchmark.served_app import serve
-from train.cli import Json
+from train.cli import Json, require_at_least
 
 DRAWN = "document.querySelector('{} [data-request]')?.dataset.request"
 # Does something on the page; milliseconds until a player has drawn another answer.
@@ -66,7 +66,7 @@ def app(rounds: int = 3, json: Json = False) -> None:
     Args:
         rounds: starts and page loads; what is quick is repeated more often, and medians count
     """
-    harness.require_at_least(rounds=(rounds, 1))
+    require_at_least(1, rounds=rounds)
     with tqdm(desc="app", bar_format="{desc}") as bar:
         values = measure(rounds, lambda name: bar.set_description_str(f"app: {FIGURES[name].title}"))
     harness.report_figures(FIGURES, values, json, rounds=rounds)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from train.benchmark import harness
 from train.benchmark.chromium import open_browser
-from train.cli import Json
+from train.cli import Json, require_at_least
 from vidpred.errors import BadInput
 
 SHOWN = "document.querySelector('#player-host').dataset.request"
@@ -74,7 +74,7 @@ def browser(
         data: clips that it continues
         rounds: loads, drives and predictions; presses are repeated more often, and medians count
     """
-    harness.require_at_least(rounds=(rounds, 1))
+    require_at_least(1, rounds=rounds)
     with tqdm(desc="browser", bar_format="{desc}") as bar:
         values = measure(run, data, rounds, lambda name: bar.set_description_str(f"browser: {name}"))
     harness.report_figures(FIGURES, values, json, run=run.name, rounds=rounds)

@@ -9,7 +9,7 @@ import torch
 from tqdm import tqdm
 
 from train.benchmark import harness
-from train.cli import Json
+from train.cli import Json, require_at_least
 from vidpred.config import ACTION_DIM, DataConfig
 from vidpred.data.batches import open_split, window_batch
 from vidpred.errors import BadInput
@@ -31,7 +31,7 @@ def ceiling(
         samples: futures of each clip
         clips: that are scored, the first ones
     """
-    harness.require_at_least(samples=(samples, 1), clips=(clips, 1))
+    require_at_least(1, samples=samples, clips=clips)
     if samples > PLANS:
         raise BadInput(f"--samples must be at most {PLANS}, got {samples}")
     given, config = open_split(data, split), DataConfig()

@@ -93,13 +93,6 @@ def device_name(device: str) -> str:
     return f"CPU, {torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()} {features}"
 
 
-def require_at_least(**values: tuple[int, int]) -> None:
-    """BadInput for an option (value, least) that is too small."""
-    for name, (value, least) in values.items():
-        if value < least:
-            raise BadInput(f"--{name.replace('_', '-')} must be at least {least}, got {value}")
-
-
 def summary(found: Scores) -> dict:
     """What predictions score; sharpness at the first and the last predicted frame."""
     sharp = found.sharpness.nanmean((0, 1))

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from train.benchmark import harness
 from train.benchmark.served_app import serve
 from train.benchmark.visitor import Visitor
-from train.cli import Json, print_json
+from train.cli import Json, print_json, require_at_least
 from vidpred.errors import BadInput
 
 ROBOT, OTHER, DANCER = "push-free-learned-monotonic", "push-free-fixed-cyclical", "dance-cyclical"
@@ -49,7 +49,7 @@ def load(minutes: float = 3.0, clients: int = 20, json: Json = False) -> None:
         minutes: how long they stay
         clients: visitors
     """
-    harness.require_at_least(clients=(clients, 1))
+    require_at_least(1, clients=clients)
     if not minutes > 0:
         raise BadInput(f"--minutes must be positive, got {minutes:g}")
     with serve() as (url, pid), tqdm(desc="load", unit=" answers", leave=False) as bar:

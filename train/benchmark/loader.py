@@ -7,7 +7,7 @@ import torch
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedClips
-from train.cli import Json
+from train.cli import Json, require_at_least
 from vidpred.config import DataConfig
 from vidpred.data.batches import Clips, open_split, training_batch
 from vidpred.data.shards import write_shards
@@ -31,7 +31,8 @@ def loader(
         batches: in a turn of the project; the yardstick takes a tenth
         rounds: turns of each; medians are compared
     """
-    harness.require_at_least(rounds=(rounds, 1), batch=(batch, 1), batches=(batches, 10))
+    require_at_least(1, rounds=rounds, batch=batch)
+    require_at_least(10, batches=batches)
     config = DataConfig()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -18,7 +18,7 @@ import torch
 from train.benchmark import harness
 from train.benchmark.published import PUBLISHED, train_published
 from train.benchmark.yardstick import PublishedClips
-from train.cli import Cache, Json, print_json
+from train.cli import Cache, Json, print_json, require_at_least
 from train.workers import training_processes
 from vidpred import checkpoint, runs
 from vidpred.config import RunConfig, TrainConfig
@@ -97,10 +97,7 @@ def quality(
     """
     if not (math.isfinite(minutes) and minutes > 0):
         raise BadInput(f"--minutes must be positive, got {minutes}")
-    counts = {"points": points, "samples": samples, "clips": clips, "at-once": at_once, "iterations": iterations}
-    for option, value in counts.items():
-        if value < 1:
-            raise BadInput(f"--{option} must be at least 1, got {value}")
+    require_at_least(1, points=points, samples=samples, clips=clips, at_once=at_once, iterations=iterations)
     configs = {name: candidate(name, iterations) for name in candidates}
     for split in ("train", "validate"):
         open_split(data, split, cache, progress=True)  # packed once, before several read it

@@ -7,7 +7,7 @@ import torch
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedSVG, copy_weights
-from train.cli import Cpu, Json
+from train.cli import Cpu, Json, require_at_least
 from vidpred.clip import Clip
 from vidpred.data.batches import open_split, window_batch
 from vidpred.models import build_model
@@ -33,7 +33,7 @@ def rollout(
         rounds: turns of each; medians are compared
         growth: also measure how the project's time grows with samples and frames
     """
-    harness.require_at_least(rounds=(rounds, 1), samples=(samples, 1), n_future=(n_future, 1))
+    require_at_least(1, rounds=rounds, samples=samples, n_future=n_future)
     device = harness.chosen_device(cpu)
     config = harness.report_model(size)
     model = build_model(config).eval()

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from train.benchmark import harness
 from train.benchmark.served_app import serve
-from train.cli import Json
+from train.cli import Json, require_at_least
 
 
 def startup(rounds: int = 3, json: Json = False) -> None:
@@ -17,7 +17,7 @@ def startup(rounds: int = 3, json: Json = False) -> None:
     Args:
         rounds: starts; the median counts
     """
-    harness.require_at_least(rounds=(rounds, 1))
+    require_at_least(1, rounds=rounds)
     seconds = [_first_page() for _ in tqdm(range(rounds), desc="startup", leave=False)]
     result = {"device": harness.device_name("cpu"), "rounds": rounds, "first_page_s": statistics.median(seconds)}
     harness.report(result, json)

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from train.benchmark import harness
 from train.benchmark.yardstick import PublishedSVG, copy_weights
-from train.cli import Cpu, Json
+from train.cli import Cpu, Json, require_at_least
 from vidpred.clip import Clip
 from vidpred.config import SpeedConfig, SVGConfig, TrainConfig
 from vidpred.models import build_model
@@ -61,7 +61,9 @@ def step(
         switches: also measure the project with each switch thrown alone
         growth: also measure how the project's time grows with clips and frames
     """
-    harness.require_at_least(rounds=(rounds, 1), batch=(batch, 2), frames=(frames, 3))
+    require_at_least(1, rounds=rounds)
+    require_at_least(2, batch=batch)
+    require_at_least(3, frames=frames)
     device = harness.chosen_device(cpu)
     precision = resolved_precision(precision, device)
     config = replace(harness.report_model(size), norm_stats=norm_stats)

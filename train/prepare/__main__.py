@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from train.cli import OutFolder, require_outside, run_commands
+from train.cli import OutFolder, require_at_least, require_outside, run_commands
 from train.prepare.import_dance import import_dance
 from train.prepare.import_videos import import_videos
 from train.prepare.simulate import simulate_bounce, simulate_dance, simulate_robot
@@ -57,8 +57,7 @@ def shard(
             environment variable VIDPRED_PIPES is 1.
         cache: Folder for the packed clips (none: .packed beside the splits).
     """
-    if clips_per_shard < 1:
-        raise BadInput(f"--clips-per-shard must be at least 1, got {clips_per_shard}")
+    require_at_least(1, clips_per_shard=clips_per_shard)
     require_outside(data, out)
     if is_dance(data):
         raise BadInput(f"{data}: dance videos; shards are for robot clips, of which there are many")
