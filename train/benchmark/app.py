@@ -1,10 +1,8 @@
 """How long a person waits, and what the app weighs: a real server, a real browser, the bundled runs."""
 
 import contextlib
-import re
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from urllib.parse import quote
 
 from tqdm import tqdm
@@ -112,7 +110,7 @@ def measure(rounds: int, progress: Callable[[str], None] = lambda name: None) ->
             for run in sorted(path.parent.name for path in (harness.ROOT / "assets" / "runs").glob("*/config.json")):
                 with _page(chromium, f"{url}?run={run}"):
                     pass
-            values["memory"].append(_peak_memory(pid) / 1e9)
+            values["memory"].append(harness.memory_of(pid, "VmHWM") * 1024 / 1e9)
     return values
 
 
@@ -134,9 +132,3 @@ def _until_drawn(page, act: str, player: str, times: int) -> list[float]:
         page.wait_for_timeout(300)  # nothing of the act before is still to come
         waited.append(page.evaluate(UNTIL_DRAWN, [act, player]))
     return waited
-
-
-def _peak_memory(pid: int) -> int:
-    """Most memory that a process has ever held, bytes (Linux)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024

@@ -140,9 +140,5 @@ def _megabytes(said: str) -> float:
 def _memory(chromium) -> float:
     """Anonymous memory of the largest renderer, MB (Linux): the tab, its worker and the models."""
     processes = chromium.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    found = [0.0]
-    for process in processes:
-        status = Path(f"/proc/{process['id']}/status")
-        if process["type"] == "renderer" and status.exists():
-            found.append(int(re.search(r"RssAnon:\s+(\d+) kB", status.read_text())[1]) / 1e3)
-    return max(found)
+    renderers = [process["id"] for process in processes if process["type"] == "renderer"]
+    return max((harness.memory_of(pid, "RssAnon") or 0 for pid in renderers), default=0) / 1e3

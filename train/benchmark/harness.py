@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -58,7 +59,7 @@ def exponent(works: dict[int, Callable], rounds: int, device: str) -> float:
 
 def profile(work: Callable, device: str) -> Profile:
     """Do the work once, slowly. Memory: what the process or the GPU holds at most; None where it cannot be told."""
-    high_water, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+    high_water = Path("/proc/self/clear_refs")
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     elif high_water.exists():
@@ -66,10 +67,23 @@ def profile(work: Callable, device: str) -> Profile:
             high_water.write_text("5")  # sets the mark back
     with FlopCounterMode(display=False) as counter:
         result = work()
-    memory = torch.cuda.max_memory_allocated() / 1e9 if device == "cuda" else None
-    if device == "cpu" and status.exists():
-        memory = int(status.read_text().split("VmHWM:")[1].split()[0]) / 1e6
+    if device == "cuda":
+        memory = torch.cuda.max_memory_allocated() / 1e9
+    else:
+        held = memory_of("self", "VmHWM")
+        memory = held and held / 1e6
     return Profile(result, counter.get_total_flops() / 1e9, memory)
+
+
+def memory_of(pid: int | str, what: Literal["VmRSS", "RssAnon", "VmHWM"]) -> int | None:
+    """kB that a process holds (VmRSS), holds beside mapped files (RssAnon) or has ever held at most (VmHWM), as Linux
+    counts them, of 1024 bytes; None where it has gone, and elsewhere."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return None
+    found = re.search(rf"{what}:\s+(\d+) kB", status)
+    return int(found[1]) if found else None
 
 
 def report_model(size: Size) -> SVGConfig:

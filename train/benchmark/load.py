@@ -5,14 +5,12 @@ import hashlib
 import http.client
 import itertools
 import json as json_text
-import os
 import random
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm import tqdm
@@ -169,16 +167,10 @@ def visit(
         staying = [pool.submit(stay, client) for client in range(1, clients + 1)]
         try:
             while time.monotonic() < end:
-                memory.append(_memory(pid))
+                memory.append(1024 * harness.memory_of(pid, "VmRSS"))
                 over.wait(0.5)
         finally:
             over.set()
         for one in staying:
             answers += one.result()
     return answers, memory
-
-
-def _memory(pid: int) -> int:
-    """What a process holds, bytes (Linux)."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
