@@ -119,7 +119,7 @@ def test_quality(tiny_data, tmp_path, monkeypatch):
     assert published[0]["step"] < published[1]["step"]
     assert all(row["psnr_best"] > row["psnr"] > 3 and row["sharpness_first"] > 0 for row in rows)
     assert all(row["psnr"] > 5 and row["sharpness_first"] < 2 for row in ours)
-    assert "| debug |" in said[0] and "| published |" in said[0]
+    assert "\n| debug " in said[0] and "\n| published " in said[0]
 
 
 def test_ceiling(simulator, capsys):

@@ -207,19 +207,13 @@ def scores(model: torch.nn.Module, clips: Clips, chosen: list[int], config: RunC
 
 def table(rows: list[dict], samples: int) -> str:
     """As Markdown."""
-    lines = [
-        f"| candidate | processor s | steps | PSNR | best of {samples} | first frame | where it moves "
-        "| sharpness first / last | KL |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    return "\n".join(lines + [_line(**row) for row in rows])
+    psnr = ("PSNR", f"best of {samples}", "first frame", "where it moves")
+    head = ("candidate", "processor s", "steps", *psnr, "sharpness first / last", "KL")
+    return harness.table(head, [_cells(row) for row in rows])
 
 
-def _line(*, candidate: str, processor_seconds: float, step: int, sharpness_first: float, **numbers: float) -> str:
-    psnr, best, first, motion, sharpness_last, kld = (
-        f"{numbers[name]:.2f}"
-        for name in ("psnr", "psnr_best", "first_frame", "psnr_motion", "sharpness_last", "kld_per_step")
-    )
-    sharpness = f"{sharpness_first:.2f} / {sharpness_last}"
-    cells = (candidate, f"{processor_seconds:.0f}", str(step), psnr, best, first, motion, sharpness, kld)
-    return f"| {' | '.join(cells)} |"
+def _cells(row: dict) -> list[str]:
+    psnr = [f"{row[name]:.2f}" for name in ("psnr", "psnr_best", "first_frame", "psnr_motion")]
+    sharpness = f"{row['sharpness_first']:.2f} / {row['sharpness_last']:.2f}"
+    seconds, kld = f"{row['processor_seconds']:.0f}", f"{row['kld_per_step']:.2f}"
+    return [row["candidate"], seconds, str(row["step"]), *psnr, sharpness, kld]
