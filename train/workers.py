@@ -1,6 +1,11 @@
-"""Processes that a command starts to train in."""
+"""The processes that a command starts: what they find loaded, and how they end."""
 
 import multiprocessing
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing import resource_tracker
+from typing import Any
 
 
 def training_processes() -> multiprocessing.context.BaseContext:
@@ -10,3 +15,20 @@ def training_processes() -> multiprocessing.context.BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["vidpred.training", "vidpred.evaluation"])
     return context
+
+
+def block_interrupts() -> None:
+    """In this thread and the processes that it starts: Ctrl-C reaches the whole group, the main thread sees to it."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        resource_tracker.ensure_running()  # started with the first process, it would unblock them
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
+def end_with_parent(end: Callable[[], Any]) -> None:
+    """In a process that was started: call `end` once its parent is gone, also one that was killed."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        end()
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -6,13 +6,13 @@ import os
 import queue
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from tqdm import tqdm
 
+from train.workers import block_interrupts, end_with_parent
 from vidpred.errors import BadInput
 
 TRIES = 3  # processes that a job may cost
@@ -43,7 +43,7 @@ def run_jobs(jobs: list[Callable[[], int]], workers: int, unit: str, total: int,
         finally:
             idle.put(pool)
 
-    threads = concurrent.futures.ThreadPoolExecutor(count, initializer=_leave_interrupts_to_the_main_thread)
+    threads = concurrent.futures.ThreadPoolExecutor(count, initializer=block_interrupts)
     progress = tqdm(total=total, initial=done, unit=unit, desc="simulate")
     try:
         for made in concurrent.futures.as_completed([threads.submit(attempt, job) for job in jobs]):
@@ -65,16 +65,4 @@ def _new_pool() -> ProcessPoolExecutor:
 
 def _begin_work() -> None:
     os.environ["LP_NUM_THREADS"] = "1"  # software OpenGL: the processes already share out the processors
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """A worker whose command was killed would wait for work for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
-
-
-def _leave_interrupts_to_the_main_thread() -> None:
-    """Ctrl-C reaches the whole process group. A process blocks the signals that the thread blocked which started it."""
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    end_with_parent(lambda: os._exit(1))  # it would wait for work for ever

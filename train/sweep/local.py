@@ -1,17 +1,15 @@
 """The runs of a sweep in processes of this machine, so many at once: one that fails or dies takes none with it."""
 
-import contextlib
-import multiprocessing
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from multiprocessing import connection, resource_tracker
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import connection
 
 from train.sweep.job import Job
 from train.sweep.training import last_line, train_logged
-from train.workers import training_processes
+from train.workers import block_interrupts, end_with_parent, training_processes
 
 
 def train_here(jobs: dict[str, Job], at_once: int, stop: Callable[[], bool]) -> Iterator[dict[str, str | None]]:
@@ -19,14 +17,13 @@ def train_here(jobs: dict[str, Job], at_once: int, stop: Callable[[], bool]) -> 
 
     Yields, at least every second, the runs that have ended, each with its error (None: finished or stopped).
     """
-    processes = training_processes()
+    processes, starter = training_processes(), ThreadPoolExecutor(1, initializer=block_interrupts)
     waiting, running, told = list(jobs), {}, False
     while running or (waiting and not stop()):
         while waiting and len(running) < at_once and not stop():
             name = waiting.pop(0)
             running[name] = processes.Process(target=_work, args=(jobs[name],), name=name, daemon=True)
-            with _interrupts_blocked():
-                running[name].start()
+            starter.submit(running[name].start).result()
         if stop() and not told:
             told = True
             for process in running.values():
@@ -39,14 +36,9 @@ def train_here(jobs: dict[str, Job], at_once: int, stop: Callable[[], bool]) -> 
 
 
 def _work(job: Job) -> None:
-    threading.Thread(target=_stop_without_parent, daemon=True).start()
+    # what nobody watches saves and ends: the sweep may have been started again
+    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     sys.exit(0 if train_logged(job) else 1)
-
-
-def _stop_without_parent() -> None:
-    """A training that nobody watches saves and ends: the sweep may have been started again."""
-    multiprocessing.parent_process().join()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _error(job: Job, code: int, told: bool) -> str | None:
@@ -55,17 +47,3 @@ def _error(job: Job, code: int, told: bool) -> str | None:
     if told and -code == signal.SIGTERM:  # before it had begun
         return None
     return f"the process was ended by {signal.Signals(-code).name}"
-
-
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process started here never sees Ctrl-C, which reaches the whole group: this one passes it on, once."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # started with the first process, it would unblock them
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
