@@ -29,7 +29,7 @@ def plot(
     if out.suffix.lower() != ".png":
         raise BadInput(f"--out {out}: only PNG is written; name it {out.stem}.png")
     from vidpred import plots, render
-    from vidpred.runs import list_runs, read_metrics
+    from vidpred.runs import ALIKE, list_runs, read_metrics
 
     named = list_runs(list(runs))
     if figure in ("dashboard", "kl") and len(named) > 1:
@@ -52,8 +52,7 @@ def plot(
         evaluated = {name: _evaluated(run) for name, run in named.items()}
         first = next(iter(evaluated.values()))
         if figure == "psnr":
-            alike = ("protocol", "split", "clips", "samples", "temperature", "n_past", "n_future")
-            ways = {(*(result.get(k) for k in alike), *_copied(result)) for result in evaluated.values()}
+            ways = {(*(result.get(k) for k in (*ALIKE, "clips")), *_copied(result)) for result in evaluated.values()}
             if len(ways) > 1:
                 raise BadInput("these runs were evaluated on other clips or in other ways: evaluate them alike first")
             curves = {name: result["per_frame"]["psnr"] for name, result in evaluated.items()}

@@ -20,6 +20,9 @@ KEPT = "weights"
 TENSORBOARD = "tensorboard"
 MADE = (CONFIG, METRICS, WEIGHTS, EVAL)  # the files of a run folder, in the order in which they are written
 
+# What the scores of two runs must agree in to be compared, by name in eval.json; they are of the same clips besides.
+ALIKE = ("protocol", "split", "samples", "temperature", "n_past", "n_future")
+
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
 MAX_BYTES = {CONFIG: 5_000_000, WEIGHTS: 200_000_000, METRICS: 5_000_000, EVAL: 5_000_000}
 MOST_TEXT = 50_000_000  # bytes of a JSON file that are read of any run

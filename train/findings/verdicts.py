@@ -9,6 +9,7 @@ from train.findings.claims import CLAIMS, SEEDS, TABLES, Claim, Pairs, Published
 from train.findings.intervals import Interval, crossed_interval
 from train.findings.results import Result
 from train.findings.statistics import PSNR, Statistic
+from vidpred.runs import ALIKE
 
 HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot tell"
 
@@ -110,9 +111,8 @@ def _number(value: float) -> str:
 def _require_alike(pair: list[Result]) -> None:
     """Scored on the same clips in the same way, or the difference means nothing."""
     first, *others = pair
-    same = ("protocol", "split", "samples", "temperature", "n_past", "n_future")
     for other in others:
         if first.scores["per_clip"]["clip"] != other.scores["per_clip"]["clip"] or any(
-            first.scores[key] != other.scores[key] for key in same
+            first.scores[key] != other.scores[key] for key in ALIKE
         ):
             raise ValueError(f"{first.name} and {other.name} were not evaluated alike")

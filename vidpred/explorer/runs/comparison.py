@@ -11,6 +11,7 @@ from vidpred.explorer.runs.prediction import Prediction, Settings, checked, fram
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.runs.setting_names import setting_name, setting_value
 from vidpred.explorer.runs.summary import sentence_case, title_parts
+from vidpred.runs import ALIKE
 
 MOST_RUNS = 4
 MOST_SAMPLES = 5  # predicted by each of the runs
@@ -204,8 +205,7 @@ def paired(run: Run, other: Run, score: str = "psnr") -> Paired | None:
 
 
 def _evaluated_as(run: Run) -> tuple:
-    result = run.evaluation
-    return result.protocol, result.split, result.n_past, result.n_future, result.samples, result.temperature
+    return tuple(getattr(run.evaluation, name) for name in ALIKE)
 
 
 def groups(library: Library) -> list[Group]:
