@@ -1,6 +1,6 @@
 """Train the pose CVAE: `python -m train.pose_cvae --data DIR --out RUN [--preset NAME] …`. Run it again to resume."""
 
-from train.command import train_family
+from train.training_command import train_family
 from vidpred.config import PoseCVAEConfig
 
 

@@ -1,6 +1,6 @@
 """Train SVG: `python -m train.svg --data DIR --out RUN [--preset NAME] …`. Run it again to resume."""
 
-from train.command import train_family
+from train.training_command import train_family
 from vidpred.config import SVGConfig
 
 

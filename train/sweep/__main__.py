@@ -11,8 +11,8 @@ from typing import Annotated
 import tyro
 
 from train.cli import Cache, Cpu, Json, print_json, run_command
-from train.command import Command
 from train.sweep.table import naming, read_table
+from train.training_command import Command
 from vidpred.config import SpeedConfig
 from vidpred.errors import BadInput
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from train.command import Command
 from train.sweep.table import Evaluation
+from train.training_command import Command
 from vidpred import runs
 
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 from tqdm import tqdm
 
-from train.command import interruptible
 from train.sweep.job import Job
+from train.training_command import interruptible
 from vidpred import runs
 
 Errors = dict[str, str | None]  # of runs that have ended; None: finished, or stopped

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from train.command import require_sensible
+from train.training_command import require_sensible
 from vidpred.config import RunConfig, from_dict
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput

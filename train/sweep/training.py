@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from train.cli import require_outside
-from train.command import run_training
 from train.evaluate import evaluate_run
 from train.sweep.job import Job
+from train.training_command import run_training
 from vidpred import runs
 from vidpred.config import RunConfig
 from vidpred.data.batches import Clips
