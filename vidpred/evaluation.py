@@ -82,30 +82,20 @@ def score_futures(
     n_past: int,
     n_future: int,
     samples: int = 1,
-    temperature: float = 1.0,
-    seed: int = 0,
-    latent: str | None = None,
-    precision: str = "no",
     also: tuple[str, ...] = (),
     progress: Callable[[int], None] = lambda done: None,
+    **sampling: float | str | None,
 ) -> Scores:
-    """Predict the chosen clips from their first n_past frames and score the n_future frames after them."""
+    """Predict the chosen clips from their first n_past frames and score the n_future frames after them.
+
+    sampling: temperature, seed, latent and precision, as `rollout.predict` takes them.
+    """
     weight = next(model.parameters())
     parts = []
     for group in processes.own(_groups(chosen, max(1, 2 * internal_batch(model) // samples))):
         batch = window_batch(clips, group, n_past + n_future)
         clip = batch.to_clip(n_past, weight.device, weight.dtype)
-        futures = predict(
-            model,
-            clip,
-            batch.ids,
-            n_future=n_future,
-            samples=samples,
-            temperature=temperature,
-            seed=seed,
-            latent=latent,
-            precision=precision,
-        )
+        futures = predict(model, clip, batch.ids, n_future=n_future, samples=samples, **sampling)
         parts.append(score(futures, clip, model.config.psnr_protocol, also))
         progress(len(group))
     *tensors, further = zip(*processes.gathered(parts))
@@ -148,20 +138,11 @@ def evaluate(
     """The chosen clips of a split: what train.evaluate writes. bounces: of each clip, the frames that were not to be
     known."""
     frames = {"n_past": n_past, "n_future": n_future}
+    sampling = {"samples": samples, "temperature": temperature, "seed": seed}
     for name in also:
         require_enough(name, len(chosen), n_future)
     scores = score_futures(
-        model,
-        clips,
-        chosen,
-        samples=samples,
-        temperature=temperature,
-        seed=seed,
-        latent=latent,
-        precision=precision,
-        also=also,
-        progress=progress,
-        **frames,
+        model, clips, chosen, **frames, **sampling, latent=latent, precision=precision, also=also, progress=progress
     )
     latents = look_at_latents(model, clips, chosen, **frames)
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
@@ -203,11 +184,8 @@ def evaluate(
         "active_units": metrics.active_units(latents.mu),
         "active_units_per_step": metrics.active_units_per_step(latents.mu_difference).tolist(),
         "clips": len(chosen),
-        "samples": samples,
-        "temperature": temperature,
-        "seed": seed,
-        "n_past": n_past,
-        "n_future": n_future,
+        **sampling,
+        **frames,
         "precision": precision,
         "protocol": model.config.psnr_protocol,
     }
