@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from vidpred.config import SpeedConfig, SVGConfig
 from vidpred.models import build_model, winograd
+from vidpred.models.batch_norm import StepBatchNorm
 from vidpred.models.vgg import VGGLayer
 
 
@@ -85,7 +86,7 @@ def test_switch(switch, monkeypatch):
     calls = []
     monkeypatch.setattr(winograd, "convolve", lambda *inputs: calls.append(inputs) or direct(*inputs))
     x = torch.zeros(12, 128, 8, 8)
-    layer = VGGLayer(128, 128)
+    layer = VGGLayer(128, 128, StepBatchNorm)
     layer.winograd = switch
     for size in (8, 6):  # six pixels are no whole number of tiles
         layer(x[:, :, :size], 1)

@@ -6,7 +6,7 @@ They run in float32 whatever the precision around them.
 import torch
 from torch import Tensor, nn
 
-from vidpred.models.batch_norm import StepBatchNorm
+from vidpred.config import SVGConfig
 from vidpred.models.gaussian import Gaussian
 
 LSTMState = tuple[Tensor, Tensor]  # h and c, each (layers, B, rnn_size), or (layers, B, rnn_size, 8, 8) over maps
@@ -20,8 +20,8 @@ def full_precision(x: Tensor):
 class StepConv(nn.Conv2d):
     """Convolution 3x3 over maps of many steps, (S, B, in, s, s) -> (S, B, out, s, s): what Linear is to vectors."""
 
-    def __init__(self, in_channels: int, out_channels: int, bias: bool = True):
-        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+    def __init__(self, in_channels: int, out_channels: int):
+        super().__init__(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.flatten(0, 1)).unflatten(0, x.shape[:2])
@@ -57,24 +57,16 @@ class ConvLSTM(nn.Module):
 class FramePredictor(nn.Module):
     """(h, z, conditions) of each step -> code g of the next frame, in (-1, 1)."""
 
-    def __init__(
-        self,
-        in_dim: int,
-        rnn_size: int,
-        out_dim: int,
-        layers: int,
-        code: str = "vector",
-        norm: type | None = StepBatchNorm,
-    ):
+    def __init__(self, config: SVGConfig, in_dim: int, norm: type):
         super().__init__()
-        layer, lstm = (StepConv, ConvLSTM) if code == "map" else (nn.Linear, nn.LSTM)
-        self.embed = layer(in_dim, rnn_size)
-        self.lstm = lstm(rnn_size, rnn_size, layers)
-        self.out = layer(rnn_size, out_dim)
-        self.norm = None if norm is None else norm(out_dim)
+        layer, lstm = (StepConv, ConvLSTM) if config.code == "map" else (nn.Linear, nn.LSTM)
+        self.embed = layer(in_dim, config.rnn_size)
+        self.lstm = lstm(config.rnn_size, config.rnn_size, config.predictor_layers)
+        self.out = layer(config.rnn_size, config.g_dim)
+        self.norm = norm(config.g_dim) if config.predictor_norm == "batch" else None
 
     def forward(self, x: Tensor, state: LSTMState | None) -> tuple[Tensor, LSTMState]:
-        """x: (S, B, in_dim, …), S steps -> (S, B, out_dim, …) and the state after them. state None: zeros."""
+        """x: (S, B, in_dim, …), S steps -> (S, B, g_dim, …) and the state after them. state None: zeros."""
         with full_precision(x):
             x = x.to(self.embed.weight.dtype)
             y, state = self.lstm(self.embed(x), state)
@@ -87,13 +79,13 @@ class FramePredictor(nn.Module):
 class GaussianLSTM(nn.Module):
     """Codes h of each step (and conditions) -> Gaussian over z. Posterior and learned prior are of this form."""
 
-    def __init__(self, in_dim: int, rnn_size: int, z_dim: int, code: str = "vector"):
+    def __init__(self, config: SVGConfig, in_dim: int):
         super().__init__()
-        layer, lstm = (StepConv, ConvLSTM) if code == "map" else (nn.Linear, nn.LSTM)
-        self.embed = layer(in_dim, rnn_size)
-        self.lstm = lstm(rnn_size, rnn_size)
-        self.mu = layer(rnn_size, z_dim)
-        self.logvar = layer(rnn_size, z_dim)
+        layer, lstm = (StepConv, ConvLSTM) if config.code == "map" else (nn.Linear, nn.LSTM)
+        self.embed = layer(in_dim, config.rnn_size)
+        self.lstm = lstm(config.rnn_size, config.rnn_size)
+        self.mu = layer(config.rnn_size, config.z_dim)
+        self.logvar = layer(config.rnn_size, config.z_dim)
 
     def forward(self, x: Tensor, state: LSTMState | None) -> tuple[Gaussian, LSTMState]:
         """x: (S, B, in_dim, …), S steps -> Gaussian (S, B, z_dim, …) and the state after them. state None: zeros."""

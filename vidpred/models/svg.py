@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vidpred.clip import Clip
-from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, SpeedConfig, SVGConfig
+from vidpred.config import CONDITION_DIM, IMAGE_SIZE, SpeedConfig, SVGConfig
 from vidpred.models.batch_norm import GroupNorm, StepBatchNorm, statistics_kept
 from vidpred.models.gaussian import Gaussian, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
@@ -68,17 +68,14 @@ class SVG(nn.Module):
         condition_dim = CONDITION_DIM if c.condition == "actions" else 0
         known_dim = condition_dim if c.condition_at == "everywhere" else 0
         norm = GroupNorm if c.norm_stats == "group" else StepBatchNorm
-        self.encoder = Encoder(CHANNELS, c.width, c.g_dim, c.stem, c.code, norm)
-        self.decoder = Decoder(CHANNELS, c.width, c.g_dim, condition_dim, c.stem, c.code, c.composite, norm)
+        self.encoder = Encoder(c, norm)
+        self.decoder = Decoder(c, condition_dim, norm)
         self.known_map = None
         if known_dim and c.code == "map":
             self.known_map, known_dim = ConditionMap(known_dim, c.g_dim), c.g_dim
-        predictor_norm = norm if c.predictor_norm == "batch" else None
-        self.frame_predictor = FramePredictor(
-            c.g_dim + c.z_dim + known_dim, c.rnn_size, c.g_dim, c.predictor_layers, c.code, predictor_norm
-        )
-        self.posterior = GaussianLSTM(c.g_dim, c.rnn_size, c.z_dim, c.code)
-        self.prior = GaussianLSTM(c.g_dim + known_dim, c.rnn_size, c.z_dim, c.code) if c.learned_prior else None
+        self.frame_predictor = FramePredictor(c, c.g_dim + c.z_dim + known_dim, norm)
+        self.posterior = GaussianLSTM(c, c.g_dim)
+        self.prior = GaussianLSTM(c, c.g_dim + known_dim) if c.learned_prior else None
         # buffers that follow .to() and .double(); their values live in the config, not in the weights
         self.register_buffer("condition_mean", torch.tensor(c.condition_mean or 0.0), persistent=False)
         self.register_buffer("condition_scale", torch.tensor(c.condition_scale or 1.0), persistent=False)

@@ -4,17 +4,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidpred.config import CHANNELS, SVGConfig
 from vidpred.models import winograd
-from vidpred.models.batch_norm import StepBatchNorm
 
 LEAK = 0.2  # slope of LeakyReLU
 MAP_SIZE = 8  # height and width of a code that is a map
 
 
 class VGGLayer(nn.Module):
-    """Conv 3x3 -> BatchNorm -> LeakyReLU."""
+    """Conv 3x3 -> norm (StepBatchNorm or GroupNorm) -> LeakyReLU."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: type = StepBatchNorm):
+    def __init__(self, in_channels: int, out_channels: int, norm: type):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.norm = norm(out_channels)
@@ -33,7 +33,7 @@ class VGGLayer(nn.Module):
 class VGGBlock(nn.ModuleList):
     """VGG layers one after the other, through the given numbers of channels."""
 
-    def __init__(self, *channels: int, norm: type = StepBatchNorm):
+    def __init__(self, *channels: int, norm: type):
         super().__init__(VGGLayer(i, o, norm) for i, o in zip(channels, channels[1:]))
 
     def forward(self, x: Tensor, steps: int) -> Tensor:
@@ -51,7 +51,7 @@ class MergeLayer(VGGLayer):
     upsampling x already has the skip's size.
     """
 
-    def __init__(self, features: int, skip: int, out_channels: int, upsample: bool = True, norm: type = StepBatchNorm):
+    def __init__(self, features: int, skip: int, out_channels: int, upsample: bool, norm: type):
         super().__init__(features + skip, out_channels, norm)
         self.features = features
         self.upsample = upsample
@@ -83,36 +83,28 @@ class MergeLayer(VGGLayer):
 class Encoder(nn.Module):
     """Frame -> code h, a vector or a map, and skips."""
 
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        g_dim: int,
-        stem: str = "conv",
-        code: str = "vector",
-        norm: type = StepBatchNorm,
-    ):
+    def __init__(self, config: SVGConfig, norm: type):
         super().__init__()
-        w = width
-        self.stem, self.code = stem, code
-        first = [(4 * channels, 2 * w, 2 * w)] if stem == "unshuffle" else [(channels, w, w), (w, 2 * w, 2 * w)]
+        self.config, w, g_dim = config, config.width, config.g_dim
+        unshuffle = config.stem == "unshuffle"
+        first = [(4 * CHANNELS, 2 * w, 2 * w)] if unshuffle else [(CHANNELS, w, w), (w, 2 * w, 2 * w)]
         rest = [(2 * w, 4 * w, 4 * w, 4 * w), (4 * w, 8 * w, 8 * w, 8 * w)]
         self.blocks = nn.ModuleList(VGGBlock(*sizes, norm=norm) for sizes in first + rest)
-        self.head = nn.Conv2d(8 * w, g_dim, 3, padding=1) if code == "map" else nn.Conv2d(8 * w, g_dim, 4)
+        self.head = nn.Conv2d(8 * w, g_dim, 3, padding=1) if config.code == "map" else nn.Conv2d(8 * w, g_dim, 4)
         self.norm = norm(g_dim)
 
     def forward(self, x: Tensor, steps: int) -> tuple[Tensor, list[Tensor]]:
         """x: (steps * B, C, 64, 64) -> h in (-1, 1), (steps * B, g_dim) or (steps * B, g_dim, 8, 8), and skips at 64
         (stem conv), 32, 16 and 8 pixels."""
-        if self.stem == "unshuffle":
+        if self.config.stem == "unshuffle":
             x = F.pixel_unshuffle(x, 2)
         skips = []
         for block in self.blocks:
             x = block(F.max_pool2d(x, 2) if skips else x, steps)
             skips.append(x)
-        h = self.head(x if self.code == "map" else F.max_pool2d(x, 2))
+        h = self.head(x if self.config.code == "map" else F.max_pool2d(x, 2))
         h = torch.tanh(self.norm(h, steps))
-        return h if self.code == "map" else h.flatten(1), skips
+        return h if self.config.code == "map" else h.flatten(1), skips
 
 
 class ConditionalScaleShift(nn.Module):
@@ -145,7 +137,7 @@ class ConditionMap(nn.Module):
 class DecoderBlock(nn.ModuleList):
     """A layer that merges a skip, and VGG layers after it."""
 
-    def __init__(self, features: int, *channels: int, upsample: bool = True, norm: type = StepBatchNorm):
+    def __init__(self, features: int, *channels: int, upsample: bool, norm: type):
         layers = [VGGLayer(i, o, norm) for i, o in zip(channels, channels[1:])]
         super().__init__([MergeLayer(features, features, channels[0], upsample, norm), *layers])
 
@@ -160,35 +152,25 @@ class DecoderBlock(nn.ModuleList):
 class Decoder(nn.Module):
     """Code g (and condition) with the encoder's skips -> frame in (0, 1)."""
 
-    def __init__(
-        self,
-        channels: int,
-        width: int,
-        g_dim: int,
-        condition_dim: int,
-        stem: str = "conv",
-        code: str = "vector",
-        composite: str = "none",
-        norm: type = StepBatchNorm,
-    ):
+    def __init__(self, config: SVGConfig, condition_dim: int, norm: type):
         super().__init__()
-        w = width
-        self.channels, self.stem, self.code, self.composite = channels, stem, code, composite
+        self.config, w, g_dim = config, config.width, config.g_dim
+        unshuffle = config.stem == "unshuffle"
         self.condition = None
-        if code == "map":
+        if config.code == "map":
             self.condition = ConditionMap(condition_dim, g_dim) if condition_dim else None
             self.head = nn.Conv2d(g_dim * (2 if condition_dim else 1), 8 * w, 3, padding=1)
         else:
             self.condition = ConditionalScaleShift(condition_dim, g_dim) if condition_dim else None
             self.head = nn.ConvTranspose2d(g_dim * (2 if condition_dim else 1), 8 * w, 4)
         self.norm = norm(8 * w)
-        last = [(2 * w, 2 * w, 2 * w)] if stem == "unshuffle" else [(2 * w, 2 * w, w), (w, w)]
+        last = [(2 * w, 2 * w, 2 * w)] if unshuffle else [(2 * w, 2 * w, w), (w, w)]
         sizes = [(8 * w, 8 * w, 8 * w, 4 * w), (4 * w, 4 * w, 4 * w, 2 * w), *last]
         self.blocks = nn.ModuleList(
-            DecoderBlock(*own, upsample=i > 0 or code == "vector", norm=norm) for i, own in enumerate(sizes)
+            DecoderBlock(*own, upsample=i > 0 or config.code == "vector", norm=norm) for i, own in enumerate(sizes)
         )
-        maps = channels + (composite == "mask")
-        self.to_rgb = nn.ConvTranspose2d(sizes[-1][-1], 4 * maps if stem == "unshuffle" else maps, 3, padding=1)
+        maps = CHANNELS + (config.composite == "mask")
+        self.to_rgb = nn.ConvTranspose2d(sizes[-1][-1], 4 * maps if unshuffle else maps, 3, padding=1)
 
     def skip_halves(self, skips: list[Tensor]) -> list[Tensor]:
         """What each block adds of a frame's skips, from the largest to 8 pixels as the encoder gives them; what stands
@@ -207,7 +189,7 @@ class Decoder(nn.Module):
 
         halves: (steps, B, …) at each scale, and for the composite the frames (steps, B, C, 64, 64) that stand still.
         """
-        if self.code == "map":
+        if self.config.code == "map":
             if self.condition is not None:
                 g = torch.cat([g, self.condition(condition).to(g.dtype)], 1)
         else:
@@ -216,8 +198,8 @@ class Decoder(nn.Module):
         for block, half, weight in zip(self.blocks, reversed(halves[: len(self.blocks)]), weights):
             x = block(x, half, steps, weight)
         x = self.to_rgb(x).to(self.to_rgb.weight.dtype)  # bf16 would leave 8 bits of a pixel
-        x = torch.sigmoid(F.pixel_shuffle(x, 2) if self.stem == "unshuffle" else x)
-        if self.composite == "none":
+        x = torch.sigmoid(F.pixel_shuffle(x, 2) if self.config.stem == "unshuffle" else x)
+        if self.config.composite == "none":
             return x
         still = halves[-1].flatten(0, 1)
-        return torch.lerp(still, x[:, : self.channels], x[:, self.channels :])
+        return torch.lerp(still, x[:, :CHANNELS], x[:, CHANNELS:])
