@@ -115,6 +115,13 @@ def compiled_formula() -> Callable:
     return torch.compile(by_formula)
 
 
+def switch_batch_norm(model: nn.Module, *, pooled: bool, fused: bool) -> None:
+    """Whether a model's batch normalisation takes all the steps of a call together, and is fused by a compiler."""
+    for module in model.modules():
+        if isinstance(module, StepBatchNorm):
+            module.pooled, module.fused = pooled, fused
+
+
 @contextlib.contextmanager
 def statistics_kept() -> Iterator[None]:
     """Inside, calls leave no statistics behind: activations that are computed again were counted the first time."""

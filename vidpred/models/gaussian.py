@@ -17,6 +17,11 @@ class Gaussian(NamedTuple):
         return self.mu + torch.exp(self.logvar / 2) * eps
 
 
+def batch_first(gaussian: Gaussian) -> Gaussian:
+    """(S, B, z…) -> (B, S, z…)."""
+    return Gaussian(*(v.transpose(0, 1) for v in gaussian))
+
+
 def standard_like(other: Gaussian) -> Gaussian:
     """N(0, I) in the shape of another Gaussian."""
     return Gaussian(torch.zeros_like(other.mu), torch.zeros_like(other.logvar))

@@ -8,15 +8,13 @@ from torch.nn import functional as F
 
 from vidpred.clip import Clip
 from vidpred.config import CHANNELS, DANCE_SIZE, PoseCVAEConfig, SpeedConfig
-from vidpred.models.batch_norm import StepBatchNorm
-from vidpred.models.gaussian import Gaussian, standard_like
-from vidpred.models.unroll import Feedback, Latent, Unroll, true_share
+from vidpred.models.batch_norm import StepBatchNorm, switch_batch_norm
+from vidpred.models.gaussian import Gaussian, batch_first, standard_like
+from vidpred.models.unroll import Feedback, Latent, Unroll, steps_per_call, true_share
 
 LEAK = 0.01  # slope of LeakyReLU in the blocks
 GATE_LEAK = 0.1  # in the gated feed-forward
 NORM_LEAK = 0.2  # after the normalisation of poses, and in the Gaussian predictor
-CPU_CACHE = 16 * 2**20
-"""Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
 
 
 class ResidualBlock(nn.Module):
@@ -166,10 +164,7 @@ class PoseCVAE(nn.Module):
         self.gaussian_predictor = GaussianPredictor(c.frame_dim + c.pose_dim, c.z_channels, slope)
         self.fusion = DecoderFusion(c.frame_dim + c.pose_dim + c.z_channels, c.fusion_dim)
         self.generator = Generator(c.fusion_dim)
-        for module in self.modules():
-            if isinstance(module, StepBatchNorm):
-                module.pooled = c.norm_stats == "pooled"
-                module.fused = self.speed.compile == "layers"
+        switch_batch_norm(self, pooled=c.norm_stats == "pooled", fused=self.speed.compile == "layers")
 
     @property
     def memory_format(self) -> torch.memory_format:
@@ -219,7 +214,7 @@ class PoseCVAE(nn.Module):
             x = self._generate(self._encode(seen), pose[t - 1 : t], z[t - 1 : t])
             predictions.append(x)
         prior = standard_like(posterior if latent == "posterior" else Gaussian(z, z))
-        return Unroll(torch.cat(predictions).transpose(0, 1), _batch_first(posterior), _batch_first(prior))
+        return Unroll(torch.cat(predictions).transpose(0, 1), batch_first(posterior), batch_first(prior))
 
     def look(self, clip: Clip, together: bool = False) -> Context:
         """The context of each clip, encoded once for all the futures that continue it, clip by clip or together."""
@@ -254,7 +249,7 @@ class PoseCVAE(nn.Module):
             self._posterior(self._encode(x), self._pose(p))
             for x, p in zip(frames.split(self._steps_per_call(frames)), poses.split(self._steps_per_call(poses)))
         ]
-        posterior = _batch_first(Gaussian(*(torch.cat(side) for side in zip(*parts))))
+        posterior = batch_first(Gaussian(*(torch.cat(side) for side in zip(*parts))))
         return posterior, standard_like(posterior)
 
     def normalised(self, conditions: Tensor) -> Tensor:
@@ -298,14 +293,4 @@ class PoseCVAE(nn.Module):
 
     def _steps_per_call(self, x: Tensor) -> int:
         """Time steps of x (S, B, …) that a network takes at once."""
-        every = max(len(x), 1)
-        if self.training and self.config.norm_stats == "pooled":
-            return every  # the statistics are those of a call
-        if self.speed.steps_per_call is not None:
-            return self.speed.steps_per_call
-        largest = x.shape[1] * 4 * self.config.fusion_dim * DANCE_SIZE[0] * DANCE_SIZE[1] * x.element_size()
-        return every if x.device.type != "cpu" else max(1, CPU_CACHE // largest)
-
-
-def _batch_first(gaussian: Gaussian) -> Gaussian:
-    return Gaussian(*(v.transpose(0, 1) for v in gaussian))
+        return steps_per_call(self, x, activation=4 * self.config.fusion_dim * DANCE_SIZE[0] * DANCE_SIZE[1])

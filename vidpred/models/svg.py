@@ -10,14 +10,12 @@ from torch.utils.checkpoint import checkpoint
 
 from vidpred.clip import Clip
 from vidpred.config import CONDITION_DIM, IMAGE_SIZE, SpeedConfig, SVGConfig
-from vidpred.models.batch_norm import GroupNorm, StepBatchNorm, statistics_kept
-from vidpred.models.gaussian import Gaussian, standard_like
+from vidpred.models.batch_norm import GroupNorm, StepBatchNorm, statistics_kept, switch_batch_norm
+from vidpred.models.gaussian import Gaussian, batch_first, standard_like
 from vidpred.models.lstm import FramePredictor, GaussianLSTM, LSTMState
-from vidpred.models.unroll import Feedback, Latent, Unroll, true_share
+from vidpred.models.unroll import Feedback, Latent, Unroll, steps_per_call, true_share
 from vidpred.models.vgg import MAP_SIZE, ConditionMap, Decoder, Encoder, VGGLayer
 
-CPU_CACHE = 16 * 2**20
-"""Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
 CPU_STEPS = 3
 """Steps that a call takes even if they do not fit: each call reads all the weights, and adds up all their gradients."""
 
@@ -80,11 +78,9 @@ class SVG(nn.Module):
         self.register_buffer("condition_mean", torch.tensor(c.condition_mean or 0.0), persistent=False)
         self.register_buffer("condition_scale", torch.tensor(c.condition_scale or 1.0), persistent=False)
         self.apply(initialise)
+        switch_batch_norm(self, pooled=c.norm_stats == "pooled", fused=self.speed.compile == "layers")
         for module in self.modules():
-            if isinstance(module, StepBatchNorm):
-                module.pooled = c.norm_stats == "pooled"
-                module.fused = self.speed.compile == "layers"
-            elif isinstance(module, VGGLayer):
+            if isinstance(module, VGGLayer):
                 module.winograd = self.speed.winograd
 
     @property
@@ -152,8 +148,8 @@ class SVG(nn.Module):
             priors.append(prior)
         return Unroll(
             torch.cat(frames).transpose(0, 1),
-            Gaussian(*(v.transpose(0, 1) for v in posterior)),
-            Gaussian(*(torch.cat(v).transpose(0, 1) for v in zip(*priors))),
+            batch_first(posterior),
+            batch_first(Gaussian(*map(torch.cat, zip(*priors)))),
         )
 
     def look(self, clip: Clip, together: bool = False) -> Context:
@@ -216,8 +212,7 @@ class SVG(nn.Module):
         """Posterior and prior of steps 1 … T-1, each (B, T-1, z), when all true frames are shown. Decodes nothing."""
         h = self._encode(clip.frames.transpose(0, 1), 0).h
         known = self._conditions(clip, len(h) - 1)
-        pair = self._posterior(h[1:]), self._prior(h[:-1], known, None)[0]
-        return tuple(Gaussian(*(v.transpose(0, 1) for v in gaussian)) for gaussian in pair)
+        return batch_first(self._posterior(h[1:])), batch_first(self._prior(h[:-1], known, None)[0])
 
     def normalised(self, conditions: Tensor | None) -> Tensor | None:
         """Conditions (..., 7) as the networks take them; None for an action-free model."""
@@ -265,15 +260,8 @@ class SVG(nn.Module):
 
     def _steps_per_call(self, x: Tensor) -> int:
         """Time steps of x (S, B, …) that encoder and decoder take at once."""
-        every = max(len(x), 1)
-        if self.training and self.config.norm_stats == "pooled":
-            return every  # the statistics are those of a call
-        if self.speed.steps_per_call is not None:
-            return self.speed.steps_per_call
-        largest = x.shape[1] * self.config.width * IMAGE_SIZE**2 * x.element_size()
-        if self.config.stem == "unshuffle":
-            largest //= 2
-        return every if x.device.type != "cpu" else max(CPU_STEPS, CPU_CACHE // largest)
+        activation = self.config.width * IMAGE_SIZE**2 // (2 if self.config.stem == "unshuffle" else 1)
+        return steps_per_call(self, x, activation, least=CPU_STEPS)
 
     def _call(self, module: Callable, *args: Any) -> Any:
         """A module's result; with checkpoint_activations what is inside is computed again in the backward pass."""

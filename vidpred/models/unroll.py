@@ -2,9 +2,12 @@
 
 from typing import Literal, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidpred.models.gaussian import Gaussian
+
+CPU_CACHE = 16 * 2**20
+"""Bytes that the largest activation of a call may take on a CPU: with more, every layer waits for main memory."""
 
 Latent = Literal["posterior", "prior", "standard"]
 Feedback = Literal["truth", "prediction"] | float
@@ -26,3 +29,19 @@ class Unroll(NamedTuple):
 def true_share(feedback: Feedback) -> float:
     """The share of the true frame in what is fed back, in [0, 1]."""
     return {"truth": 1.0, "prediction": 0.0}[feedback] if isinstance(feedback, str) else feedback
+
+
+def steps_per_call(model: nn.Module, x: Tensor, activation: int, least: int = 1) -> int:
+    """Time steps of x (S, B, …) that a model's network takes at once.
+
+    activation: numbers in the largest activation of one frame. least: steps that a call on a CPU takes even if they do
+    not fit.
+    """
+    every = max(len(x), 1)
+    if model.training and model.config.norm_stats == "pooled":
+        return every  # the statistics are those of a call
+    if model.speed.steps_per_call is not None:
+        return model.speed.steps_per_call
+    if x.device.type != "cpu":
+        return every
+    return max(least, CPU_CACHE // (x.shape[1] * activation * x.element_size()))
