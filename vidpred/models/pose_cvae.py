@@ -129,19 +129,13 @@ class Generator(nn.Sequential):
 
 
 class State(NamedTuple):
-    """What one step hands to the next: the code (1, B, frame_dim, H, W) of the last frame."""
+    """What a future begins with and one step hands to the next: the code (1, B, frame_dim, H, W) of the last frame."""
 
     h: Tensor
 
-
-class Context(NamedTuple):
-    """What the model knows when a future begins: the code (1, B, frame_dim, H, W) of the last given frame."""
-
-    h: Tensor
-
-    def rows(self, rows: Tensor) -> "Context":
+    def rows(self, rows: Tensor) -> "State":
         """Those of the given clips, in that order, as often as they are named."""
-        return Context(self.h[:, rows])
+        return State(self.h[:, rows])
 
 
 class PoseCVAE(nn.Module):
@@ -176,10 +170,6 @@ class PoseCVAE(nn.Module):
     def z_shape(self) -> tuple[int, ...]:
         """Shape of one step's z for one clip."""
         return (self.config.z_channels, *DANCE_SIZE)
-
-    def forward(self, clip: Clip, noise: Tensor, latent: Latent, feedback: Feedback) -> Unroll:
-        """`unroll`, by the name that wrappers for precision and many devices know."""
-        return self.unroll(clip, noise, latent, feedback)
 
     def unroll(
         self, clip: Clip, noise: Tensor, latent: Latent = "posterior", feedback: Feedback = "prediction"
@@ -216,16 +206,19 @@ class PoseCVAE(nn.Module):
         prior = standard_like(posterior if latent == "posterior" else Gaussian(z, z))
         return Unroll(torch.cat(predictions).transpose(0, 1), batch_first(posterior), batch_first(prior))
 
-    def look(self, clip: Clip, together: bool = False) -> Context:
+    forward = unroll
+    """By the name that wrappers for many devices know."""
+
+    def look(self, clip: Clip, together: bool = False) -> State:
         """The context of each clip, encoded once for all the futures that continue it, clip by clip or together."""
         if clip.frames.shape[1] < clip.n_past:
             raise ValueError(f"{clip.n_past} context frames needed, {clip.frames.shape[1]} given")
         last = clip.frames[:, clip.n_past - 1 : clip.n_past].transpose(0, 1)
-        return Context(torch.cat([self._encode(one) for one in ((last,) if together else last.split(1, dim=1))], 1))
+        return State(torch.cat([self._encode(one) for one in ((last,) if together else last.split(1, dim=1))], 1))
 
-    def begin(self, context: Context, noise: Tensor) -> State:
-        """The state after the context; frame n_past is the next."""
-        return State(context.h)
+    def begin(self, context: State, noise: Tensor) -> State:
+        """The state after the context, which is that of its last frame; frame n_past is the next."""
+        return context
 
     def step(
         self, state: State, known: Tensor, eps: Tensor, latent: Latent, z: Tensor | None = None

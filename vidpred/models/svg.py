@@ -98,10 +98,6 @@ class SVG(nn.Module):
         """Shape of one step's z for one clip."""
         return (self.config.z_dim, MAP_SIZE, MAP_SIZE) if self.config.code == "map" else (self.config.z_dim,)
 
-    def forward(self, clip: Clip, noise: Tensor, latent: Latent, feedback: Feedback) -> Unroll:
-        """`unroll`, by the name that wrappers for precision and many devices know."""
-        return self.unroll(clip, noise, latent, feedback)
-
     def unroll(
         self, clip: Clip, noise: Tensor, latent: Latent = "posterior", feedback: Feedback = "prediction"
     ) -> Unroll:
@@ -151,6 +147,9 @@ class SVG(nn.Module):
             batch_first(posterior),
             batch_first(Gaussian(*map(torch.cat, zip(*priors)))),
         )
+
+    forward = unroll
+    """By the name that wrappers for many devices know."""
 
     def look(self, clip: Clip, together: bool = False) -> Context:
         """The context of each clip, encoded once for all the futures that continue it.
