@@ -178,7 +178,8 @@ class PoseCVAE(nn.Module):
 
         clip: frames (B, given, C, H, W), poses (B, T, C, H, W) as its conditions. noise: (B, T-1, z, H, W), eps of each
             step.
-        latent: who supplies z: the posterior (all T frames must be given) or N(0, I).
+        latent: who supplies z: the posterior (all T frames must be given) or N(0, I). Training takes the posterior; the
+            other is what prediction by `begin`, `step` and `see` is tested against.
         feedback: what a step past the context sees.
         """
         last, share, n_past = noise.shape[1], true_share(feedback), clip.n_past  # steps 1 … last
@@ -194,10 +195,10 @@ class PoseCVAE(nn.Module):
         else:
             posterior = Gaussian(noise[:0], noise[:0])
             z = noise
-        together = last if share == 1 else min(n_past, last)  # steps that see true frames: all at once
-        x = self._generate(h[:together], pose[:together], z[:together])
+        n_true = last if share == 1 else min(n_past, last)  # steps 1 … n_true see true frames: all in one call
+        x = self._generate(h[:n_true], pose[:n_true], z[:n_true])
         predictions = [x]
-        for t in range(together + 1, last + 1):
+        for t in range(n_true + 1, last + 1):
             seen = x[-1:].detach() if self.config.detach_feedback and share == 0 else x[-1:]
             if share > 0:
                 seen = share * frames[t - 1 : t] + (1 - share) * seen

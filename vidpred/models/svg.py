@@ -52,7 +52,16 @@ class Look(NamedTuple):
 
 
 class SVG(nn.Module):
-    """Encoder, decoder, frame predictor, posterior and (learned) prior, and the one loop over time."""
+    """Encoder, decoder, frame predictor, posterior and (learned) prior, and the one loop over time.
+
+    How skips travel: of each frame the encoder gives maps (S * B, C, s, s) at s = 64, 32, 16 and 8 pixels (no 64 with
+    the stem "unshuffle"). A block of the decoder merges one of them by a convolution, whose half over the skip
+    (`MergeLayer.skip_half`) is the same for every step and sample that takes the frame's skips. So `_encode` computes
+    it once and keeps it as a lateral (S, B, out, s, s); with speed.hoist_skips off the laterals are the maps, and
+    `_decode` computes it. For the composite the frames themselves are one more lateral. Step t takes the laterals of
+    frame t - 1, but of no frame after `last_skip`, which is the context's last or with skip_frame "published" the one
+    before; with last_frame_skip there is no such limit.
+    """
 
     condition_lag = 1
     """Frame t is predicted from row t - 1 of the conditions: row t would leak its gripper position."""
@@ -105,40 +114,44 @@ class SVG(nn.Module):
 
         clip: frames (B, given, C, H, W), conditions (B, >= T-1, 7) or None. noise: (B, T-1, z), eps of each step.
         latent: who supplies z: the posterior at every step (all T frames must be given), or, once the context is over,
-            the model's prior or N(0, I). Inside the context it is always the posterior.
+            the model's prior or N(0, I). Inside the context it is always the posterior. Training takes the posterior;
+            the others are what prediction by `begin`, `step` and `see` is tested against.
         feedback: what a step past the context sees.
         """
         c, share = self.config, true_share(feedback)
-        n_past, last = clip.n_past, noise.shape[1]  # steps 1 … last
+        n_past, last = clip.n_past, noise.shape[1]  # steps 1 … last; step t predicts frame t from those before
         shown = last + 1 if latent == "posterior" or share > 0 else n_past
         if clip.frames.shape[1] < shown:
             raise ValueError(f"{shown} frames needed, {clip.frames.shape[1]} given")
         noise = noise.transpose(0, 1)
         known = self._conditions(clip, last)
-        inferred = last if latent == "posterior" else n_past - 1  # steps whose z the posterior gives
+        n_posterior = last if latent == "posterior" else n_past - 1  # of steps 1 … n_posterior it gives z
         feedback_from = 1 if c.feedback_from == "published" and latent == "posterior" else n_past
-        together = last if share == 1 else min(feedback_from, last)  # steps that see true frames: all at once
+        n_true = last if share == 1 else min(feedback_from, last)  # steps 1 … n_true see true frames
 
-        frozen = self._frozen(n_past)
+        last_skip = self._last_skip(n_past)
         weights = self.decoder.up_weights(self.speed.fold_upsampling)
-        true = self._encode(clip.frames[:, :shown].transpose(0, 1), together if frozen is None else frozen + 1)
-        posterior = self._posterior(true.h[1 : inferred + 1])
-        z_given = posterior.at(noise[:inferred])
+        true = self._encode(clip.frames[:, :shown].transpose(0, 1), n_true if last_skip is None else last_skip + 1)
+        posterior = self._posterior(true.h[1 : n_posterior + 1])
+        z_given = posterior.at(noise[:n_posterior])
 
-        h, now = true.h[:together], _rows(known, 0, together)
+        # --- steps 1 … n_true, all at once
+        h, now = true.h[:n_true], _rows(known, 0, n_true)
         prior, prior_state = self._prior(h, now, None)
         drawn = prior if latent == "prior" else standard_like(prior)
-        z = torch.cat([z_given[:together], drawn.at(noise[:together])[inferred:]])
+        z = torch.cat([z_given[:n_true], drawn.at(noise[:n_true])[n_posterior:]])
         g, predictor_state = self._predict(h, z, now, None)
-        x = self._decode(g, now, true.laterals, frozen, weights)
+        x = self._decode(g, now, true.laterals, last_skip, weights)
         frames, priors = [x], [prior]
         state = State(h[-1:], true.laterals, weights, predictor_state, prior_state)
-        for t in range(together + 1, last + 1):
+
+        # --- the others, each of which sees what the one before has predicted, or a mix of it with the truth
+        for t in range(n_true + 1, last + 1):
             seen = x[-1:].detach() if c.detach_feedback and share == 0 else x[-1:]
             if share > 0:
                 seen = share * clip.frames[:, t - 1][None] + (1 - share) * seen
-            state = self.see(state._replace(laterals=_of_step(true.laterals, t, frozen)), seen)
-            given = z_given[t - 1 : t] if t <= inferred else None
+            state = self.see(state._replace(laterals=_of_step(true.laterals, t, last_skip)), seen)
+            given = z_given[t - 1 : t] if t <= n_posterior else None
             x, prior, state = self.step(state, _rows(known, t - 1, t), noise[t - 1 : t], latent, given)
             frames.append(x)
             priors.append(prior)
@@ -157,15 +170,15 @@ class SVG(nn.Module):
         A clip is encoded in a call of its own, so that its batch mates do not change the last bits of float32;
         together: all in one call, as a graph for any number of clips has it.
         """
-        n_past, frozen = clip.n_past, self._frozen(clip.n_past)
+        n_past, last_skip = clip.n_past, self._last_skip(clip.n_past)
         if clip.frames.shape[1] < n_past:
             raise ValueError(f"{n_past} context frames needed, {clip.frames.shape[1]} given")
         frames = clip.frames[:, :n_past].transpose(0, 1)
         calls = (frames,) if together else frames.split(1, dim=1)
-        looks = [self._encode(one, n_past if frozen is None else frozen + 1) for one in calls]
+        looks = [self._encode(one, n_past if last_skip is None else last_skip + 1) for one in calls]
         return Context(
             torch.cat([look.h for look in looks], 1),
-            [torch.cat(level, 1) for level in zip(*(_of_step(look.laterals, n_past, frozen) for look in looks))],
+            [torch.cat(level, 1) for level in zip(*(_of_step(look.laterals, n_past, last_skip) for look in looks))],
             self._conditions(clip, n_past - 1),
             self.decoder.up_weights(self.speed.fold_upsampling),
         )
@@ -219,7 +232,7 @@ class SVG(nn.Module):
             return None
         return (conditions - self.condition_mean) / self.condition_scale
 
-    def _frozen(self, n_past: int) -> int | None:
+    def _last_skip(self, n_past: int) -> int | None:
         """The frame whose skips are kept once the steps have passed it; None when none is (last_frame_skip)."""
         if self.config.last_frame_skip:
             return None
@@ -241,13 +254,13 @@ class SVG(nn.Module):
         return Look(torch.cat(codes), [torch.cat(level) for level in zip(*laterals)])
 
     def _decode(
-        self, g: Tensor, known: Tensor | None, laterals: list[Tensor], frozen: int | None, weights: list[Tensor]
+        self, g: Tensor, known: Tensor | None, laterals: list[Tensor], last_skip: int | None, weights: list[Tensor]
     ) -> Tensor:
-        """Frames (S, B, C, H, W) from codes g (S, B, *code); laterals: of the S frames before, up to the frozen one."""
+        """Frames (S, B, C, H, W) from codes g (S, B, *code); laterals: of the S frames before, up to last_skip."""
         batch, frames, first = g.shape[1], [], 0
         for piece in g.split(self._steps_per_call(g)):
             steps = len(piece)
-            own = [_of_steps(s, first, steps, frozen) for s in laterals]
+            own = [_of_steps(s, first, steps, last_skip) for s in laterals]
             if not self.speed.hoist_skips:
                 halves = self.decoder.skip_halves([s.flatten(0, 1) for s in own])
                 own = [s.unflatten(0, (steps, batch)) for s in halves]
@@ -309,19 +322,19 @@ def _rows(known: Tensor | None, first: int, end: int) -> Tensor | None:
     return None if known is None else known[first:end]
 
 
-def _of_steps(lateral: Tensor, first: int, steps: int, frozen: int | None) -> Tensor:
-    """What frames first … first + steps - 1 bring, those after the frozen one bringing what that one brings."""
-    own = steps if frozen is None else max(0, min(frozen + 1 - first, steps))
+def _of_steps(lateral: Tensor, first: int, steps: int, last_skip: int | None) -> Tensor:
+    """What frames first … first + steps - 1 bring, those after last_skip bringing what that one brings."""
+    own = steps if last_skip is None else max(0, min(last_skip + 1 - first, steps))
     # Slices, because the gradient of indexing with a list is added up in any order on a CPU of several threads.
     if own == steps:
         return lateral[first : first + steps]
-    kept = lateral[frozen : frozen + 1].expand(steps - own, *lateral.shape[1:])
+    kept = lateral[last_skip : last_skip + 1].expand(steps - own, *lateral.shape[1:])
     return torch.cat([lateral[first : first + own], kept]) if own else kept
 
 
-def _of_step(laterals: list[Tensor], t: int, frozen: int | None) -> list[Tensor]:
-    """What step t takes: of frame t - 1, or of the frozen one."""
-    frame = t - 1 if frozen is None else min(t - 1, frozen)
+def _of_step(laterals: list[Tensor], t: int, last_skip: int | None) -> list[Tensor]:
+    """What step t takes: of frame t - 1, or of last_skip."""
+    frame = t - 1 if last_skip is None else min(t - 1, last_skip)
     return [s[frame : frame + 1] for s in laterals]
 
 
