@@ -19,7 +19,7 @@ from vidpred.data.batches import open_split
 from vidpred.data.dance import video_folders, write_pair
 from vidpred.data.robot_push import write_clip
 from vidpred.presets import preset
-from vidpred.training import train
+from vidpred.training.loop import train
 
 
 def pytest_configure():

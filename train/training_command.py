@@ -103,7 +103,7 @@ def run_training(command: Command, show_progress: bool = True) -> None:
         return
     from vidpred import processes, runs  # imports of torch wait until the command line is known to be good
     from vidpred.data.batches import open_split
-    from vidpred.training import train
+    from vidpred.training.loop import train
 
     require_outside(command.data, command.out)
     processes.join(command.cpu)

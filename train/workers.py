@@ -13,7 +13,7 @@ def training_processes() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidpred.training", "vidpred.evaluation"])
+    context.set_forkserver_preload(["vidpred.training.loop", "vidpred.evaluation"])
     return context
 
 

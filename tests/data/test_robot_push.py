@@ -16,7 +16,7 @@ from vidpred.data.packed import PackedClips
 from vidpred.data.robot_push import list_clips, read_clip, write_clip
 from vidpred.data.shards import write_shards
 from vidpred.errors import BadInput
-from vidpred.training import train
+from vidpred.training.loop import train
 
 LENGTH = 14
 

@@ -18,7 +18,7 @@ from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.summary import describe_run
 from vidpred.foreign.checkpoints import import_checkpoint
 from vidpred.rollout import predict, rollout_noise
-from vidpred.training import train
+from vidpred.training.loop import train
 
 B, N_PAST, STEPS = 2, 3, 6
 IDS = ["a", "b"]

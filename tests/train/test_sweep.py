@@ -20,7 +20,7 @@ from vidpred import runs
 from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS
-from vidpred.training import train
+from vidpred.training.loop import train
 
 TINY = """
 [defaults]

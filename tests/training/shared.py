@@ -12,7 +12,7 @@ from vidpred.config import DataConfig
 from vidpred.data.batches import open_split
 from vidpred.data.dance import is_dance
 from vidpred.presets import preset
-from vidpred.training import train
+from vidpred.training.loop import train
 
 
 def main(jobs):

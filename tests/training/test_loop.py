@@ -13,7 +13,8 @@ from vidpred.data.batches import open_split
 from vidpred.data.robot_push import write_clip
 from vidpred.evaluation import evaluate
 from vidpred.files import without_infinity, write_json
-from vidpred.training import loop, validate
+from vidpred.training import loop
+from vidpred.training.validation import validate
 
 
 def test_stopped_and_resumed_equals_uninterrupted(tiny_run, tiny_settings, robot, tmp_path):

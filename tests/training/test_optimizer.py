@@ -6,7 +6,7 @@ import torch
 from tests.training.trainings import after, assert_equal_tensors, run_training, state_tensors
 from vidpred.config import PoseCVAEConfig
 from vidpred.models import PoseCVAE
-from vidpred.training import interpolate_weights
+from vidpred.training.optimizer import interpolate_weights
 
 
 def moments(run):

@@ -12,8 +12,7 @@ from vidpred.errors import BadInput
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
 from vidpred.models.batch_norm import update_running_statistics
-from vidpred.training import build_learner, train_step
-from vidpred.training.step import with_captured_passes
+from vidpred.training.step import build_learner, train_step, with_captured_passes
 
 SVG = SVGConfig(width=3, g_dim=8, z_dim=5, rnn_size=12, learned_prior=True)
 POSE = PoseCVAEConfig(frame_dim=8, pose_dim=4, z_channels=4, fusion_dim=8)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vidpred.training import Progress
+from vidpred.training.state import Progress
 from vidpred.training.validation import is_better
 
 PSNR, LOSS = (20.0, 22.0, 21.0, 23.0, float("nan")), (0.4, 0.5, 0.3, 0.2, float("nan"))

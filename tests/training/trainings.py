@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 
 from vidpred import runs
-from vidpred.training import train
+from vidpred.training.loop import train
 
 
 def run_training(run, settings, splits, *, stop=lambda: False, fresh=False, **changes):

@@ -5,9 +5,9 @@ import filelock  # noqa: F401
 import torch
 
 from tests.trust import faults, work  # noqa: F401
-from vidpred import training  # noqa: F401
 from vidpred.models import build_model
 from vidpred.presets import preset
+from vidpred.training import loop  # noqa: F401
 
 torch.set_num_threads(1)
 with torch.random.fork_rng():

@@ -10,7 +10,7 @@ from vidpred.explorer.export import site
 from vidpred.files import remove_unfinished, replaced_together
 from vidpred.lock import held
 from vidpred.onnx_export import write_export
-from vidpred.training import train
+from vidpred.training.loop import train
 
 
 def together(folder, number, names=("a", "b", "c"), old=()):

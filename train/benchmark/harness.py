@@ -19,7 +19,7 @@ from vidpred import metrics, presets, processes
 from vidpred.config import SVGConfig
 from vidpred.errors import BadInput
 from vidpred.evaluation import Scores
-from vidpred.training import resolved_precision
+from vidpred.training.settings import resolved_precision
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT / "assets/data/robot_push"

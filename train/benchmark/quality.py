@@ -27,7 +27,7 @@ from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead, look_at_latents, score_futures
 from vidpred.models import build_model
 from vidpred.presets import preset
-from vidpred.training import train
+from vidpred.training.loop import train
 
 PACE = 3  # steps that are timed beforehand, of each kind
 

@@ -17,7 +17,9 @@ from vidpred.clip import Clip
 from vidpred.config import SpeedConfig, SVGConfig, TrainConfig
 from vidpred.models import build_model
 from vidpred.randomness import generator
-from vidpred.training import build_learner, keep_freed_memory, resolved_precision, train_step
+from vidpred.training.memory import keep_freed_memory
+from vidpred.training.settings import resolved_precision
+from vidpred.training.step import build_learner, train_step
 
 BETA = 1e-4
 SWITCHES = {
