@@ -371,11 +371,3 @@ def test_active_units_counts_what_varies():
 def test_variance_of_large_means_keeps_its_digits():
     mu = 1000 + 0.2 * torch.tensor([-1.0, 1.0]).repeat(50).reshape(100, 1, 1)  # variance 0.04
     assert metrics.active_units(mu) == 1
-
-
-def test_kl_map_averages_clips_and_sums_pixels():
-    kld = torch.rand(3, 4, 5, 2, 6, generator=torch.Generator().manual_seed(0))
-    expected = kld.double().numpy().sum(axis=(3, 4)).mean(axis=0)
-    np.testing.assert_allclose(metrics.kl_map(kld).numpy(), expected, rtol=1e-12)
-    flat = kld[..., 0, 0]
-    np.testing.assert_allclose(metrics.kl_map(flat).numpy(), flat.double().numpy().mean(axis=0), rtol=1e-12)

@@ -148,7 +148,7 @@ def evaluate(
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
     best_curves = scores.psnr[best_psnr.index, torch.arange(len(chosen))]
     of_clips = {name: getattr(scores, name).nanmean(2) for name in ("psnr", "ssim", "sharpness", "psnr_motion")}
-    kld_map = metrics.kl_map(latents.kld)
+    kld_map = latents.kld.mean(0)  # step, dimension or channel of z
     return {
         "psnr": scores.psnr.mean().item(),
         "ssim": scores.ssim.mean().item(),

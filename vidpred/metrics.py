@@ -281,17 +281,6 @@ def active_units_per_step(mu: Tensor, threshold: float = 0.01) -> Tensor:
     return (_units(mu).var(dim=0, correction=0) > threshold).sum(dim=-1)
 
 
-def kl_map(kld: Tensor) -> Tensor:
-    """KL per element, nats, (clips, steps, z) or (clips, steps, channels, H, W) -> float64 (steps, z or channels).
-
-    Mean over clips, summed over the pixels of a map. `kl_map(kld).sum(-1)` is the KL of each step.
-    """
-    if kld.ndim < 3 or kld.numel() == 0:
-        raise ValueError(f"kld must be (clips, steps, z) or (clips, steps, channels, H, W), got {tuple(kld.shape)}")
-    kld = kld.detach().double() if kld.device.type != "mps" else kld.detach().cpu().double()
-    return (kld.flatten(3).sum(dim=-1) if kld.ndim > 3 else kld).mean(dim=0)
-
-
 def _units(mu: Tensor) -> Tensor:
     if mu.ndim < 3 or mu.numel() == 0:
         raise ValueError(f"mu must be (clips, steps, z) and not empty, got shape {tuple(mu.shape)}")
