@@ -1,8 +1,6 @@
 """The processes that work together under torchrun; alone, a group of one."""
 
 import contextlib
-import os
-from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -18,15 +16,11 @@ def join(cpu: bool = False) -> torch.device:
     return PartialState(cpu=cpu or not torch.cuda.is_available()).device
 
 
-@contextlib.contextmanager
-def first_alone() -> Iterator[None]:
-    """Process 0 of each machine goes through the block before the others: what it makes, they find."""
-    local = int(os.environ.get("LOCAL_RANK", 0))
-    if local and count() > 1:
-        distributed.barrier()
-    yield
-    if not local and count() > 1:
-        distributed.barrier()
+def first_alone() -> contextlib.AbstractContextManager[None]:
+    """Process 0 of each machine goes through the block before the others: what it makes, they find. After `join`."""
+    from accelerate import PartialState
+
+    return PartialState().local_main_process_first()
 
 
 def count() -> int:
