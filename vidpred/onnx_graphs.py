@@ -32,9 +32,10 @@ class LookGraph(nn.Module):
     """frames (clips, n_past, C, H, W) [, conditions (clips, n_past - 1, 7)], rows (B,): the clip that each future
     continues [, eps (B, n_past - 1, *z)] -> the state of B futures. A clip is encoded once for all of them."""
 
-    def __init__(self, model: Model, n_past: int, template: tuple = ()):
+    def __init__(self, model: Model, n_past: int):
         super().__init__()
-        self.model, self.n_past, self.template = model, n_past, template
+        self.model, self.n_past = model, n_past
+        self.template: tuple = ()  # a State of the model: which tensors there are to give
 
     def forward(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         found, futures = flat(self.begin(tensors)), tensors["rows"].shape[0]

@@ -31,8 +31,8 @@ class Claim(NamedTuple):
     margin: float = 0.0
 
 
-def both_priors(one: str, other: str, priors: tuple[str, ...] = PRIORS) -> Pairs:
-    return [(one.format(prior), other.format(prior)) for prior in priors]
+def both_priors(one: str, other: str) -> Pairs:
+    return [(one.format(prior), other.format(prior)) for prior in PRIORS]
 
 
 SETTINGS = {

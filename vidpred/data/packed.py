@@ -122,13 +122,11 @@ def too_short(clip: str, frames: int, needed: int) -> BadInput:
     return BadInput(f"clip {clip} has {frames} frames, {needed} are needed: take fewer past or future frames")
 
 
-def pack_split(
-    root: Path, split: str, cache: Path | None = None, size: int = IMAGE_SIZE, progress: bool = False
-) -> PackedClips:
+def pack_split(root: Path, split: str, cache: Path | None = None, progress: bool = False) -> PackedClips:
     """The clips of ROOT/split, of either layout, packed on the first call and again whenever a source file has changed.
 
     cache: folder for the packed files; by default `.packed` beside the splits, or, where nothing can be written there,
-    one in the system's temporary folder. size: of robot clips.
+    one in the system's temporary folder.
     """
     root, split = Path(root), split_name(split)
     if dance.is_dance(root):
@@ -138,8 +136,8 @@ def pack_split(
         source = functools.partial(_dance_source, videos)
     else:
         clips = robot_push.list_clips(root, split)
-        fingerprint = _fingerprint({f"{clip.parent.name}/{clip.name}": clip for clip in clips}, str(size))
-        source = functools.partial(_robot_source, root, clips, size)
+        fingerprint = _fingerprint({f"{clip.parent.name}/{clip.name}": clip for clip in clips}, str(IMAGE_SIZE))
+        source = functools.partial(_robot_source, root, clips)
     folder = _cache_folder(root, cache) / split
     if not _is_current(folder, fingerprint):
         with _held(folder.parent):
@@ -178,7 +176,7 @@ class Source(NamedTuple):
     has_actions: bool = True
 
 
-def _robot_source(root: Path, clips: list[Path], size: int) -> Source:
+def _robot_source(root: Path, clips: list[Path]) -> Source:
     lengths = [len(robot_push.list_frames(clip)) for clip in clips]
     known = [robot_push.has_actions(clip) for clip in clips]
     if any(known) and not all(known):
@@ -187,8 +185,8 @@ def _robot_source(root: Path, clips: list[Path], size: int) -> Source:
         ids=[clip.relative_to(root).as_posix() for clip in clips],
         frames=lengths,
         conditions=lengths,
-        pieces=[functools.partial(robot_push.read_clip, clip, size) for clip in clips],
-        frame_shape=(size, size, CHANNELS),
+        pieces=[functools.partial(robot_push.read_clip, clip) for clip in clips],
+        frame_shape=(IMAGE_SIZE, IMAGE_SIZE, CHANNELS),
         condition_shape=(CONDITION_DIM,),
         dtype=np.float32,
         has_actions=all(known),

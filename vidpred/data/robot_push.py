@@ -47,10 +47,10 @@ def list_frames(clip: Path) -> list[Path]:
     return [frames[t] for t in range(len(frames))]
 
 
-def read_clip(clip: Path, size: int = IMAGE_SIZE) -> RobotClip:
+def read_clip(clip: Path) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
-    frames = np.stack([_read_frame(path, size) for path in paths])
+    frames = np.stack([_read_frame(path) for path in paths])
     rows = read_conditions(clip, len(paths)) if has_actions(clip) else np.zeros((len(paths), CONDITION_DIM), np.float32)
     return RobotClip(frames, rows)
 
@@ -88,11 +88,11 @@ def write_clip(
             (building / name).write_text(json.dumps(content, indent=1) + "\n")
 
 
-def _read_frame(path: Path, size: int) -> np.ndarray:
+def _read_frame(path: Path) -> np.ndarray:
     frame = read_png(path)
     height, width = frame.shape[:2]
-    if (height, width) != (size, size):
-        raise BadInput(f"{path}: {width} x {height} pixels, expected {size} x {size}")
+    if (height, width) != (IMAGE_SIZE, IMAGE_SIZE):
+        raise BadInput(f"{path}: {width} x {height} pixels, expected {IMAGE_SIZE} x {IMAGE_SIZE}")
     return frame
 
 

@@ -87,9 +87,8 @@ def possible_futures(
     n_future: int,
     samples: int,
     seed: int = 0,
-    size: int = 64,
 ) -> np.ndarray:
-    """What could have followed the context as well: frames (samples, n_future, size, size, 3) uint8.
+    """What could have followed the context as well: frames (samples, n_future, 64, 64, 3) uint8.
 
     The physics as it is, the arm's plan unknown. actions (n_past - 1, 4): those that the given frames show. Plans are
     drawn at random, and those whose commands are like these (a Gaussian of PERCEIVED about them) go on from there.
@@ -112,6 +111,6 @@ def possible_futures(
         for _ in range(n_future):
             simulator.step(pushers[plan](*seen))
             seen = simulator.position, simulator.object_positions()
-            frames.append(simulator.render(size))
+            frames.append(simulator.render())
         futures.append(np.stack(frames))
     return np.stack(futures)
