@@ -44,7 +44,7 @@ def import_videos(
     Args:
         paths: Films, or folders that are searched for them, and last the folder to write: a folder per clip in
             OUT/{train,validate,test}/<film>, contact.png to look at, and films.json.
-        size: Width and height of the frames, pixels; the presets take 64.
+        size: Width and height of the frames, pixels. Training, evaluation and the app read clips of 64 alone.
         every: Every n-th frame is taken.
         crop: What is kept of a picture: the largest square at its centre, left, right, top or bottom, the whole
             (squeezed), or the centre of WIDTH:HEIGHT:LEFT:TOP in pixels.

@@ -52,7 +52,7 @@ def simulate_robot(
         validate: Number of validation clips.
         test: Number of test clips.
         seed: Clip i of a split depends on the seed, the split and i only.
-        size: Width and height of the frames, pixels.
+        size: Width and height of the frames, pixels. Training, evaluation and the app read clips of 64 alone.
     """
     require_simulator()
     common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
@@ -77,7 +77,7 @@ def simulate_bounce(
         validate: Number of validation clips.
         test: Number of test clips.
         seed: Clip i of a split depends on the seed, the split and i only.
-        size: Width and height of the frames, pixels.
+        size: Width and height of the frames, pixels. Training, evaluation and the app read clips of 64 alone.
         shapes: Shapes in a clip, 1 to 3.
     """
     if not 1 <= shapes <= 3:
