@@ -98,14 +98,7 @@ METRICS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "psnr_joint": partial(psnr, protocol="joint"),
     "ssim_finn": ssim_finn,
     "ssim_skimage014": ssim_skimage014,
-}  # for all of them higher is better
-
-
-def metric(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """The function (x_pred, x) -> (…, T) of a named protocol; BadInput for a name that is not in METRICS."""
-    if name not in METRICS:
-        raise BadInput(f"unknown metric {name!r}: choose one of {', '.join(METRICS)}")
-    return METRICS[name]
+}  # (x_pred, x) -> (…, T) by named protocol; for all of them higher is better
 
 
 @torch.no_grad()

@@ -52,7 +52,7 @@ def measure(name: str) -> Measure:
         return PERCEPTUAL[name]()
     if name not in metrics.METRICS:
         raise BadInput(f"unknown metric {name!r}: choose one of {', '.join([*metrics.METRICS, *PERCEPTUAL])}")
-    return Measure(metrics.metric(name), _mean_and_best)
+    return Measure(metrics.METRICS[name], _mean_and_best)
 
 
 def require_enough(name: str, clips: int, frames: int) -> None:
