@@ -82,7 +82,7 @@ class Doors:
         out, errors = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
             try:
-                with one_line_errors("python -m train.command"):
+                with one_line_errors("python -m train.training_command"):
                     function(*args, **options)
             except SystemExit as stop:
                 return _ended(stop, errors.getvalue())
