@@ -7,11 +7,11 @@ import gradio as gr
 
 from vidpred.explorer.runs import comparison, curves, validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.runs.summary import sentence_case, title
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import again, chain, once
+from vidpred.explorer.ui.fields import temperature_field
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.markdown import literal, table
 from vidpred.explorer.ui.player import clip_player, next_request, player_value
@@ -170,9 +170,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 info=f"two to {comparison.MOST_RUNS} of one family",
             )
             clip_dd = gr.Dropdown(names(library.clips_for(runs[0])), value=first["clip"], label="Clip")
-            temperature_slider = gr.Slider(
-                0, MAX_TEMPERATURE, value=first["temperature"], step=0.1, label="Temperature"
-            )
+            temperature_slider = temperature_field(first["temperature"])
             samples_slider = gr.Slider(
                 1, comparison.MOST_SAMPLES, value=first["samples"], step=1, label="Samples of each run"
             )

@@ -18,10 +18,10 @@ from vidpred.explorer.drive.drivable import checked, drivable_runs, require_driv
 from vidpred.explorer.drive.session import Drive, Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
 from vidpred.explorer.ui.drive_widget import CSS, JS, TEMPLATE
 from vidpred.explorer.ui.events import again, once
-from vidpred.explorer.ui.handlers import NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.fields import TEMPERATURE_INFO, seed_field, temperature_field
+from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
@@ -243,17 +243,8 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
         with gr.Column(scale=1, min_width=240):
             run_dd = gr.Dropdown(listed(), value=first["run"], label="Run", info="one that was trained with actions")
             clip_dd = gr.Dropdown(names(clips), value=first["clip"], label="Clip", info="its first frames are given")
-            temperature_slider = gr.Slider(
-                0,
-                MAX_TEMPERATURE,
-                value=first["temperature"],
-                step=0.1,
-                label="Temperature",
-                info="scales the noise; 0 takes the means",
-            )
-            with gr.Group():
-                seed_number = gr.Number(first["seed"], label="Seed", step=1)
-                seed_btn = gr.Button("Another seed")
+            temperature_slider = temperature_field(first["temperature"], TEMPERATURE_INFO)
+            seed_number = seed_field(first["seed"], "secondary")
         with gr.Column(scale=4, min_width=320, elem_classes="player-column"):
             drive_html = gr.HTML(
                 html_template=TEMPLATE,
@@ -276,6 +267,5 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
     )
     drive_html.submit(**again(beginning)).failure(**REFUSED)
     drive_html.save(handlers.save, session_state, drive_html, **DRIVE_QUEUE).failure(**REFUSED)
-    seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, **PRIVATE)
     changed = [([widget.change for widget in asked.values()], [beginning])]
     return TabParts(asked, Link(asked, first, handlers.restore), changed=changed, menus={run_dd: listed})

@@ -31,6 +31,7 @@ from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain
+from vidpred.explorer.ui.fields import temperature_field
 from vidpred.explorer.ui.handlers import BUSY, QUIET, WAITING_QUEUE, Handlers, toast_refusals
 from vidpred.explorer.ui.player import Display, Tile, clip_player, next_request, player_value
 from vidpred.explorer.ui.run_menu import run_menu
@@ -241,7 +242,7 @@ def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
 def _noise(*more: str) -> list[gr.components.Component]:
     """The widgets of temperature, seed and further seeds."""
     with gr.Accordion("Noise", open=False):
-        temperature_slider = gr.Slider(0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature")
+        temperature_slider = temperature_field()
         return [temperature_slider, *(gr.Number(0, label=label, step=1) for label in ("Seed", *more))]
 
 

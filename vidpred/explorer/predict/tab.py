@@ -11,10 +11,11 @@ from vidpred.errors import BadInput
 from vidpred.explorer.predict.downloads import KINDS, write_download
 from vidpred.explorer.runs import prediction, validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_SAMPLES, MAX_TEMPERATURE
+from vidpred.explorer.runs.prediction import MAX_SAMPLES
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain, once
-from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.fields import TEMPERATURE_INFO, seed_field, temperature_field
+from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value, read_view
 from vidpred.explorer.ui.prediction_tiles import PRIORS, prediction_tiles
 from vidpred.explorer.ui.run_menu import run_about, run_menu
@@ -156,18 +157,8 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             run_dd = gr.Dropdown(run_menu(library.all_runs()), value=run.name, label="Run")
             about_md = gr.Markdown(elem_classes="about")
             clip_dd = gr.Dropdown(names(clips), value=first["clip"], label="Clip", info="no run was trained on it")
-            with gr.Group():
-                # no bounds: Gradio's own check would answer in its words and print a traceback
-                seed_number = gr.Number(first["seed"], label="Seed", step=1)
-                seed_btn = gr.Button("Another seed", variant="primary")
-            temperature_slider = gr.Slider(
-                0,
-                MAX_TEMPERATURE,
-                value=first["temperature"],
-                step=0.1,
-                label="Temperature",
-                info="scales the noise; 0 takes the means",
-            )
+            seed_number = seed_field(first["seed"])
+            temperature_slider = temperature_field(first["temperature"], TEMPERATURE_INFO)
             sweep_check = gr.Checkbox(first["sweep"], label="Side by side: T = 0, 0.5, 1, 1.5, 2", container=False)
             samples_slider = gr.Slider(
                 1, MAX_SAMPLES, value=first["samples"], step=1, label="Samples", info="of the same seed"
@@ -248,7 +239,6 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         ([n_past_slider.change], [limiting, predicting]),
     ]
     sweep_check.change(handlers.lock_temperature, sweep_check, temperature_slider, queue=False, **QUIET)
-    seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     for kind, button in buttons.items():
         gr.on(
             [button.click],

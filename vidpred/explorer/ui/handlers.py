@@ -8,7 +8,6 @@ from gradio.context import LocalContext
 
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED
 
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first.
@@ -16,8 +15,6 @@ PRIVATE = {"api_visibility": "private", "preprocess": False}
 QUIET = {"show_progress": "hidden", **PRIVATE}
 WAITING_QUEUE = {"concurrency_id": "physics", "concurrency_limit": 8, **PRIVATE}  # not the model's, where all wait
 BUSY = {"show_progress": "minimal", **PRIVATE, **MODEL_QUEUE}  # runs the model
-# Of a field that holds none: the first one. So that one can also go back, seeds follow one another.
-NEXT_SEED_JS = f"seed => Number.isInteger(seed) && seed >= 0 && seed < {MAX_SEED} ? seed + 1 : 0"
 
 
 def toast_refusals(handler: Callable) -> Callable:

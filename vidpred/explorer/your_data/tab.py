@@ -10,12 +10,12 @@ import gradio as gr
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import comparison, curves, prediction, validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.runs.summary import describe_run
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import chain, once
-from vidpred.explorer.ui.handlers import BUSY, NEXT_SEED_JS, PRIVATE, QUIET, Handlers, toast_refusals
+from vidpred.explorer.ui.fields import seed_field, temperature_field
+from vidpred.explorer.ui.handlers import BUSY, PRIVATE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles, prediction_tiles
 from vidpred.explorer.ui.run_menu import run_menu
@@ -224,14 +224,12 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 label="Runs",
                 info="that can continue it; several are drawn side by side",
             )
-            temperature_slider = gr.Slider(0, MAX_TEMPERATURE, value=1, step=0.1, label="Temperature")
+            temperature_slider = temperature_field()
             samples_slider = gr.Slider(1, comparison.MOST_SAMPLES, value=3, step=1, label="Samples of each run")
             n_future_slider = gr.Slider(
                 1, longest, value=run.first_future(clip) if clip else 1, step=1, label="Predicted frames"
             )
-            with gr.Group():
-                seed_number = gr.Number(0, label="Seed", step=1)
-                seed_btn = gr.Button("Another seed", variant="primary")
+            seed_number = seed_field()
         with gr.Column(scale=3, min_width=320, elem_classes="player-column"):
             description_md = gr.Markdown(WELCOME, elem_classes="about")
             crop_image = gr.Image(
@@ -287,6 +285,5 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chain(clip_dd.input, fitting, drawing)
     chain(runs_dd.input, limiting, drawing)
     changing = [w.change for w in (seed_number, temperature_slider, samples_slider, n_future_slider)]
-    seed_btn.click(None, seed_number, seed_number, js=NEXT_SEED_JS, api_visibility="private")
     menus = {runs_dd: lambda: run_menu(runs_for(library, clip))}
     return TabParts(opened=[[drawing]], changed=[(changing, [drawing])], menus=menus)
