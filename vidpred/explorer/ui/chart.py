@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import gradio as gr
 import numpy as np
 
 from vidpred.explorer.ui.html_component import Widget
 
 CHART = Widget("chart", ["chart"])
+chart = CHART.component
 
 MOST_POINTS = 400  # of a curve, in what is looked at: more than a plot has pixels to tell them apart
 
@@ -40,11 +40,6 @@ class Panel(NamedTuple):
     log: bool = False
     from_zero: bool = False
     y_lim: Window | None = None
-
-
-def chart(**options) -> gr.HTML:
-    """The component."""
-    return CHART.component(**options)
 
 
 def chart_value(

@@ -1,17 +1,12 @@
 """A table of numbers as colours, as large as a chart: axes, a colour bar, and the value under the pointer."""
 
-import gradio as gr
 import numpy as np
 
 from vidpred.explorer.ui.html_component import Widget
 
 HEAT_MAP = Widget("heat_map", ["heat_map"])
+heat_map = HEAT_MAP.component
 LEAST = 0.01  # the top of the scale where all is nearly nothing
-
-
-def heat_map(**options) -> gr.HTML:
-    """The component."""
-    return HEAT_MAP.component(**options)
 
 
 def heat_map_value(values: np.ndarray, row: str, column: str, unit: str, request: int) -> dict:

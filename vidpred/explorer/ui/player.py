@@ -18,7 +18,6 @@ from statistics import fmean
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import gradio as gr
 import numpy as np
 from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
@@ -31,6 +30,7 @@ from vidpred.files import replaced
 from vidpred.render import sprite_sheet
 
 PLAYER = Widget("player", ["filmstrip", "player"])
+clip_player = PLAYER.component
 UNITS = {"PSNR": "dB", "SSIM": "", "Sharpness": ""}
 DIGITS = {"PSNR": 2, "SSIM": 3, "Sharpness": 2}
 SHEET_PIXELS = 2**22  # a browser holds a sheet as 16 MB; what is not looked at is fetched later
@@ -106,11 +106,6 @@ class View(NamedTuple):
 def next_request() -> int:
     """Number of a request, to be taken before the work begins."""
     return next(_requests)
-
-
-def clip_player(**options) -> gr.HTML:
-    """The component."""
-    return PLAYER.component(**options)
 
 
 def player_message(text: str, request: int) -> dict:

@@ -2,20 +2,14 @@
 
 from collections.abc import Sequence
 
-import gradio as gr
-
 from vidpred.explorer.runs.listing import COLUMNS, listed
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.html_component import Widget
 
 RUN_TABLE = Widget("run_table", ["run_table"])
+run_table = RUN_TABLE.component  # its event `select` carries the names as `runs`
 # A menu of the same runs has changed: the table ticks those.
 TICK_JS = "names => { document.dispatchEvent(new CustomEvent('runs-chosen', {detail: names})); }"
-
-
-def run_table(**options) -> gr.HTML:
-    """The component; its event `select` carries the names as `runs`."""
-    return RUN_TABLE.component(**options)
 
 
 def run_table_value(runs: Sequence[Run], chosen: Sequence[str], request: int) -> dict:
