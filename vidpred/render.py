@@ -6,7 +6,6 @@ written beside their place, flushed to disk and renamed, so that a reader never 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import imageio.v3 as iio
 import imageio_ffmpeg
@@ -107,22 +106,12 @@ def heat(levels: np.ndarray, gain: float = 1.0) -> np.ndarray:
     return np.rint(255 * np.clip(3 * share - np.arange(3), 0, 1)).astype(np.uint8)
 
 
-class SheetLayout(TypedDict):
-    """Where frame t of tile i lies: cell = i * frames + t; row, column = divmod(cell, columns); times the tile size."""
+def sprite_sheet(tiles: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Clips (T, H, W, 3) of one shape -> one picture of all their frames, untouched, and its number of columns.
 
-    tile_width: int
-    tile_height: int
-    columns: int
-    rows: int
-    frames: int
-    tiles: int
-
-
-def sprite_sheet(tiles: Sequence[np.ndarray]) -> tuple[np.ndarray, SheetLayout]:
-    """Clips (T, H, W, 3) of one shape -> one picture of all their frames, untouched, and its layout (plain ints).
-
-    A row per clip where that fits; otherwise the cells wrap, so that no side exceeds MAX_SIDE. Raises ValueError when
-    the frames do not fit at all. Cells after the last frame are white.
+    Frame t of clip i is cell i T + t; its row and column are divmod(cell, columns). A row per clip where that fits;
+    otherwise the cells wrap, so that no side exceeds MAX_SIDE. Raises ValueError when the frames do not fit at all.
+    Cells after the last frame are white.
     """
     tiles = [_clip(tile) for tile in tiles]
     if len({tile.shape for tile in tiles}) != 1:
@@ -137,13 +126,10 @@ def sprite_sheet(tiles: Sequence[np.ndarray]) -> tuple[np.ndarray, SheetLayout]:
             f" {MAX_SIDE} x {MAX_SIDE} pixels: show fewer or smaller ones"
         )
     rows = -(-cells // columns)
-    layout = SheetLayout(
-        tile_width=width, tile_height=height, columns=columns, rows=rows, frames=steps, tiles=len(tiles)
-    )
     sheet = np.full((rows, columns, height, width, 3), BACKGROUND, np.uint8)
     for cell, frame in enumerate(frame for tile in tiles for frame in tile):
         sheet[divmod(cell, columns)] = frame
-    return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, 3), layout
+    return sheet.swapaxes(1, 2).reshape(rows * height, columns * width, 3), columns
 
 
 # --- frames to files --------------------------------------------------------------------------------------------------

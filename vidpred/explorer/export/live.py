@@ -132,7 +132,7 @@ def _file_of(library: Library, clip: Clip) -> int:
 
 def _sheet(out: Path, name: str, frames: np.ndarray) -> dict:
     """Frames (T, H, W, 3) as one lossless picture, its cells row by row."""
-    sheet, layout = sprite_sheet([frames])
+    sheet, columns = sprite_sheet([frames])
     with replaced(out / CLIPS / name) as temporary:
         Image.fromarray(sheet).save(temporary, format="WEBP", lossless=True, exact=True)
-    return {"url": f"{CLIPS}/{name}", "columns": layout["columns"], "frames": len(frames)}
+    return {"url": f"{CLIPS}/{name}", "columns": columns, "frames": len(frames)}

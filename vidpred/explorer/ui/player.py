@@ -122,10 +122,11 @@ def player_value(display: Display, request: int) -> dict:
     sheets, cells = [], []
     most = max(1, SHEET_PIXELS // (frames * height * width))
     for start in range(0, len(clips), most):
-        sheet, layout = sprite_sheet(clips[start : start + most])
-        cells += [[len(sheets), i * frames] for i in range(layout["tiles"])]
+        together = clips[start : start + most]
+        sheet, columns = sprite_sheet(together)
+        cells += [[len(sheets), i * frames] for i in range(len(together))]
         file = FileData(path=str(_saved(sheet)), mime_type="image/webp").model_dump()
-        sheets.append({"file": file, "columns": layout["columns"]})
+        sheets.append({"file": file, "columns": columns})
 
     def over_frames(values: list[float]) -> list:
         return [None] * display.n_past + [_number(v) for v in values]
