@@ -9,11 +9,11 @@ from PIL import Image
 
 from vidpred import runs
 from vidpred.data.robot_push import write_clip
-from vidpred.explorer.drive import tab
 from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.page import TABS, build_demo, launch_options
 from vidpred.explorer.runs.library import Library
+from vidpred.explorer.ui import drive_widget
 from vidpred.simulate.robot_push.scene import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
@@ -273,7 +273,10 @@ def test_what_if_of_either_family_and_what_the_physics_does(open_page, simulated
 def test_every_colour_is_defined(open_page, theme):
     """Of the style sheet, and of what the script draws with."""
     page = open_page(f"?__theme={theme}", **DRIVE)
-    used = {*re.findall(r"var\((--[\w-]+)", tab.CSS), *re.findall(r'"(--[\w-]+)"', tab.JS)}
+    used = {
+        *re.findall(r"var\((--[\w-]+)", drive_widget.DRIVE.style),
+        *re.findall(r'"(--[\w-]+)"', drive_widget.DRIVE.script),
+    }
     read = "name => getComputedStyle(document.querySelector('.drive')).getPropertyValue(name).trim()"
     assert {"--predicted", "--line", "--body-text-color"} <= used
     assert [name for name in sorted(used) if not page.evaluate(read, name)] == []

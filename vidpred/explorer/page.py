@@ -20,11 +20,12 @@ from vidpred.explorer.server.storage import storage
 from vidpred.explorer.server.visitors import MOST_VISITORS, MOST_WAITING
 from vidpred.explorer.training import tab as training_tab
 from vidpred.explorer.ui import accessible, chart, deep_links, glossary, heat_map, player, run_table, waiting
+from vidpred.explorer.ui.drive_widget import DRIVE
 from vidpred.explorer.ui.handlers import still_wanted
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
-WIDGETS = (chart.CHART, player.PLAYER, run_table.RUN_TABLE, heat_map.HEAT_MAP)
+WIDGETS = (chart.CHART, player.PLAYER, run_table.RUN_TABLE, heat_map.HEAT_MAP, DRIVE)
 HEADER = """# vidpred
 A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
 

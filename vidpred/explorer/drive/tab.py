@@ -18,7 +18,7 @@ from vidpred.explorer.drive.drivable import checked, drivable_runs, require_driv
 from vidpred.explorer.drive.session import Drive, Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.ui.drive_widget import CSS, JS, TEMPLATE
+from vidpred.explorer.ui.drive_widget import drive_widget
 from vidpred.explorer.ui.events import again, once
 from vidpred.explorer.ui.fields import TEMPERATURE_INFO, seed_field, temperature_field
 from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusals
@@ -246,15 +246,7 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
             temperature_slider = temperature_field(first["temperature"], TEMPERATURE_INFO)
             seed_number = seed_field(first["seed"], "secondary")
         with gr.Column(scale=4, min_width=320, elem_classes="player-column"):
-            drive_html = gr.HTML(
-                html_template=TEMPLATE,
-                css_template=CSS,
-                js_on_load=JS,
-                apply_default_css=False,
-                value=None,
-                elem_id="drive",
-                server_functions=[press],
-            )
+            drive_html = drive_widget(elem_id="drive", server_functions=[press])
     asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number, "temperature": temperature_slider}
     beginning = once(
         handlers.begin,
@@ -266,6 +258,6 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
         **DRIVE_QUEUE,
     )
     drive_html.submit(**again(beginning)).failure(**REFUSED)
-    drive_html.save(handlers.save, session_state, drive_html, **DRIVE_QUEUE).failure(**REFUSED)
+    drive_html.download(handlers.save, session_state, drive_html, **DRIVE_QUEUE).failure(**REFUSED)
     changed = [([widget.change for widget in asked.values()], [beginning])]
     return TabParts(asked, Link(asked, first, handlers.restore), changed=changed, menus={run_dd: listed})

@@ -129,18 +129,16 @@ def _about(run: Run) -> str:
 
 
 def _page() -> str:
-    """The page. What Gradio gives a component (element, props, watch, trigger) is given by a few lines of its own."""
-    from vidpred.explorer.ui import drive_widget
+    """The page. What Gradio gives a component (element, props, …) is given by a few lines of its own."""
     from vidpred.explorer.ui.chart import CHART
+    from vidpred.explorer.ui.drive_widget import DRIVE
     from vidpred.explorer.ui.player import PLAYER
 
     template = (STATIC / "export.html").read_text()
-    for widget in (PLAYER, CHART):
+    for widget in (PLAYER, CHART, DRIVE):
         for kind, text in (("html", widget.markup), ("css", widget.style), ("js", escape(widget.script))):
             # the script as inert text: the page makes a function of it
             template = template.replace(f"[[{widget.name}.{kind}]]", text)
-    for kind, text in (("html", drive_widget.TEMPLATE), ("css", drive_widget.CSS), ("js", escape(drive_widget.JS))):
-        template = template.replace(f"[[drive.{kind}]]", text)
     return template
 
 

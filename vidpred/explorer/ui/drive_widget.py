@@ -1,6 +1,6 @@
-"""What one drives with: pictures, the map, keys and buttons. Whoever shows it answers its presses."""
+"""What one drives with: pictures, the map, keys and buttons. Whoever shows it answers its presses: `server.press`."""
 
-from vidpred.explorer.ui.html_component import STATIC
+from vidpred.explorer.ui.html_component import Widget
 
-TEMPLATE, CSS = (STATIC / "drive.html").read_text(), (STATIC / "drive.css").read_text()
-JS = "\n".join((STATIC / f"{part}.js").read_text() for part in ("drawing", "drive"))
+DRIVE = Widget("drive", ["drawing", "drive"])
+drive_widget = DRIVE.component

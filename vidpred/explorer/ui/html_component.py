@@ -12,8 +12,8 @@ STATIC = Path(__file__).parent / "static"
 
 
 class Widget:
-    """A kind of widget: static/NAME.html, static/NAME.css and scripts, which see element, props, watch and trigger as
-    a gr.HTML hands them out."""
+    """A kind of widget: static/NAME.html, static/NAME.css and scripts, which see element, props, watch, trigger and
+    server as a gr.HTML hands them out."""
 
     def __init__(self, name: str, scripts: Sequence[str]):
         self.name = name
@@ -27,7 +27,7 @@ class Widget:
         markup = json.dumps(self.markup).replace("</", r"<\/")  # inside of a script
         return (
             f"<style>.{self.name}-widget {{\n{self.style}}}</style>"
-            f"<script>(window.widgets ??= {{}}).{self.name} = (element, props, watch, trigger) => {{\n"
+            f"<script>(window.widgets ??= {{}}).{self.name} = (element, props, watch, trigger, server) => {{\n"
             f"element.innerHTML = {markup};\n{self.script}\n}};</script>"
         )
 
@@ -36,7 +36,7 @@ class Widget:
         return gr.HTML(
             value=options.pop("value", None),
             html_template="",
-            js_on_load=f"widgets.{self.name}(element, props, watch, trigger);",
+            js_on_load=f"widgets.{self.name}(element, props, watch, trigger, server);",
             apply_default_css=False,
             elem_classes=["drawn", f"{self.name}-widget"],
             **options,

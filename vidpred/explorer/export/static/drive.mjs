@@ -151,7 +151,7 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
     else {
       byId("drive-host").hidden = false;
       // the widget itself asks for its first drive
-      if (!show) await new Promise((done) => { show = mount("drive", (event) => (event === "save" ? save() : begin().then(done)), { press }); });
+      if (!show) await new Promise((done) => { show = mount("drive", (event) => (event === "download" ? save() : begin().then(done)), { press }); });
       else await begin();
     }
     // the button is gone, and with it the focus: arrow keys are for what it has opened

@@ -92,7 +92,7 @@ function send(what, data = {}) {
   sent = performance.now();
   asked = { what, ...data };
   if (what === "begin") trigger("submit", {});
-  else if (what === "save") trigger("save", {});
+  else if (what === "save") trigger("download", {});
   else server.press({ drive: setup.drive, what, ...data }).then(
     (value) => { waiting = false; accept(value); },
     () => { waiting = false; accept({ request: latest + 1, refusal: "The server could not be reached. Please try again." }); },
