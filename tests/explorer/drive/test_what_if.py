@@ -20,7 +20,6 @@ from vidpred.explorer.drive.what_if import (
     Piece,
     change_actions,
     change_poses,
-    clips_for,
     follow_poses,
     longest_future,
     plan_poses,
@@ -124,7 +123,7 @@ def test_the_actions_of_another_clip_are_its_own(robot, monkeypatch):
 def test_poses_can_be_changed_too(dancer, change):
     library, run, clip = dancer
     scored = what_if(library, Physics(), run, clip, change, library.clip("test/1"), n_future=4)
-    assert names(clips_for(library, run)) == ["validate", "test/0", "test/1"]
+    assert names(library.clips_for(run, known=True)) == ["validate", "test/0", "test/1"]
     assert list(scored.clips) == [TRUTH, ORIGINAL, CHANGED, POSES]
     assert scored.clips[POSES].shape == scored.clips[CHANGED].shape == (5, 32, 64, 3)
     assert scored.protocol == "joint"

@@ -13,7 +13,7 @@ from gradio.data_classes import FileData
 from gradio.utils import get_upload_folder
 
 from vidpred.errors import BadInput
-from vidpred.explorer.drive import what_if, what_if_tab
+from vidpred.explorer.drive import what_if_tab
 from vidpred.explorer.drive.drivable import checked, drivable_runs, require_drivable, robot_runs
 from vidpred.explorer.drive.session import Drive, Drives
 from vidpred.explorer.drive.simulator import Physics
@@ -220,7 +220,7 @@ def _both(one: Link | None, other: Link | None) -> Link | None:
 def build_drive(library: Library, physics: Physics) -> TabParts:
     """The part in which one drives: a run predicts a frame for every press."""
     runs = drivable_runs(library) or robot_runs(library)
-    clips = what_if.clips_for(library, runs[0]) if runs else []
+    clips = library.clips_for(runs[0], known=True) if runs else []
     if not clips:
         gr.Markdown("No robot clips are open here: start the app with `--data DIR`.")
         return TabParts()

@@ -63,11 +63,6 @@ class Piece(NamedTuple):
     backwards: Any
 
 
-def clips_for(library: Library, run: Run) -> list[Clip]:
-    """Clips that a run can continue and whose true frames are known."""
-    return [clip for clip in library.clips_for(run) if clip.known > 1]
-
-
 def longest_future(run: Run, clip: Clip) -> int:
     """Most frames that can be predicted beside the true ones."""
     longest = min(run.longest_future(clip), clip.known - run.n_past, MOST_FRAMES)

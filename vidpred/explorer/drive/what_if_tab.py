@@ -21,7 +21,6 @@ from vidpred.explorer.drive.what_if import (
     SPEEDS,
     Piece,
     ScoredClips,
-    clips_for,
     follow_poses,
     longest_future,
     what_if,
@@ -111,7 +110,7 @@ class WhatIfHandlers(Handlers):
         view["temperature"] = validate.number_between(view["temperature"], "The temperature", 0, MAX_TEMPERATURE)
         fitted = dict(zip(("clip", "change", "other", "n_future"), self.fit(run.name, clip.name, change, frames)))
         if change == "other":
-            others = [name for name in names(clips_for(self.library, run)) if name != clip.name]
+            others = [name for name in names(self.library.clips_for(run, known=True)) if name != clip.name]
             fitted["other"]["value"] = validate.choice(view["other"], "clip", others)
         return {f"{NAMED}{name}": value for name, value in {**view, **fitted}.items()}
 
@@ -123,7 +122,7 @@ class WhatIfHandlers(Handlers):
         if len(fields) % size:
             raise BadInput("A piece of a plan is a sequence, its first and last frame, a speed and backwards or not")
         chosen = [fields[i : i + size] for i in range(0, len(fields), size) if fields[i] != NO_CLIP]
-        sequences = names(clips_for(self.library, run))
+        sequences = names(self.library.clips_for(run, known=True))
         pieces = [
             Piece(self.library.clip(validate.choice(clip, "sequence", sequences)), *rest) for clip, *rest in chosen
         ]
@@ -133,7 +132,7 @@ class WhatIfHandlers(Handlers):
     def fit(self, run: Any, clip: Any, change: Any, n_future: Any) -> tuple[dict, dict, dict, dict]:
         """Clip, change, other clip and length for a run: kept where they fit."""
         run = self.library.run(run)
-        clips = names(clips_for(self.library, run))
+        clips = names(self.library.clips_for(run, known=True))
         if not clips:
             raise BadInput(f"None of the clips here is for {run.name}: open others with --data")
         clip = clip if clip in clips else clips[0]
@@ -157,13 +156,13 @@ class WhatIfHandlers(Handlers):
 
     def pose_runs(self) -> list[Run]:
         """Those that follow poses, where there are clips for them."""
-        return [run for run in self.library.all_runs() if run.takes_poses and clips_for(self.library, run)]
+        return [run for run in self.library.all_runs() if run.takes_poses and self.library.clips_for(run, known=True)]
 
 
 def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | None]:
     """Other actions or poses for a clip, beside its own."""
     runs = handlers.runs()
-    clips = clips_for(handlers.library, runs[0]) if runs else []
+    clips = handlers.library.clips_for(runs[0], known=True) if runs else []
     if not clips:
         gr.Markdown("No run here is told about actions or poses, so nothing can be changed.")
         return {}, None
@@ -224,7 +223,7 @@ def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
             "with `python -m train.pose_cvae` and start the app with `--runs` and `--data` of dance videos."
         )
         return {}
-    clips = clips_for(handlers.library, runs[0])
+    clips = handlers.library.clips_for(runs[0], known=True)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):
             run_dd = gr.Dropdown(run_menu(runs), value=runs[0].name, label="Run")

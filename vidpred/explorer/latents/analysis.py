@@ -120,14 +120,9 @@ def checked(run: Run, clip: Clip, seed: Any) -> tuple[int, int, int]:
     return seed, run.n_past, length
 
 
-def clips_for(library: Library, run: Run) -> list[Clip]:
-    """Clips of a run whose true frames are known."""
-    return [clip for clip in library.clips_for(run) if clip.known > 1]
-
-
 def first_view(library: Library, run: Run) -> dict[str, Any]:
     """The fields before anyone has changed them; run and clip by name."""
-    clip = next(iter(clips_for(library, run)), None)
+    clip = next(iter(library.clips_for(run, known=True)), None)
     return {"run": run.name, "clip": clip and clip.name, "seed": 0}
 
 

@@ -70,7 +70,7 @@ class LatentHandlers(Handlers):
     @toast_refusals
     def follow_run(self, run: Any, clip: Any) -> dict:
         """The clips that fit the run; the chosen one stays where it does."""
-        clips = names(analysis.clips_for(self.library, self.library.run(run)))
+        clips = names(self.library.clips_for(self.library.run(run), known=True))
         return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
 
     def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         with gr.Column(scale=1, min_width=280):
             run_dd = gr.Dropdown(run_menu(library.all_runs()), value=first["run"], label="Run")
             clip_dd = gr.Dropdown(
-                names(analysis.clips_for(library, run)),
+                names(library.clips_for(run, known=True)),
                 value=first["clip"],
                 label="Clip",
                 info="its true frames are shown to the posterior",

@@ -97,9 +97,9 @@ class Library:
                 found.append(self.run(name))
         return found
 
-    def clips_for(self, run: Run) -> list[Clip]:
-        """Clips that a run can continue."""
-        return [clip for clip in self.clips.values() if not run.lacks(clip)]
+    def clips_for(self, run: Run, known: bool = False) -> list[Clip]:
+        """Clips that a run can continue. known: those alone whose true frames are known."""
+        return [clip for clip in self.clips.values() if not run.lacks(clip) and (clip.known > 1 or not known)]
 
     def read_clip(self, clip: Clip, frames: int) -> "Batch":
         """The first `frames` conditions of a clip, and its true frames as far as they are known."""
