@@ -132,10 +132,7 @@ class WhatIfHandlers(Handlers):
     def fit(self, run: Any, clip: Any, change: Any, n_future: Any) -> tuple[dict, dict, dict, dict]:
         """Clip, change, other clip and length for a run: kept where they fit."""
         run = self.library.run(run)
-        clips = names(self.library.clips_for(run, known=True))
-        if not clips:
-            raise BadInput(f"None of the clips here is for {run.name}: open others with --data")
-        clip = clip if clip in clips else clips[0]
+        clips, clip = self.require_clips(run, clip, known=True)
         longest = longest_future(run, self.library.clip(clip))
         stays = validate.finite(n_future) is not None and 1 <= n_future <= longest
         changes = [pair for pair in CHANGE_LABELS if not run.takes_poses or pair[1] in POSE_CHANGES]

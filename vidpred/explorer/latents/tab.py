@@ -63,15 +63,11 @@ class LatentHandlers(Handlers):
             analysis.traversal(self.library, self.library.run(run), self.library.clip(clip), dimension), request
         )
 
-    def weights(self, run: Any, **fields: Any) -> int | None:
-        """What is found depends on beside the fields: an epoch may have ended since."""
-        return self.library.run(run).weights
-
     @toast_refusals
     def follow_run(self, run: Any, clip: Any) -> dict:
         """The clips that fit the run; the chosen one stays where it does."""
-        clips = names(self.library.clips_for(self.library.run(run), known=True))
-        return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
+        clips, clip = self.fitting_clips(self.library.run(run), clip, known=True)
+        return gr.update(choices=clips, value=clip)
 
     def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""

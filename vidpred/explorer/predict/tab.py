@@ -60,10 +60,6 @@ class PredictHandlers(Handlers):
         request = next_request()
         return player_value(prediction_tiles(self._predict(run, clip, **fields)), request)
 
-    def weights(self, run: Any, **fields: Any) -> int | None:
-        """What a picture depends on beside the fields: an epoch may have ended since."""
-        return self.library.run(run).weights
-
     @toast_refusals
     def choose_run(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple:
         """What a run is, where its z can come from, and the other fields as far as this run can go."""
@@ -79,19 +75,16 @@ class PredictHandlers(Handlers):
     def fit(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple[dict, dict, dict, Any]:
         """Clip, context, horizon and samples for a run: kept where they fit, else as the run has them at first."""
         run = self.library.run(run)
-        clips = {entry.name: entry for entry in self.library.clips_for(run)}
-        if not clips:
-            raise BadInput(f"None of the clips here is for {run.name}: open others with --data")
+        clips, fitting = self.require_clips(run, clip)
+        entry, stays = self.library.clip(fitting), fitting == clip
         low, high = run.past_limits
-        stays = isinstance(clip, str) and clip in clips
-        entry = clips[clip] if stays else next(iter(clips.values()))
         if stays:
             n_past = validate.within(n_past, low, min(high, entry.frames - 1), run.n_past)
         else:
             n_past, samples = run.n_past, run.own_samples
         longest, first = run.longest_future(entry, n_past), run.first_future(entry, n_past)
         return (
-            gr.update(choices=list(clips), value=entry.name),
+            gr.update(choices=clips, value=fitting),
             gr.update(value=n_past, maximum=max(high, 2), visible=high > low),
             gr.update(value=validate.within(n_future, 1, longest, first) if stays else first, maximum=longest),
             samples,

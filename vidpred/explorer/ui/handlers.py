@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
 
 from vidpred.errors import BadInput
-from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.library import Library, names
+from vidpred.explorer.runs.run import Run
 
 MODEL_QUEUE = {"concurrency_id": "model", "concurrency_limit": 1}
 # preprocess=False: Gradio's own checks would answer in their words and print tracebacks; ours come first.
@@ -45,3 +47,20 @@ class Handlers:
 
     def __init__(self, library: Library):
         self.library = library
+
+    def weights(self, run: Any, **fields: Any) -> int | None:
+        """What a picture depends on beside the fields: an epoch may have ended since."""
+        return self.library.run(run).weights
+
+    def fitting_clips(self, run: Run, clip: Any, known: bool = False) -> tuple[list[str], str | None]:
+        """Names of the clips for a run (known: as for `clips_for`), and the one that is chosen: this one where it is
+        among them, else the first; None where there are none."""
+        clips = names(self.library.clips_for(run, known))
+        return clips, clip if clip in clips else next(iter(clips), None)
+
+    def require_clips(self, run: Run, clip: Any, known: bool = False) -> tuple[list[str], str]:
+        """The same; BadInput where there are none."""
+        clips, chosen = self.fitting_clips(run, clip, known)
+        if chosen is None:
+            raise BadInput(f"None of the clips here is for {run.name}: open others with --data")
+        return clips, chosen
