@@ -104,7 +104,7 @@ def evaluated(library: Library) -> str:
     rows = [
         [
             f"`{run.name}`",
-            "learned" if run.has_learned_prior else "fixed",
+            run.prior,
             "frames, actions" if run.takes_actions else "frames only",
             f"{result.text('psnr', '.2f')} dB",
             f"{result.text('psnr_best', '.2f')} dB",

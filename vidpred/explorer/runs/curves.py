@@ -72,9 +72,14 @@ def progress(chosen: list[Run], now: float | None = None) -> str:
         if rows and age > ALIVE:
             line += ", stopped or finished elsewhere"
         elif seconds:
-            line += f", about {_duration(seconds / done * (total - done))} to go"
+            line += f", about {duration(seconds / done * (total - done))} to go"
         lines.append(line)
     return " · ".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Of a training, in hours or minutes."""
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{max(1, round(seconds / 60))} min"
 
 
 def training_now(among: list[Run], now: float | None = None) -> list[Run]:
@@ -129,7 +134,3 @@ def _columns(folder: Path, stamp: Stamp) -> dict[str, list[Number]]:
     keys = dict.fromkeys(key for row in rows for key in row)
     found = {key: [finite(row.get(key)) for row in rows] for key in keys}
     return {key: column for key, column in found.items() if any(value is not None for value in column)}
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{math.ceil(seconds / 60)} min"

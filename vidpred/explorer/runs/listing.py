@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from vidpred.explorer.runs.curves import metrics_rows
+from vidpred.explorer.runs.curves import duration, metrics_rows
 from vidpred.explorer.runs.run import Run
-from vidpred.explorer.runs.summary import title, trained_elsewhere
+from vidpred.explorer.runs.summary import title, top_beta, trained_elsewhere
 from vidpred.explorer.runs.validate import finite
 
 
@@ -25,31 +25,26 @@ def listed(run: Run) -> list[Cell]:
     family = FAMILIES[run.config.model.condition]
     if result and result.has_bounces:
         family = "bouncing shapes"
-    prior = "learned" if run.has_learned_prior else "fixed"
-    calibrated, constant = train.kl_anneal == "calibrated", train.kl_anneal == "none"
-    annealing, scale = ("constant", train.kl_anneal_value) if constant else (train.kl_anneal, train.kl_anneal_stop)
-    beta = None if calibrated else train.beta_max * scale
-    written = "by the error" if calibrated else f"{beta:g}"
+    schedule, beta = ("constant" if train.kl_anneal == "none" else train.kl_anneal), top_beta(train)
+    written = f"{beta:g}"
+    if train.kl_anneal == "calibrated":
+        beta, written = None, "by the error"
     if trained_elsewhere(run):
-        annealing, beta, written = "–", None, "–"
+        schedule, beta, written = "–", None, "–"
     last = rows[-1] if (rows := metrics_rows(run)) else {}
     seconds, step = finite(last.get("seconds")), finite(last.get("step"))
     psnr, best, sharpness = (getattr(result, name, None) for name in ("psnr", "psnr_best", "sharpness"))
     return [
         Cell(title(run), title(run)),
-        *(Cell(text, text) for text in (family, prior, annealing)),
+        *(Cell(text, text) for text in (family, run.prior, schedule)),
         Cell(written, beta),
         Cell(_written(psnr, ".2f", " dB"), psnr),
         Cell(_written(best, ".2f", " dB"), best),
         Cell(_written(sharpness, ".2f"), sharpness),
-        Cell("–" if seconds is None else _duration(seconds), seconds),
+        Cell("–" if seconds is None else duration(seconds), seconds),
         Cell(_written(step, ",.0f"), step),
     ]
 
 
 def _written(value: float | None, form: str, unit: str = "") -> str:
     return "–" if value is None else f"{value:{form}}{unit}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{max(1, round(seconds / 60))} min"

@@ -164,6 +164,11 @@ class Run:
         return self.config.model.learned_prior
 
     @property
+    def prior(self) -> str:
+        """Of which kind it is, in a word."""
+        return "learned" if self.has_learned_prior else "fixed"
+
+    @property
     def z_is_map(self) -> bool:
         """Whether z has channels of pixels, not dimensions."""
         return self.takes_poses or self.config.model.code == "map"

@@ -19,20 +19,19 @@ def title_parts(run: Run) -> list[str]:
         fed = [] if trained_elsewhere(run) else ["teacher forced" if train.tfr else "free running"]
         return ["dancer, poses known", *beta, *fed]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
-    prior = "learned prior" if run.has_learned_prior else "fixed prior"
-    return [*scene, prior, "actions known" if run.takes_actions else "no actions", *beta]
+    return [*scene, f"{run.prior} prior", "actions known" if run.takes_actions else "no actions", *beta]
 
 
 def _schedule(train: TrainConfig) -> str:
     """Of beta; what it gets to where that is the 1 of the bound, as in the reports, or more."""
     constant = train.kl_anneal == "none"
     name = f"{'constant' if constant else train.kl_anneal} beta"
-    if train.kl_anneal == "calibrated" or _top(train) < 1:
+    if train.kl_anneal == "calibrated" or top_beta(train) < 1:
         return name
-    return f"{name} {'of' if constant else 'to'} {_top(train):g}"
+    return f"{name} {'of' if constant else 'to'} {top_beta(train):g}"
 
 
-def _top(train: TrainConfig) -> float:
+def top_beta(train: TrainConfig) -> float:
     """What beta gets to."""
     return train.beta_max * (train.kl_anneal_value if train.kl_anneal == "none" else train.kl_anneal_stop)
 
@@ -68,9 +67,9 @@ def _settings(run: Run) -> str:
     if train.kl_anneal == "calibrated":
         beta = "beta 2 MSE / D"
     elif train.kl_anneal == "none":
-        beta = f"beta {_top(train):g}"
+        beta = f"beta {top_beta(train):g}"
     else:
-        beta = f"beta up to {_top(train):g}"
+        beta = f"beta up to {top_beta(train):g}"
     known = ""
     if run.takes_actions:
         known = " · actions put in " + (
