@@ -41,6 +41,15 @@ def read_bytes(path: Path, most: int) -> bytes:
         return file.read(most)
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """When a file was written, ns, and its size; None where there is none, or a link that leads nowhere."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
 def write_json(path: Path, values: Any) -> None:
     """Indented JSON, atomically. NaN has no place in JSON and is refused."""
     with replaced(path) as temporary:

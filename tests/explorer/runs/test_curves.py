@@ -9,10 +9,11 @@ from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import curves
 from vidpred.explorer.runs.summary import describe_run
+from vidpred.files import without_infinity
 
 
 def test_rows_are_plain_json(two_runs, tiny_run):
-    rows = {name: curves.plain_rows(two_runs.run(name)) for name in ("old", "tiny")}
+    rows = {name: without_infinity(curves.metrics_rows(two_runs.run(name))) for name in ("old", "tiny")}
     assert json.loads(json.dumps(rows, allow_nan=False)) == rows
     assert rows["tiny"] == runs.read_metrics(tiny_run)
     assert [epoch for epoch, row in enumerate(rows["old"]) if row["kld"] is None] == [10, 11, 4000]

@@ -1,7 +1,6 @@
 """Training curves of any runs, and the reports' figures of them."""
 
 import functools
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.runs.validate import choice, finite
+from vidpred.files import stamp
 
 ALIVE = 30 * 60  # seconds after its last epoch in which an unfinished run may still be training
 
@@ -36,11 +36,7 @@ def metrics_rows(run: Run) -> list[dict[str, Any]]:
 
 def metrics_stamp(run: Run) -> Stamp:
     """Changes when an epoch has ended; costs a look at the file's date."""
-    try:
-        stat = (run.folder / runs.METRICS).stat()
-    except OSError:  # not there yet, or a link that leads nowhere
-        return NO_FILE
-    return stat.st_mtime_ns, stat.st_size
+    return stamp(run.folder / runs.METRICS) or NO_FILE
 
 
 def columns(run: Run) -> dict[str, list[Number]]:
@@ -114,23 +110,14 @@ def figure(chosen: list[Run], kind: Any) -> np.ndarray:
     return plots.rasterise(draw(metrics))
 
 
-def plain_rows(run: Run) -> list[dict[str, Any]]:
-    """metrics.jsonl of a run as JSON can hold it: None instead of NaN and infinity."""
-
-    def plain(value: Any) -> Any:
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return [{key: plain(value) for key, value in row.items()} for row in metrics_rows(run)]
+@functools.lru_cache(maxsize=64)
+def _rows(folder: Path, written: Stamp) -> list[dict[str, Any]]:
+    return [] if written == NO_FILE else runs.read_metrics(folder, damaged="skip")
 
 
 @functools.lru_cache(maxsize=64)
-def _rows(folder: Path, stamp: Stamp) -> list[dict[str, Any]]:
-    return [] if stamp == NO_FILE else runs.read_metrics(folder, damaged="skip")
-
-
-@functools.lru_cache(maxsize=64)
-def _columns(folder: Path, stamp: Stamp) -> dict[str, list[Number]]:
-    rows = _rows(folder, stamp)
+def _columns(folder: Path, written: Stamp) -> dict[str, list[Number]]:
+    rows = _rows(folder, written)
     keys = dict.fromkeys(key for row in rows for key in row)
     found = {key: [finite(row.get(key)) for row in rows] for key in keys}
     return {key: column for key, column in found.items() if any(value is not None for value in column)}

@@ -17,6 +17,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs import gpu_lease, progress
 from vidpred.explorer.runs.run import Clip, Evaluation, Run
 from vidpred.explorer.runs.validate import choice
+from vidpred.files import stamp
 from vidpred.simulate.bounce import bounces_of
 
 if TYPE_CHECKING:  # torch takes seconds to import: the first page is served before it is needed
@@ -73,16 +74,16 @@ class Library:
         """The run of a name. Its files are read again only where they have changed."""
         name = choice(name, "run", self.runs)
         folder = self.runs[name]
-        stamp = tuple(_stamp(folder / file) for file in (runs.CONFIG, runs.EVAL, runs.WEIGHTS))
+        stamps = tuple(stamp(folder / file) for file in (runs.CONFIG, runs.EVAL, runs.WEIGHTS))
         with self._run_lock:
             known = self._read.get(folder)
-        if known is not None and known[0] == (name, stamp):
+        if known is not None and known[0] == (name, stamps):
             return known[1]
-        weights = stamp[2] and stamp[2][0]
+        weights = stamps[2] and stamps[2][0]
         with _without_path(folder, name):
             run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
         with self._run_lock:
-            self._read[folder] = (name, stamp), run
+            self._read[folder] = (name, stamps), run
         return run
 
     def clip(self, name: Any) -> Clip:
@@ -181,15 +182,6 @@ def _without_path(folder: Path, name: str) -> Iterator[None]:
         yield
     except BadInput as error:
         raise BadInput(str(error).replace(str(folder), name)) from None
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """When a file was written, ns, and its size; None where there is none."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    return stat.st_mtime_ns, stat.st_size
 
 
 def _list_clips(folders: list[Path]) -> dict[str, Clip]:

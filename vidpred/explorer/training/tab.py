@@ -29,6 +29,7 @@ from vidpred.explorer.ui.training_chart import (
     chosen_runs,
     training_chart,
 )
+from vidpred.files import without_infinity
 
 REFRESH_SECONDS = 5
 FIRST = 6  # runs that are drawn before anyone has chosen
@@ -44,7 +45,7 @@ class CurveHandlers(Handlers):
     def curves(self, runs: list[str]) -> dict:
         """The curves of runs as they are on disk now: for each run a list with an object per epoch, the lines of its
         metrics.jsonl (epoch, step, seconds, loss, mse, kld, beta, tfr, val_psnr, …); null where there is no number."""
-        return {run.name: curves.plain_rows(run) for run in chosen_runs(self.library, runs)}
+        return {run.name: without_infinity(curves.metrics_rows(run)) for run in chosen_runs(self.library, runs)}
 
     def restore(self, runs: Any, curves: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""
