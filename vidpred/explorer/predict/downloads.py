@@ -1,18 +1,17 @@
 """What the player shows as files: GIF, MP4, film strip, and the numbers as CSV. Written only when asked for."""
 
 import csv
-import hashlib
 import re
 from collections.abc import Iterator
 from math import isnan
 from pathlib import Path
 
 import numpy as np
-from gradio.utils import get_upload_folder
 
 from vidpred import render
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.prediction import SCORES, Prediction
+from vidpred.explorer.ui.cached_file import cached_file
 from vidpred.explorer.ui.player import Display, View
 from vidpred.files import replaced
 
@@ -27,9 +26,8 @@ STRIP_FRAMES = 30  # at most, of a long clip taken at equal distances
 def write_download(prediction: Prediction, display: Display, view: View, kind: str) -> Path:
     """A file in Gradio's cache that shows what the player shows, or holds all numbers of the prediction."""
     kind, settings = validate.choice(kind, "kind of file", KINDS), prediction.settings
-    digest = hashlib.blake2b(repr((settings, view, kind)).encode(), digest_size=20).hexdigest()
     name = re.sub(r"[^A-Za-z0-9]+", "-", f"{settings.run.name} {settings.clip.name} seed {settings.seed}").strip("-")
-    path = Path(get_upload_folder()) / digest / f"{name}.{kind}"
+    path = cached_file(f"{name}.{kind}", repr((settings, view, kind)).encode())
     if kind == "csv":
         with replaced(path) as temporary, open(temporary, "w", newline="") as file:
             csv.writer(file).writerows(numbers(prediction))

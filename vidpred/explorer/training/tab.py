@@ -1,11 +1,8 @@
 """The tab of curves and schedules: handlers, layout, wiring."""
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 
 from vidpred.explorer.runs import curves
 from vidpred.explorer.runs.curves import progress
@@ -13,6 +10,7 @@ from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.training import schedule_tab
+from vidpred.explorer.ui.cached_file import cached_file
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import once
 from vidpred.explorer.ui.handlers import PRIVATE, QUIET, Handlers, toast_refusals
@@ -120,9 +118,7 @@ def _saved(picture: Any, kind: str) -> str:
     """A picture as a file in Gradio's cache, named by its pixels."""
     from vidpred.render import save_png
 
-    name = hashlib.blake2b(picture.tobytes(), digest_size=20).hexdigest()
-    path = Path(get_upload_folder()) / name / f"{kind.lower().replace(' ', '-')}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = cached_file(f"{kind.lower().replace(' ', '-')}.png", picture.tobytes())
     save_png(path, picture)
     return str(path)
 

@@ -6,7 +6,6 @@ the best, the mean): switching between them, the error maps, their gain, the fil
 browser. What a visitor chose there comes back as `View` (see `read_view`), for downloads that show the same.
 """
 
-import hashlib
 import itertools
 import json
 import math
@@ -20,11 +19,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from gradio.data_classes import FileData
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
+from vidpred.explorer.ui.cached_file import cached_file
 from vidpred.explorer.ui.html_component import Widget
 from vidpred.files import replaced
 from vidpred.render import sprite_sheet
@@ -212,8 +211,7 @@ def _number(value: float) -> float | str | None:
 
 def _saved(sheet: np.ndarray) -> Path:
     """The sheet as a file in Gradio's cache, named by its pixels and written whole: visitors may share it."""
-    name = hashlib.blake2b(f"{sheet.shape}".encode() + sheet.tobytes(), digest_size=20).hexdigest()
-    path = Path(get_upload_folder()) / name / "sheet.webp"
+    path = cached_file("sheet.webp", f"{sheet.shape}".encode(), sheet.tobytes())
     if path.exists():
         os.utime(path)  # the cache is cleared by age
         return path
