@@ -130,11 +130,11 @@ def test_differences_are_told_in_words(settings):
 
 
 def test_numbers_carry_their_protocol(pair, settings):
-    (row,) = comparison.evaluated_numbers(pair[:1])
+    row = comparison.score_texts(pair[0])
     result = runs.read_eval(pair[0].folder)
-    assert row[:3] == [PAIR[0], f"{result['psnr']:.2f}", f"{result['psnr_best']:.2f}"]
-    assert row[5] == "finn: 32 test clips, 10 frames, 20 samples, temperature 1"
-    assert comparison.evaluated_numbers([settings.run("fixed")])[0][5] == "not evaluated yet"
+    assert row[:2] == [f"{result['psnr']:.2f}", f"{result['psnr_best']:.2f}"]
+    assert row[4] == "finn: 32 test clips, 10 frames, 20 samples, temperature 1"
+    assert comparison.score_texts(settings.run("fixed"))[4] == "not evaluated yet"
 
 
 def test_every_run_predicts_the_same_clip_as_it_does_alone(bundled, pair):

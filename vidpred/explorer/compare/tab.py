@@ -71,7 +71,7 @@ class CompareHandlers(Handlers):
         rows, headers = comparison.difference_rows(chosen), ["setting", *names(chosen)]
         curves = training_chart(self.library, chosen, COMPARED, next_request())
         settings = _table(headers, rows) if rows else ALIKE
-        return _answer(chosen), settings, _numbers(chosen), curves
+        return _answer(chosen), settings, _score_table(chosen), curves
 
     def progress(self, runs: Any) -> list[Any]:
         """What tables and curves depend on beside the choice."""
@@ -124,15 +124,11 @@ def _answer(runs: list[Run]) -> str:
     return "\n\n".join([*lines, SURE] if ranked else lines)
 
 
-def _numbers(runs: list[Run]) -> str:
+def _score_table(runs: list[Run]) -> str:
     """Scores of the runs, by title and name."""
-    rows = comparison.evaluated_numbers(runs)
     return table(
         [literal(header) for header in NUMBERS],
-        [
-            [f"**{title(run)}**<br>{literal(name)}", *(literal(cell) for cell in cells)]
-            for run, (name, *cells) in zip(runs, rows)
-        ],
+        [[f"**{title(run)}**<br>{literal(run.name)}", *map(literal, comparison.score_texts(run))] for run in runs],
     )
 
 

@@ -187,11 +187,6 @@ def difference_rows(runs: list[Run]) -> list[list[str]]:
     return [[setting_name(key), *values] for key, values in differences(runs).items()]
 
 
-def evaluated_numbers(runs: list[Run]) -> list[list[str]]:
-    """A row per run: PSNR, best of N, SSIM, KL per step, and the protocol of these numbers."""
-    return [[run.name, *_numbers(run)] for run in runs]
-
-
 def paired(run: Run, other: Run, score: str = "psnr") -> Paired | None:
     """The paired difference of two runs that were evaluated alike, over the clips of both; None where they were not."""
     if run.evaluation is None or other.evaluation is None or _evaluated_as(run) != _evaluated_as(other):
@@ -245,7 +240,8 @@ def _settings(run: Run) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in MEASURED}
 
 
-def _numbers(run: Run) -> list[str]:
+def score_texts(run: Run) -> list[str]:
+    """PSNR, best of N, SSIM, KL per step, and the protocol of these numbers."""
     result = run.evaluation
     if result is None:
         return ["–"] * 4 + ["not evaluated yet"]
