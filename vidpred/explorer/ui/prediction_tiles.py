@@ -11,50 +11,48 @@ PRIORS = {"learned": "learned", "standard": "standard normal"}
 
 def prediction_tiles(prediction: Prediction) -> Display:
     """Tiles, choices and numbers of a prediction: of one temperature, or of all of a sweep side by side."""
-    settings, futures, truth = prediction.settings, prediction.futures, prediction.truth
-    one = len(futures) == 1
-    tiles = [Tile("pose", "Pose", (prediction.poses,))] if prediction.poses is not None else []
-    tiles += [Tile("truth", "Truth", (truth,))] if truth is not None else []
+    settings, futures, known = prediction.settings, prediction.futures, prediction.truth is not None
+    one, tiles = len(futures) == 1, _given(prediction)
     names = ["Prediction"] if one else [f"T = {temperature:g}" for temperature in settings.temperatures]
     predictions = [prediction_tile(name, future) for name, future in zip(names, futures)]
     tiles += predictions
-    if one and truth is not None:
+    if one and known:
         tiles.append(Tile("error", "Error", of=tiles.index(predictions[0])))
     if one and len(futures[0].samples) > 1:
         tiles.append(Tile("spread", "Spread", (futures[0].spread,)))
     temperature = f"temperature {settings.temperatures[0]:g}" if one else f"temperatures 0…{MAX_TEMPERATURE:g}"
-    return Display(
-        tiles,
-        settings.n_past,
-        choices(max(len(future.samples) for future in futures)),
-        max(len(future.samples) for future in futures),
-        {name: values.tolist() for name, values in prediction.copied.items()},
-        f"{prediction.protocol}; seed {settings.seed}, {temperature}, {PRIORS[settings.prior]} prior",
-        _numbers(futures[0]) if one and truth is not None else (),
-        "" if truth is not None else "The true frames of this sequence are not known: nothing to compare with.",
+    return _display(prediction, tiles, futures, f"{temperature}, {PRIORS[settings.prior]} prior")._replace(
+        numbers=_over_samples(futures[0]) if one and known else (),
+        note="" if known else "The true frames of this sequence are not known: nothing to compare with.",
     )
 
 
 def comparison_tiles(library: Library, predictions: list[Prediction]) -> Display:
     """A tile for each of several runs' predictions of one clip, in the colours of the runs."""
     first, runs = predictions[0], [prediction.settings.run for prediction in predictions]
-    tiles = [Tile("pose", "Pose", (first.poses,))] if first.poses is not None else []
-    tiles += [Tile("truth", "Truth", (first.truth,))] if first.truth is not None else []
-    tiles += [
+    tiles = [
         prediction_tile(label, prediction.futures[0])._replace(colour=colour)
         for label, prediction, colour in zip(
             short_names([run.name for run in runs]), predictions, run_colours(library, runs).values()
         )
     ]
-    count = max(len(prediction.futures[0].samples) for prediction in predictions)
-    return Display(
-        tiles,
-        first.settings.n_past,
-        choices(count),
-        count,
-        {name: values.tolist() for name, values in first.copied.items()},
-        f"{first.protocol}; seed {first.settings.seed}, temperature {first.settings.temperatures[0]:g}",
-    )
+    futures = [prediction.futures[0] for prediction in predictions]
+    temperature = f"temperature {first.settings.temperatures[0]:g}"
+    return _display(first, [*_given(first), *tiles], futures, temperature)
+
+
+def _given(prediction: Prediction) -> list[Tile]:
+    """What is not predicted, as far as it is known."""
+    tiles = [Tile("pose", "Pose", (prediction.poses,))] if prediction.poses is not None else []
+    return tiles + ([Tile("truth", "Truth", (prediction.truth,))] if prediction.truth is not None else [])
+
+
+def _display(prediction: Prediction, tiles: list[Tile], futures: list[Future], noise: str) -> Display:
+    """Tiles of these futures. noise: what it was drawn with beside the seed, in words."""
+    samples = max(len(future.samples) for future in futures)
+    copied = {name: values.tolist() for name, values in prediction.copied.items()}
+    protocol = f"{prediction.protocol}; seed {prediction.settings.seed}, {noise}"
+    return Display(tiles, prediction.settings.n_past, choices(samples), samples, copied, protocol)
 
 
 def choices(samples: int) -> tuple[Choice, ...]:
@@ -74,7 +72,7 @@ def prediction_tile(label: str, future: Future) -> Tile:
     return Tile("prediction", label, clips, scores=scores, spread=future.diversity)
 
 
-def _numbers(future: Future) -> tuple[tuple[str, str], ...]:
+def _over_samples(future: Future) -> tuple[tuple[str, str], ...]:
     """PSNR over all samples."""
     count, rows = len(future.samples), future.scores["PSNR"].tolist()
     if count == 1:
