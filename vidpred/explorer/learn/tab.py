@@ -22,7 +22,7 @@ LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": 
 MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
-COLLAPSED = "push-free-learned-collapsed"
+COLLAPSED_RUN = "push-free-learned-collapsed"
 KNOWN = ["push-fixed-cyclical", "push-learned-cyclical"]
 CALIBRATED = ["push-learned-cyclical", "push-learned-calibrated"]
 BOUNCING = ["bounce-learned-monotonic", "bounce-fixed-monotonic"]
@@ -59,7 +59,7 @@ PAGES = {
     "annealing": Page("Annealing", "Design a schedule", "training", {"views": "designer", "start": "small"}),
     "scores": Page("PSNR and SSIM", "Score a prediction", "predict", {}),
     "wrong": Page(
-        "What went wrong?", "See a silent z: no seed changes it", "predict", {"run": COLLAPSED, "sweep": True}
+        "What went wrong?", "See a silent z: no seed changes it", "predict", {"run": COLLAPSED_RUN, "sweep": True}
     ),
 }
 
@@ -68,7 +68,7 @@ CHARTS = {
     "terms": (FREE[:1], ["KL", "MSE"]),
     "forcing": (KNOWN[1:], ["Teacher forcing", "PSNR"]),
     "annealing": (FREE, ["KL", "beta"]),
-    "wrong": ([FREE[0], COLLAPSED], ["KL", "Active units", "PSNR"]),
+    "wrong": ([FREE[0], COLLAPSED_RUN], ["KL", "Active units", "PSNR"]),
     "vanishing": (KNOWN, ["KL", "Active units"]),
     "calibrated": (CALIBRATED, ["KL", "beta"]),
 }
