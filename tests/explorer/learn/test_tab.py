@@ -47,7 +47,7 @@ def test_marks_stand_for_something(page):
 def test_nothing_is_left_lying_about():
     used = {content for page in PAGES for kind, content in blocks(page) if kind == "picture"}
     assert {path.stem for path in PAGES_FOLDER.glob("*.html")} == used
-    assert {path.stem for path in PAGES_FOLDER.glob("*.js")} <= used
+    assert {path.stem for path in PAGES_FOLDER.glob("*.js")} - {"figure"} <= used
     assert {content for page in PAGES for kind, content in blocks(page) if kind == "chart"} == set(CHARTS)
     assert {content for page in PAGES for kind, content in blocks(page) if kind == "table"} == set(TABLES)
 

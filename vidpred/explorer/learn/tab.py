@@ -19,6 +19,7 @@ from vidpred.explorer.ui.training_chart import training_chart
 PAGES_FOLDER = Path(__file__).parent / "pages"
 BUNDLED = Path(__file__).parents[3] / "assets" / "runs"
 LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
+SHARED_JS = (PAGES_FOLDER / "figure.js").read_text()
 MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
@@ -146,7 +147,7 @@ def picture(name: str, **options: Any) -> gr.HTML:
         value=None,
         html_template=(PAGES_FOLDER / f"{name}.html").read_text(),
         css_template=(PAGES_FOLDER / "figure.css").read_text(),
-        js_on_load=script.read_text() if script.exists() else None,
+        js_on_load=SHARED_JS + script.read_text() if script.exists() else None,
         apply_default_css=False,
         elem_id=f"learn-{name}",
         elem_classes="drawn",

@@ -1,14 +1,6 @@
 // A pendulum, and a model of it that turns a little too fast and gains a little in every step.
-const part = (name) => element.querySelector('[data-part="' + name + '"]');
-const SVG = "http://www.w3.org/2000/svg", STEPS = 40, TURN = 0.33, LEFT = 8, WIDTH = 684;
+const STEPS = 40, TURN = 0.33, LEFT = 8, WIDTH = 684;
 const x = (t) => LEFT + (WIDTH * t) / (STEPS - 1);
-
-function make(tag, attributes, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text !== undefined) node.textContent = text;
-  part("plot").append(node);
-}
 
 function turned([a, b], angle, gain) {
   return [gain * (a * Math.cos(angle) - b * Math.sin(angle)), gain * (a * Math.sin(angle) + b * Math.cos(angle))];

@@ -1,6 +1,5 @@
 // Noise above, z = mu + sigma * eps below.
-const part = (name) => element.querySelector('[data-part="' + name + '"]');
-const SVG = "http://www.w3.org/2000/svg", COUNT = 12, SPAN = 5, MARKED = 8, TOP = 96, BASE = 262;
+const COUNT = 12, SPAN = 5, MARKED = 8, TOP = 96, BASE = 262;
 let seed = 1, noise = [];
 
 function draws() { // a small generator of its own: the first picture is the same for everyone
@@ -12,13 +11,6 @@ function draws() { // a small generator of its own: the first picture is the sam
 }
 
 const x = (value) => 350 + (Math.max(-1.1 * SPAN, Math.min(1.1 * SPAN, value)) * 340) / SPAN;
-
-function make(tag, attributes, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text !== undefined) node.textContent = text;
-  part("plot").append(node);
-}
 
 function bell(mu, sigma, base, height, style) {
   let path = "M" + x(mu - 4 * sigma) + " " + base;

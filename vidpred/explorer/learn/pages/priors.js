@@ -1,14 +1,6 @@
 // KL of two Gaussians, as a price.
-const part = (name) => element.querySelector('[data-part="' + name + '"]');
-const NAMES = ["mu_q", "sigma_q", "mu_p", "sigma_p"], SVG = "http://www.w3.org/2000/svg", BASE = 182, SPAN = 5;
+const NAMES = ["mu_q", "sigma_q", "mu_p", "sigma_p"], BASE = 182, SPAN = 5;
 const x = (value) => 350 + (value * 340) / SPAN;
-
-function make(tag, attributes, text) {
-  const node = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text !== undefined) node.textContent = text;
-  part("plot").append(node);
-}
 
 function bell(mu, sigma, style) {
   const height = Math.min(170, 95 / Math.sqrt(sigma));

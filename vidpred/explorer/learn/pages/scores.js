@@ -1,5 +1,4 @@
 // PSNR and SSIM of a small drawn scene, by the definitions of vidpred.metrics (psnr_finn, ssim_finn).
-const part = (name) => element.querySelector('[data-part="' + name + '"]');
 const SIZE = 64, WINDOW = 11;
 const kernel = (() => {
   const weights = Array.from({ length: WINDOW }, (_, i) => Math.exp(-((i - 5) ** 2) / (2 * 1.5 ** 2)));
