@@ -2,12 +2,12 @@
 
 import functools
 import json
-from pathlib import Path
 
+from vidpred.explorer.cli import ASSETS
 from vidpred.explorer.ui.chart import Line, Panel, chart_value
 from vidpred.explorer.ui.run_colors import COLOURS
 
-FOLDER = Path(__file__).parents[3] / "assets" / "findings"
+FOLDER = ASSETS / "findings"
 CURVES = {"val_psnr": ("PSNR", "dB, validation"), "kld": ("KL", "nats per step"), "beta": ("beta", "weight")}
 HINT = "Faint: each seed. Solid: their mean. Drag to zoom, double click to zoom out."
 

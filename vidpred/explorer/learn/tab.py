@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from vidpred import runs
+from vidpred.explorer.cli import ASSETS
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.doors import wire_door
@@ -17,7 +18,7 @@ from vidpred.explorer.ui.tab_parts import Pages, TabParts
 from vidpred.explorer.ui.training_chart import training_chart
 
 PAGES_FOLDER = Path(__file__).parent / "pages"
-BUNDLED = Path(__file__).parents[3] / "assets" / "runs"
+BUNDLED = ASSETS / "runs"
 LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
 SHARED_JS = (PAGES_FOLDER / "figure.js").read_text()
 MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
