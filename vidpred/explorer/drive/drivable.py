@@ -28,7 +28,7 @@ def require_drivable(library: Library, run: Run, clip: Clip) -> None:
     run.longest_future(clip)
 
 
-def checked(library: Library, run: Run, clip: Clip, seed: Any, temperature: Any) -> tuple[int, float]:
+def checked_noise(library: Library, run: Run, clip: Clip, seed: Any, temperature: Any) -> tuple[int, float]:
     """(seed, temperature) of a drive that can begin."""
     require_drivable(library, run, clip)
     return (

@@ -17,7 +17,7 @@ from cachetools import TTLCache
 
 from vidpred.config import ACTION_DIM
 from vidpred.errors import BadInput
-from vidpred.explorer.drive.drivable import checked
+from vidpred.explorer.drive.drivable import checked_noise
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.gripper_model import gripper_model_of
@@ -205,7 +205,7 @@ class Drives:
         self, run: Run, clip: Clip, seed: Any, temperature: Any, instead_of: str | None = None
     ) -> tuple[str, Drive]:
         """A new drive from a clip's context, and its id. instead_of: the id of the same visitor's last one."""
-        seed, temperature = checked(self.library, run, clip, seed, temperature)
+        seed, temperature = checked_noise(self.library, run, clip, seed, temperature)
         drive, drive_id = Drive(self.library, self.physics, run, clip, seed, temperature), secrets.token_urlsafe(16)
         self.end(instead_of)
         with self._lock:

@@ -14,7 +14,7 @@ from gradio.utils import get_upload_folder
 
 from vidpred.errors import BadInput
 from vidpred.explorer.drive import what_if_tab
-from vidpred.explorer.drive.drivable import checked, drivable_runs, require_drivable, robot_runs
+from vidpred.explorer.drive.drivable import checked_noise, drivable_runs, require_drivable, robot_runs
 from vidpred.explorer.drive.session import Drive, Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.library import Library, names
@@ -137,7 +137,9 @@ class DriveHandlers(Handlers):
 
     def restore(self, run: Any, clip: Any, seed: Any, temperature: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""
-        seed, temperature = checked(self.library, self.library.run(run), self.library.clip(clip), seed, temperature)
+        seed, temperature = checked_noise(
+            self.library, self.library.run(run), self.library.clip(clip), seed, temperature
+        )
         return {"run": run, "clip": clip, "seed": seed, "temperature": temperature}
 
     def press(self, sent: Any) -> dict:

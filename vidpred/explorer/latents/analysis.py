@@ -58,7 +58,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     from vidpred.latents import SOURCES
     from vidpred.metrics import best_of_each_n
 
-    seed, n_past, length = checked(run, clip, seed)
+    seed, n_past, length = checked_window(run, clip, seed)
     batch = library.read_clip(clip, length)
     samples, n_future = DANCE_SAMPLES if run.takes_poses else SAMPLES, length - n_past
     with progress.of((len(SOURCES) + samples) * n_future):
@@ -111,7 +111,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     )
 
 
-def checked(run: Run, clip: Clip, seed: Any) -> tuple[int, int, int]:
+def checked_window(run: Run, clip: Clip, seed: Any) -> tuple[int, int, int]:
     """(seed, n_past, frames) of what can be analysed."""
     seed = validate.whole_number(seed, "The seed", 0, MAX_SEED)
     length = run.n_past + min(run.first_future(clip), DANCE_STEPS)
@@ -128,7 +128,7 @@ def first_view(library: Library, run: Run) -> dict[str, Any]:
 
 def traversal(library: Library, run: Run, clip: Clip, dimension: Any) -> Display:
     """The future with one dimension of z pushed to each of STEPS, as a row of moving tiles."""
-    _, n_past, length = checked(run, clip, seed=0)
+    _, n_past, length = checked_window(run, clip, seed=0)
     batch = library.read_clip(clip, length)
     with progress.of(len(STEPS) * (length - n_past)):
         futures = library.compute(run, _traverse, batch, n_past, dimension)

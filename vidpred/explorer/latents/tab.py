@@ -71,7 +71,7 @@ class LatentHandlers(Handlers):
 
     def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""
-        seed, _, _ = analysis.checked(self.library.run(run), self.library.clip(clip), seed)
+        seed, _, _ = analysis.checked_window(self.library.run(run), self.library.clip(clip), seed)
         return {"run": run, "clip": self.follow_run(run, clip), "seed": seed}
 
 

@@ -53,7 +53,7 @@ def sentence_case(text: str) -> str:
 
 def describe_run(run: Run) -> str:
     """What a run is and how good it is, as short Markdown."""
-    trained = UNKNOWN if trained_elsewhere(run) else f"{_settings(run)} · {_progress(metrics_rows(run))}"
+    trained = UNKNOWN if trained_elsewhere(run) else f"{_beta_and_forcing(run)} · {_progress(metrics_rows(run))}"
     lines = [f"**{title(run)}** · {trained}"]
     lines.append(_evaluated(run.evaluation) if run.evaluation else "Not evaluated yet")
     if run.is_collapsed:
@@ -61,7 +61,7 @@ def describe_run(run: Run) -> str:
     return "\n\n".join(lines)
 
 
-def _settings(run: Run) -> str:
+def _beta_and_forcing(run: Run) -> str:
     """What the title leaves out: how large beta gets, and for how long true frames are fed back."""
     train = run.config.train
     if train.kl_anneal == "calibrated":

@@ -57,12 +57,12 @@ class Tile(NamedTuple):
     kind: pose; truth; prediction; error, |prediction - truth|, drawn in the browser; spread, a grey clip, drawn as heat
         with the gain of the errors.
     clips: uint8 (T, H, W, 3), one, or one for every choice (the same array may come twice); of an error: none.
-    of: of an error, the place of its prediction in `Display.tiles`.
-    scores: of a prediction, by name as in UNITS: for every choice (or once for all) a number per predicted frame, NaN
+    of: place in `Display.tiles` of the prediction whose error it is; None of any other kind.
+    scores: a prediction's, by name as in UNITS: for every choice (or once for all) a number per predicted frame, NaN
         where there is none.
     on: whether it is switched on at first.
-    colour: of a prediction's scores, a place in the palette; None: by the order of the predictions.
-    spread: of a prediction, the RMSE between two of its samples; None where there are no two.
+    colour: place in the palette of a prediction's scores; None: by the order of the predictions.
+    spread: RMSE between two samples of a prediction; None where there are no two.
     """
 
     kind: Kind
