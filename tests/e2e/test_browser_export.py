@@ -1,5 +1,20 @@
 """The exported page in a real browser, from Python's own web server."""
 
+import contextlib
+import functools
+import http.server
+import shutil
+import threading
+
+import pytest
+
+from vidpred.explorer.export.site import export
+from vidpred.explorer.runs.library import Library
+
+RUNS = "[...document.querySelectorAll('#run option')].map(option => option.value).join()"
+SHOWN = "document.querySelector('#player-host').dataset.request"
+NEWER = "document.querySelector('#newer')?.innerText.includes('newer')"
+
 
 def test_it_works_from_any_web_server(open_page):
     drawn = "document.querySelector('#player-host').dataset.request === '{}'"
@@ -9,3 +24,89 @@ def test_it_works_from_any_web_server(open_page):
     page.select_option("#run", "tiny")
     page.wait_for_function(drawn.format(2))
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+@pytest.fixture
+def host(tmp_path):
+    """A folder, as `folder`, and its address, as `url`, from a server that lets browsers keep files for an hour."""
+
+    class Keeping(http.server.SimpleHTTPRequestHandler):
+        def end_headers(self):
+            self.send_header("Cache-Control", "max-age=3600")
+            super().end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    folder = tmp_path / "host"
+    folder.mkdir()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Keeping, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.folder, server.url = folder, f"http://127.0.0.1:{server.server_address[1]}/"
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def host_url(host):
+    return host.url
+
+
+@pytest.fixture
+def put(host, tiny_run, tiny_data, tmp_path):
+    """Export a run by a name into a folder of the host; an earlier export there is replaced."""
+
+    def put_(name, folder=""):
+        run = shutil.copytree(tiny_run, tmp_path / name, dirs_exist_ok=True)
+        export(Library([run], [tiny_data]), host.folder / folder, 1, live=False)
+
+    return put_
+
+
+def is_shown(page, name):
+    """Wait until a page shows a run, whether or not it opens anew meanwhile."""
+    page.wait_for_function(f"{RUNS} === '{name}' && {SHOWN}")
+
+
+def test_a_new_export_takes_the_place_of_the_old_one(open_page, put):
+    """Also where the browser may keep the old one's files: the page, as it is opened, opens once more by itself."""
+    put("old", "site")
+    page = open_page("site/", app="host_url", until=SHOWN, new=True)
+    put("new", "site")
+    loads = []  # nothing is evaluated meanwhile: to the page that is a visitor who does something
+    with page.expect_event("load", lambda _: loads.append(page.url) or len(loads) == 2):
+        page.goto(page.url.split("?")[0])
+    is_shown(page, "new")
+    for _ in range(2):
+        page.reload()
+        is_shown(page, "new")
+    assert not page.evaluate(NEWER)
+    page.context.set_offline(True)
+    page.reload()
+    is_shown(page, "new")
+
+
+def test_a_page_in_use_says_that_there_is_a_newer_one(open_page, put):
+    """What a visitor has before them stays until they choose something else, and is never mixed with the new files."""
+    put("old", "site")
+    page = open_page("site/", app="host_url", until=SHOWN, new=True)
+    page.click("#player-host [data-part=stage]")
+    put("new", "site")
+    page.evaluate("navigator.serviceWorker.getRegistration().then(found => found.update())")
+    page.wait_for_function(NEWER)
+    assert page.evaluate(RUNS) == "old"
+    page.click("#newer button")
+    is_shown(page, "new")
+    assert not page.evaluate(NEWER)
+
+
+def test_a_page_in_use_opens_anew_before_it_reads_the_newer_ones_files(open_page, put):
+    put("old", "site")
+    page = open_page("site/", app="host_url", until=SHOWN, new=True)
+    page.click("#player-host [data-part=stage]")
+    put("new", "site")
+    page.evaluate("navigator.serviceWorker.getRegistration().then(found => found.update())")
+    page.wait_for_function(NEWER)
+    with contextlib.suppress(Exception):  # the page goes away under it
+        page.dispatch_event("#clip", "change")
+    is_shown(page, "new")

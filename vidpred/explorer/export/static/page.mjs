@@ -43,6 +43,7 @@ function ask(what, data = {}, told = () => {}) {
 const loaded = new Set(); // folders of runs
 async function load(run) {
   if (loaded.has(run.folder)) return;
+  requireOwn();
   const whole = run.bytes + (loaded.size ? 0 : menuOfRuntime.bytes), began = performance.now();
   say("Loading " + run.name + ", " + megabytes(whole) + " …");
   const { seconds } = await ask("load", { folder: new URL(run.folder, location.href).href }, ({ fetched }) => {
@@ -87,7 +88,10 @@ function limit() { // as many as can be told apart
 
 async function clipOf(chosen, name) {
   const path = chosen.clips[name];
-  if (!clips.has(path)) clips.set(path, await readClip(path));
+  if (!clips.has(path)) {
+    requireOwn();
+    clips.set(path, await readClip(path));
+  }
   return clips.get(path);
 }
 
@@ -105,6 +109,7 @@ function stored() {
   const mine = ++request;
   stop();
   keep();
+  if (newer) return location.reload();
   read(menu[byId("run").value].views[byId("clip").value]).then((value) => {
     if (mine !== request) return;
     const at = asked.get("frame"); // the frame that a link names, once
@@ -192,8 +197,27 @@ async function predict() {
 
 const drive = prepareDrive({ ask, mount, load, clipOf, say, numbers, clip: () => byId("clip").value });
 
+// Another export has taken the place of this one, and its files have the same names. A page that nobody has touched opens
+// anew, once; one in use says so, and keeps what it shows until something else is chosen.
+let newer = false;
+const requireOwn = () => { if (newer) throw new Error("there is a newer version of this page, with other files"); };
+function replaced() {
+  newer = true;
+  if (navigator.userActivation?.hasBeenActive === false && !sessionStorage.renewed) {
+    sessionStorage.renewed = "yes"; // a host that sends old and new files in turn shall not turn the page round for ever
+    location.reload();
+    return;
+  }
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "plain", textContent: "Open it" });
+  button.addEventListener("click", () => location.reload());
+  byId("newer").replaceChildren("There is a newer version of this page. ", button);
+}
+
 async function offline() { // what is fetched from now on is kept, where the page is allowed to keep anything
   if (!navigator.serviceWorker) return;
+  const own = new URL("sw.js", location.href).href, controller = () => navigator.serviceWorker.controller?.scriptURL;
+  let before = controller(); // none at the first visit, and of a page in a folder of another one's that one's
+  navigator.serviceWorker.addEventListener("controllerchange", () => { if (before === own) replaced(); before = controller(); });
   if (!await navigator.serviceWorker.register("sw.js").catch(() => null)) return;
   if (!navigator.serviceWorker.controller) await Promise.race([
     new Promise((done) => navigator.serviceWorker.addEventListener("controllerchange", done, { once: true })),

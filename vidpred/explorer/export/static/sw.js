@@ -3,7 +3,7 @@ const CACHE = "vidpred-[[version]]";
 // What a page asks for before this script stands between it and the network.
 const BEFORE = [[files]];
 self.addEventListener("install", (event) => event.waitUntil((async () => {
-  await (await caches.open(CACHE)).addAll(BEFORE);
+  await (await caches.open(CACHE)).addAll(BEFORE.map((file) => new Request(file, { cache: "reload" })));
   await self.skipWaiting();
 })()));
 self.addEventListener("activate", (event) => event.waitUntil((async () => {
@@ -18,7 +18,7 @@ self.addEventListener("fetch", (event) => {
     const kept = await cache.match(request, { ignoreSearch: page });
     if (kept && !page) return kept;
     try {
-      const answer = await fetch(request);
+      const answer = await fetch(request, { cache: "no-cache" }); // what the browser kept may be an earlier export's
       if (answer.ok) await cache.put(page ? request.url.split("?")[0] : request, answer.clone());
       return answer;
     } catch (error) {
