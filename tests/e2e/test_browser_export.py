@@ -110,3 +110,17 @@ def test_a_page_in_use_opens_anew_before_it_reads_the_newer_ones_files(open_page
     with contextlib.suppress(Exception):  # the page goes away under it
         page.dispatch_event("#clip", "change")
     is_shown(page, "new")
+
+
+def test_two_pages_of_one_host_keep_their_own_files(open_page, put):
+    """Each works without a network, also after the other was opened, whatever the browser itself keeps."""
+    put("one", "one")
+    put("other", "other")
+    page = open_page("one/", app="host_url", until=SHOWN, new=True)
+    page.goto(page.url.split("one/")[0] + "other/")
+    is_shown(page, "other")
+    page.context.set_offline(True)
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+    page.goto(page.url.split("other/")[0] + "one/")
+    is_shown(page, "one")
+    assert page.locator("#player-host canvas").first.is_visible()

@@ -1,5 +1,6 @@
 // Keeps what was fetched, so that the page works without a network afterwards. [[version]] changes with the files.
-const CACHE = "vidpred-[[version]]";
+// An origin may have several pages, each with its own scope.
+const OWN = "vidpred " + registration.scope + " ", CACHE = OWN + "[[version]]";
 // What a page asks for before this script stands between it and the network.
 const BEFORE = [[files]];
 self.addEventListener("install", (event) => event.waitUntil((async () => {
@@ -7,7 +8,7 @@ self.addEventListener("install", (event) => event.waitUntil((async () => {
   await self.skipWaiting();
 })()));
 self.addEventListener("activate", (event) => event.waitUntil((async () => {
-  for (const name of await caches.keys()) if (name.startsWith("vidpred-") && name !== CACHE) await caches.delete(name);
+  for (const name of await caches.keys()) if (name.startsWith(OWN) && name !== CACHE) await caches.delete(name);
   await self.clients.claim();
 })()));
 self.addEventListener("fetch", (event) => {
