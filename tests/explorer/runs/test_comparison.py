@@ -105,6 +105,31 @@ def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
     assert len(set(titles)) == len(titles)
 
 
+def kinds_of(root, configs):
+    return {name: names(each) for name, each in comparison.kinds(library_of(root, configs).all_runs()).items()}
+
+
+def test_no_run_is_lost_where_the_names_of_two_kinds_share_the_same_words(tmp_path):
+    slow, fast = ([trained(seed=seed, lr=lr) for seed in (0, 1)] for lr in (0.001, 0.01))
+    assert kinds_of(tmp_path, {f"small-{i}": config for i, config in enumerate([*slow, *fast], 1)}) == {
+        "small-1, small-2 (2 seeds)": ["small-1", "small-2"],
+        "small-3, small-4 (2 seeds)": ["small-3", "small-4"],
+    }
+
+
+def test_runs_of_one_seed_are_no_seeds_of_one_another(tmp_path):
+    """They were trained on different clips: settings do not say on which."""
+    alone = {name: [name] for name in ("free-films", "free-robot")}
+    assert kinds_of(tmp_path, dict.fromkeys(alone, BASE)) == alone
+    assert kinds_of(tmp_path, {"free-robot-1": trained(seed=1)}) == {**alone, "free-robot-1": ["free-robot-1"]}
+
+
+def test_seeds_agree_in_all_other_settings(tmp_path):
+    """Also in what the curves of validation were measured on."""
+    found = kinds_of(tmp_path, {"few-0": trained(validation_clips=8), "few-1": trained(validation_clips=9, seed=1)})
+    assert found == {"few-0": ["few-0"], "few-1": ["few-1"]}
+
+
 def test_only_settings_that_differ_are_listed(settings):
     fixed, two, dancer = map(settings.run, ("fixed", "fixed-two", "dancer"))
     assert comparison.differences([fixed, two]) == {

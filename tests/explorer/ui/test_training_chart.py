@@ -108,9 +108,15 @@ def test_colours_belong_to_runs(two_runs):
     assert value(two_runs, ["tiny", "old"])["legend"] == [{"name": "tiny", "colour": 1}, {"name": "old", "colour": 0}]
 
 
+def write_seed(folder, seed):
+    config = json.loads((folder / runs.CONFIG).read_text())
+    config["train"]["seed"] = seed
+    (folder / runs.CONFIG).write_text(json.dumps(config))
+
+
 def test_no_more_kinds_than_colours(tiny_run, tiny_data, tmp_path):
     for i in range(COLOURS + 1):
-        shutil.copytree(tiny_run, tmp_path / f"run{i}")
+        write_seed(shutil.copytree(tiny_run, tmp_path / f"run{i}"), i)
     library = Library([tmp_path], [tiny_data])
     drawn = value(library, list(library.runs)[1:])
     assert len({entry["colour"] for entry in drawn["legend"]}) == COLOURS
@@ -126,9 +132,7 @@ def test_seeds_of_a_kind_are_one_mean_and_a_band(tiny_run, tiny_data, tmp_path):
     """Also where one of them has not got as far as the others."""
     for seed, epochs in ((0, 3), (1, 3), (2, 2)):
         folder = shutil.copytree(tiny_run, tmp_path / f"kind-s{seed}")
-        config = json.loads((folder / runs.CONFIG).read_text())
-        config["train"]["seed"] = seed
-        (folder / runs.CONFIG).write_text(json.dumps(config))
+        write_seed(folder, seed)
         runs.write_metrics(folder, [{"epoch": t, "step": t, "val_ssim": seed + t} for t in range(epochs)])
     shutil.copytree(tiny_run, tmp_path / "other")
     other = json.loads((tmp_path / "other" / runs.CONFIG).read_text())

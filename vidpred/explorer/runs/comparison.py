@@ -1,9 +1,12 @@
 """Several runs side by side: what sets them apart, what they score, and which of them make a telling pair."""
 
+from collections import Counter
+from dataclasses import replace
 from math import sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
+from vidpred.config import RunConfig
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
@@ -151,12 +154,17 @@ def told_apart(runs: list[Run]) -> tuple[list[str], list[str]]:
 
 
 def kinds(runs: list[Run]) -> dict[str, list[Run]]:
-    """Runs that are alike but for their seed and what does not matter, together: what they are called, and the runs."""
-    alike: dict[str, list[Run]] = {}
+    """Runs that differ in their seed alone, together: what they are called, and the runs. Where two of them have the
+    same seed, too, they differ in what no setting says, their clips: then each is one of its own."""
+    alike: dict[RunConfig, list[Run]] = {}
     for run in runs:
-        rest = {key: value for key, value in _settings(run).items() if key not in INCIDENTAL}
-        alike.setdefault(repr(sorted(rest.items(), key=str)), []).append(run)
-    return {_shared_name(each): each for each in alike.values()}
+        alike.setdefault(replace(run.config, train=replace(run.config.train, seed=0)), []).append(run)
+    found: list[list[Run]] = []
+    for each in alike.values():
+        seeds = {run.config.train.seed for run in each}
+        found += [each] if len(seeds) == len(each) else [[run] for run in each]
+    shared = Counter(map(_shared_name, found))
+    return {_full_name(each) if shared[_shared_name(each)] > 1 else _shared_name(each): each for each in found}
 
 
 def _shared_name(runs: list[Run]) -> str:
@@ -164,6 +172,12 @@ def _shared_name(runs: list[Run]) -> str:
     if len(runs) == 1:
         return runs[0].name
     return f"{'-'.join(_shared_words([run.name for run in runs])) or runs[0].name} ({len(runs)} seeds)"
+
+
+def _full_name(runs: list[Run]) -> str:
+    """The names of all, where the words that they share are those of others, too."""
+    names = ", ".join(run.name for run in runs)
+    return names if len(runs) == 1 else f"{names} ({len(runs)} seeds)"
 
 
 def _one_of(kinds: list[str]) -> str:
