@@ -9,9 +9,12 @@ import pytest
 from PIL import Image
 
 from tests.commands import fails
+from vidpred.data import dance
 from vidpred.errors import BadInput
+from vidpred.explorer.export.live import CLIPS, DANCE_FRAMES, add_clip
 from vidpred.explorer.export.runtime import FILES, add_runtime
 from vidpred.explorer.export.site import export
+from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import first_run, predict_clip
 from vidpred.explorer.ui.run_colors import COLOURS
 
@@ -37,6 +40,17 @@ def test_pictures_are_the_predictions(folder, families):
     for t, frame in enumerate(expected):
         row, column = divmod(cell + t, columns)
         assert np.array_equal(picture[row * 64 : (row + 1) * 64, column * 64 : (column + 1) * 64], frame)
+
+
+def test_a_dancer_has_a_pose_for_every_frame_that_may_be_asked_for(dance_run, tmp_path):
+    for t in range(DANCE_FRAMES + 10):
+        dance.write_pair(dance.video_folders(tmp_path, "validate"), t, *np.full((2, 32, 64, 3), t, np.uint8))
+    library = Library([dance_run], [tmp_path])
+    (run,), (clip,) = library.all_runs(), library.clips.values()
+    (tmp_path / CLIPS).mkdir()
+    add_clip(library, clip, tmp_path)
+    stored = json.loads((tmp_path / CLIPS / "0.json").read_text())
+    assert stored["sheet"]["frames"] == stored["pose_sheet"]["frames"] == run.n_past + DANCE_FRAMES
 
 
 def test_nothing_points_outside(folder):

@@ -22,7 +22,7 @@ from vidpred.render import sprite_sheet
 STATIC = Path(__file__).parent / "static"
 LIVE, MODELS, CLIPS, WORKER = "live", "models", "clips", "sw.js"
 SCRIPTS = ("page", "worker", "imagine", "drive", "poses", "philox", "scores", "gif")
-DANCE_FRAMES = 200
+DANCE_FRAMES = 200  # that may be predicted
 # Places of the joints of a dancer who stands still, in pixels: where one begins to drag.
 STANDING = {
     **{"head": (32, 6), "neck": (32, 10), "waist": (32, 16), "pelvis": (32, 18.5)},
@@ -111,7 +111,10 @@ def most_active(run: Run, dimensions: int) -> list[int]:
 
 def add_clip(library: Library, clip: Clip, out: Path) -> None:
     """Write a clip: its known frames, poses and conditions, and what an action does to the gripper."""
-    name, frames = _file_of(library, clip), min(clip.frames, DANCE_FRAMES) if clip.has_poses else clip.frames
+    name = _file_of(library, clip)
+    frames = (
+        min(clip.frames, 1 + DANCE_FRAMES) if clip.has_poses else clip.frames
+    )  # the given one and what is predicted
     batch = library.read_clip(clip, frames)
     pictures = batch.frames[0].numpy()
     height, width = pictures.shape[1:3]
