@@ -129,6 +129,22 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     assert page.locator("#weight").inner_text().startswith("Loaded")
 
 
+def test_own_actions_end_with_the_clip(open_page, site_library):
+    """As in the app's Drive, in its words."""
+    run, clip = site_library.run("tiny"), site_library.clips_for(site_library.run("tiny"))[0]
+    page = open_page("?run=tiny", app="site_url", until=FIRST)
+    page.click("#drive-start")
+    counter = "document.querySelector('#drive-host [data-part=counter]').textContent"
+    page.wait_for_function("document.activeElement.matches('.drive')")
+    for step in range(1, clip.frames - run.n_past + 1):
+        page.keyboard.press("o")
+        page.wait_for_function(f"{counter} === 'step {step} of {step}'")
+    page.keyboard.press("o")
+    refusal = "document.querySelector('#drive-host [data-part=refusal]').textContent"
+    page.wait_for_function(f"{refusal} || {counter}.startsWith('step {step + 1}')")
+    assert page.evaluate(refusal) == "The clip's own actions end here: drive on yourself"
+
+
 def test_the_dancer_follows_a_skeleton(open_page):
     page = open_page("?run=dance", app="site_url", until=FIRST)
     page.focus("#drive-start")
@@ -158,7 +174,7 @@ def test_runs_are_compared_by_the_same_noise(open_page):
     def twice(route):
         answer = route.fetch()
         menu = answer.json()
-        route.fulfill(response=answer, json={**menu, "tiny-twin": menu["tiny"]})
+        route.fulfill(response=answer, json={**menu, "tiny-twin": menu["tiny"], "tiny of 2, & more": menu["tiny"]})
 
     page.route("**/views/menu.json", twice)
     page.reload()
@@ -170,6 +186,15 @@ def test_runs_are_compared_by_the_same_noise(open_page):
     one, other = (frames_of(page, tile, (-1, 64, 64, 3)) for tile in ("tiny", "twin"))
     assert len(one) == 5 and np.array_equal(one, other)
     assert page.locator("#player-host [data-part=numbers] tr").count() == 4  # names, two runs, the last frame copied
+    page.check("#compare input[value='tiny of 2, & more']")
+    ticked = "[...document.querySelectorAll('#compare input:checked')].map(box => box.value)"
+    for opened, others in (
+        (page.url, ["tiny-twin", "tiny of 2, & more"]),
+        (page.url.split("with=")[0] + "with=tiny-twin+gone", ["tiny-twin"]),  # a link of an earlier page
+    ):
+        page.goto(opened)
+        page.wait_for_function(FIRST)
+        assert page.evaluate(ticked) == others
 
 
 def test_without_simd_it_says_so(open_page):

@@ -66,7 +66,10 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
   async function press({ what, move, fingers }) {
     try {
       if (what === "step") return await take(command(frames.at(-1).position, move, fingers));
-      if (what === "replay") return await take(film.conditions[frames.length - 1].slice(0, 4));
+      if (what === "replay") {
+        const own = (film.conditions ?? []).slice(0, -1)[frames.length - 1]; // after the last frame nothing is known
+        return own ? await take(own.slice(0, 4)) : { request: ++request, refusal: "The clip's own actions end here: drive on yourself" };
+      }
       if (what === "undo") {
         if (!taken.length) return { request: ++request, refusal: "There is no step to undo" };
         await ask("drive", { act: "undo" });

@@ -74,11 +74,11 @@ function options(select, names) {
 function keep() {
   const state = { run: byId("run").value, clip: byId("clip").value };
   if (menu[state.run].live) Object.assign(state, numbers());
-  const others = compared().map(({ name }) => name);
-  if (others.length) state.with = others.join(" ");
   const frame = document.querySelector("#player-host [data-part=stage]").dataset.frame;
   if (frame) state.frame = frame;
-  history.replaceState(null, "", "?" + new URLSearchParams(state));
+  const address = new URLSearchParams(state);
+  for (const { name } of compared()) address.append("with", name); // a name may hold any sign
+  history.replaceState(null, "", "?" + address);
 }
 
 function limit() { // as many as can be told apart
@@ -131,7 +131,7 @@ function chooseRun() {
     byId("frames").value = asked.get("frames") ?? Math.min(n_future, chosen.live.longest);
     byId("samples").value = asked.get("samples") ?? (kind === "poses" ? 1 : 5);
     const alike = Object.entries(menu).filter(([other, { live }]) => other !== name && live && live.n_past === n_past && (live.kind === "poses") === (kind === "poses"));
-    const ticked = new Set((asked.get("with") ?? "").split(" "));
+    const ticked = new Set(asked.getAll("with").flatMap((other) => (menu[other] ? other : other.split(" ")))); // as older links have them
     byId("compare").hidden = !alike.length;
     byId("compare").querySelector("div").replaceChildren(...alike.map(([other]) => {
       const label = document.createElement("label"), box = document.createElement("input");
