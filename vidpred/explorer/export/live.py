@@ -112,9 +112,7 @@ def most_active(run: Run, dimensions: int) -> list[int]:
 def add_clip(library: Library, clip: Clip, out: Path) -> None:
     """Write a clip: its known frames, poses and conditions, and what an action does to the gripper."""
     name = _file_of(library, clip)
-    frames = (
-        min(clip.frames, 1 + DANCE_FRAMES) if clip.has_poses else clip.frames
-    )  # the given one and what is predicted
+    frames = min(clip.frames, 1 + DANCE_FRAMES) if clip.has_poses else clip.frames  # one is given
     batch = library.read_clip(clip, frames)
     pictures = batch.frames[0].numpy()
     height, width = pictures.shape[1:3]
