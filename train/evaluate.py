@@ -73,7 +73,8 @@ def evaluate_run(
     n_past = config.data.n_past if n_past is None else n_past
     if n_future is None:
         n_future = frames_ahead(config.data, every, chosen)
-    bounces = [bounces_of(data / every.ids[i]) for i in chosen]
+    recorded = getattr(every, "bounces", None)  # of shards, whose clips have no folders
+    bounces = [recorded[i] if recorded else bounces_of(data / every.ids[i]) for i in chosen]
     share = -(-len(chosen) // processes.count())
     quiet = None if speaks else True  # None: where no terminal is
     with tqdm(total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=quiet) as bar:

@@ -92,6 +92,10 @@ def test_training_and_evaluation_read_shards(shards, tmp_path):
         (lambda folder: (folder / "000000.tar").replace(folder / "000001.tar"), "000000.tar: not a readable shard"),
         (lambda folder: (folder / "index.json").write_text("{}"), "not an index of shards"),
         (lambda folder: (folder / "index.json").write_text("{"), "not an index of shards"),
+        (lambda folder: put(folder / "index.json", bounces=[[1]]), "not an index of shards"),
+        (lambda folder: put(folder / "index.json", bounces=["far"] * 4), "not an index of shards"),
+        (lambda folder: put(folder / "index.json", bounces=[[10**30]] * 4), "not an index of shards"),
+        (lambda folder: put(folder / "index.json", bounces=[["3"]] * 4), "not an index of shards"),
     ],
 )
 def test_damage_is_named(tiny_data, tmp_path, damage, said):
@@ -99,6 +103,10 @@ def test_damage_is_named(tiny_data, tmp_path, damage, said):
     damage(tmp_path / "clips" / "validate")
     with pytest.raises(BadInput, match=said):
         window_batch(open_split(tmp_path / "clips", "validate"), [0, 1, 2, 3], 6)
+
+
+def put(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 def drop_member(path):

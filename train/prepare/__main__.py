@@ -63,6 +63,7 @@ def shard(
         raise BadInput(f"{data}: dance videos; shards are for robot clips, of which there are many")
     from vidpred.data.packed import pack_split
     from vidpred.data.shards import write_shards
+    from vidpred.simulate.bounce import bounces_of
 
     splits = [split for split in SPLITS if (data / split).is_dir()]
     if not splits:
@@ -71,7 +72,8 @@ def shard(
         for split in splits:
             clips = pack_split(data, split, cache, progress=True)
             remove_unfinished(out / split)
-            files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", progress=True)
+            bounces = [bounces_of(data / clip) for clip in clips.ids]
+            files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", True, bounces)
             print(f"{out / split}: {len(clips)} clips in {files} files")
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import tarfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ class ShardedClips:
             mean, variance = (np.asarray(index[name], np.float64) for name in ("mean", "variance"))
             self._base: str = index["base"]
             self.has_actions: bool = index.get("has_actions", True)
+            self.bounces: list[list[int] | None] = index.get("bounces") or [None] * len(self.ids)
             sound = (
                 index["version"] == VERSION
                 and all(isinstance(name, str) for name in [*self.ids, self._base])
@@ -55,7 +56,10 @@ class ShardedClips:
                 and all(NAME.fullmatch(name) for name in self._names)
                 and mean.shape == variance.shape == (CONDITION_DIM,)
                 and bool(np.isfinite([mean, variance]).all() and (variance >= 0).all())
-                and sum(self._sizes) == len(self.ids) == len(self._lengths) > 0
+                and sum(self._sizes) == len(self.ids) == len(self._lengths) == len(self.bounces) > 0
+                and isinstance(self.bounces, list)
+                and all(isinstance(frames, list) for frames in self.bounces if frames is not None)
+                and all(type(t) is int and 0 <= t < 2**31 for frames in self.bounces for t in frames or ())
             )
         except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
             sound = False
@@ -160,9 +164,17 @@ class ShardedClips:
             raise BadInput(f"{where}: not a readable shard ({' '.join(str(error).split())[:200]})") from None
 
 
-def write_shards(clips: PackedClips, folder: Path, clips_per_shard: int, base: str = "", progress: bool = False) -> int:
+def write_shards(
+    clips: PackedClips,
+    folder: Path,
+    clips_per_shard: int,
+    base: str = "",
+    progress: bool = False,
+    bounces: Sequence[list[int] | None] = (),
+) -> int:
     """Write clips as tar files and their index, all of them or none; the number of files. Earlier ones stay until
-    then. base: where they will be read, if not there."""
+    then. base: where they will be read, if not there. bounces: of each clip, the frames in which a shape has left a
+    wall; None for other clips."""
     earlier = [path.name for path in folder.glob(f"{6 * '[0-9]'}.tar")]
     with replaced_together(folder, INDEX, earlier) as building:
         shards = []
@@ -189,7 +201,9 @@ def write_shards(clips: PackedClips, folder: Path, clips_per_shard: int, base: s
             "variance": [s**2 for s in scale],
             "has_actions": clips.has_actions,
         }
-        write_json(building / INDEX, index)
+        write_json(
+            building / INDEX, index if all(frames is None for frames in bounces) else index | {"bounces": list(bounces)}
+        )
     return len(shards)
 
 

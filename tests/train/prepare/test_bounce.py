@@ -58,6 +58,10 @@ def test_an_action_free_run_is_trained_evaluated_and_drawn(clips, tmp_path):
     succeeds("train.evaluate", run, "--data", clips, "--samples", 2)
     assert runs.read_eval(run)["clips"] == 4
     assert runs.read_eval(run)["bounces"]["prior_sigma_between"] == pytest.approx(1)  # of N(0, I)
+    evaluation = runs.read_eval(run)
+    succeeds("train.prepare", "shard", clips, tmp_path / "shards", "--clips-per-shard", 3)
+    succeeds("train.evaluate", run, "--data", tmp_path / "shards", "--samples", 2)
+    assert runs.read_eval(run) == evaluation
     succeeds("train.generate", run, "--data", clips, "--out", tmp_path / "futures", "--samples", 1)
     assert len(list((tmp_path / "futures").glob("*.gif"))) == 4
     library = Library([run], [clips])
