@@ -107,6 +107,26 @@ def test_fresh_starts_over(short_svg, robot, tmp_path):
     assert (tmp_path / "notes.txt").exists()  # only what training wrote is deleted
 
 
+def test_an_evaluation_stays_as_long_as_the_weights_that_it_is_of(short_svg, robot, tmp_path, monkeypatch):
+    """A sweep called a run finished whose scores were those of earlier weights. The file goes first: killed in between,
+    there is no score of other weights."""
+    changes = {"epochs": 3, "best_by": "last"}
+    run_training(tmp_path, short_svg, robot, **changes, stop=after(2))
+    (tmp_path / runs.EVAL).write_text("{}")
+    monkeypatch.setattr(loop, "is_better", lambda *_: False)
+    run_training(tmp_path, short_svg, robot, **changes, stop=after(2))
+    assert (tmp_path / runs.EVAL).exists()
+    monkeypatch.undo()
+
+    def killed(path, model):
+        raise SystemExit
+
+    monkeypatch.setattr(checkpoint, "save_weights", killed)
+    with pytest.raises(SystemExit):
+        run_training(tmp_path, short_svg, robot, **changes)
+    assert not (tmp_path / runs.EVAL).exists()
+
+
 def test_killed_at_the_end_of_an_epoch_no_row_is_lost(short_svg, robot, tmp_path, monkeypatch):
     """The first one's best weights are there before its state is: that was taken for a bundled run, and refused."""
     run_training(tmp_path / "whole", short_svg, robot)

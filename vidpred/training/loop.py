@@ -207,6 +207,7 @@ def _train_alone(
             still_held()
             if writes:
                 if better:
+                    (run / runs.EVAL).unlink(missing_ok=True)  # first: an evaluation is of the weights beside it
                     checkpoint.save_weights(run / runs.WEIGHTS, model)
                 if t.save_every and (epoch + 1) % t.save_every == 0:
                     checkpoint.save_weights(run / runs.KEPT / f"epoch_{epoch + 1:04d}.safetensors", model)
