@@ -220,6 +220,22 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
     assert json.loads(succeeds(*command).splitlines()[-1]) == said
     assert {log: log.read_text() for log in logs} == logs  # no training has begun
 
+    for evaluation, expected in (
+        ("evaluate.samples = 3\n", ("test", 4, 3, 2)),  # all clips
+        ('evaluate = {split = "val", samples = 3, clips = 9, n_future = 1}\n', ("validate", 4, 3, 1)),
+        ("evaluate.samples = 3\nevaluate.n-future = 2\n", ("test", 4, 3, 2)),
+    ):
+        table(TINY + "[runs.arm]\ndata.n-future = 2\n" + evaluation + dancer)
+        assert json.loads(succeeds(*command).splitlines()[-1])["finished"] is True
+        again = json.loads(score.read_text())
+        assert (again["split"], again["clips"], again["samples"], again["n_future"]) == expected
+        logs = {log: log.read_text() for log in out.glob("*.log")}
+        succeeds(*command)
+        assert {log: log.read_text() for log in logs} == logs
+    score.write_text("torn")
+    succeeds(*command)
+    assert json.loads(score.read_text()) == again
+
     table(TINY + arm + "train.epochs = 1\n")
     refused = fails(*command)
     assert "run arm: " in refused and "train.epochs is 2, asked for 1" in refused

@@ -76,7 +76,7 @@ def sweep(
     open_once = functools.cache(functools.partial(open_split, progress=True))
     for name, job in jobs.items():
         with naming(f"run {name}"):
-            require_ready(job, open_once, fresh)
+            jobs[name] = require_ready(job, open_once, fresh)
     at_once = at_once or (1 if torch.cuda.is_available() and not cpu else os.cpu_count() or 1)
     train_all = functools.partial(local.train_here, at_once=at_once)
     if ray:

@@ -1,11 +1,14 @@
 """One run of a sweep: how it is trained, and how it is scored afterwards."""
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
 from train.sweep.table import Evaluation
 from train.training_command import Command
 from vidpred import runs
+from vidpred.data.layout import split_name
+from vidpred.errors import BadInput
 
 
 class Job(NamedTuple):
@@ -25,5 +28,15 @@ class Job(NamedTuple):
 
     def state(self, epochs: int) -> str:
         """Of a run that has so many epochs: finished, or unfinished."""
-        is_scored = self.evaluation is None or (self.out / runs.EVAL).exists()
-        return "finished" if epochs == self.epochs and is_scored else "unfinished"
+        return "finished" if epochs == self.epochs and self._is_scored() else "unfinished"
+
+    def _is_scored(self) -> bool:
+        """Whether eval.json says what the table asks for; one that is damaged does not."""
+        if self.evaluation is None:
+            return True
+        try:
+            scores = runs.read_eval(self.out) or {}
+        except BadInput:
+            return False
+        asked = dataclasses.asdict(self.evaluation) | {"split": split_name(self.evaluation.split)}
+        return scores | asked == scores

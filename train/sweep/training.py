@@ -17,21 +17,27 @@ from vidpred.config import RunConfig
 from vidpred.data.batches import Clips
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
+from vidpred.evaluation import frames_ahead
 from vidpred.lock import held
 from vidpred.training.checks import require_trainable
 
 PATIENCE = 60.0  # seconds
 
 
-def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> None:
-    """BadInput for what would end the training once it has begun: data, run folder, start of fine-tuning."""
-    command = job.command
-    if job.evaluation:
-        open_split(command.data, split_name(job.evaluation.split), command.cache)
+def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> Job:
+    """BadInput for what would end the training once it has begun: data, run folder, start of fine-tuning. Else the job,
+    with the numbers of clips and frames that the clips give where the table does not."""
+    command, evaluation = job
+    if evaluation:
+        clips = open_split(command.data, split_name(evaluation.split), command.cache)
+        chosen = list(range(len(clips)))[: evaluation.clips]
+        n_future = evaluation.n_future or frames_ahead(command.window, clips, chosen)
+        evaluation = dataclasses.replace(evaluation, clips=len(chosen), n_future=n_future)
     require_outside(command.data, command.out)
     training, validation = (open_split(command.data, split, command.cache) for split in ("train", "validate"))
     config = RunConfig(command.model, command.window, command.train)
     require_trainable(command.out, config, training, validation, fresh=fresh)
+    return Job(command, evaluation)
 
 
 def log_of(run: Path) -> Path:
