@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.commands import fails, succeeds
+from tests.commands import ROOT, fails, succeeds
 from tests.promise import same_numbers
 from vidpred import checkpoint, metrics, runs
 from vidpred.data.batches import open_split, window_batch
@@ -103,6 +103,27 @@ def test_evaluate_command(tiny_run, tiny_data, result, tmp_path):
     }
     assert printed["protocol"] == "finn"
     assert not (tiny_run / runs.EVAL).exists()
+
+
+def test_the_prior_that_was_sampled_is_told_and_is_that_of_z_from(dance_run, tiny_dance, tmp_path):
+    """With one sample, whose PSNR is the prior's in `z_from` and that under true conditions, at any temperature."""
+    run, data = ROOT / "assets" / "runs" / "push-learned-calibrated", ROOT / "assets" / "data" / "robot_push"
+
+    def evaluated(run, data, *options):
+        few = ("--clips", 1, "--samples", 1, "--out", tmp_path / "e.json", "--cpu", "--json")
+        return json.loads(succeeds("train.evaluate", run, "--data", data, *few, *options).splitlines()[-1])
+
+    ways = [], ["--prior-at-test", "learned"], ["--prior-at-test", "standard"], ["--temperature", 9]
+    found = [evaluated(run, data, *options) for options in ways]
+    assert [result["prior_at_test"] for result in found] == ["learned", "learned", "standard", "learned"]
+    assert found[0] == found[1]
+    assert len({round(result["psnr"], 2) for result in found}) == 3
+    for result in found:
+        assert result["z_from"]["prior"] == pytest.approx(result["psnr"], abs=1e-3)
+        assert result["conditions"]["true"] == pytest.approx(result["psnr"], abs=1e-3)
+    assert evaluated(dance_run, tiny_dance, "--prior-at-test", "standard")["prior_at_test"] == "standard"
+    said = fails("train.evaluate", dance_run, "--data", tiny_dance, "--prior-at-test", "learned", "--cpu")
+    assert said == "train.evaluate: --prior-at-test learned: the prior of dance is N(0, I)"
 
 
 @pytest.mark.parametrize(

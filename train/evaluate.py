@@ -64,6 +64,8 @@ def evaluate_run(
     for name in also:
         measure(name)  # one that is unknown or not at hand is refused before the work
     config = runs.read_config(run)
+    if prior_at_test == "learned" and not config.model.learned_prior:
+        raise BadInput(f"--prior-at-test learned: the prior of {run.resolve().name} is N(0, I)")
     model = checkpoint.load_model(run, processes.join(cpu))
     speaks = processes.rank() == 0
     with processes.first_alone():
@@ -75,6 +77,8 @@ def evaluate_run(
         n_future = frames_ahead(config.data, every, chosen)
     recorded = getattr(every, "bounces", None)  # of shards, whose clips have no folders
     bounces = [recorded[i] if recorded else bounces_of(data / every.ids[i]) for i in chosen]
+    latent = {"learned": "prior", "standard": "standard", None: None}[prior_at_test]
+    sampling = {"temperature": temperature, "seed": seed, "latent": latent}
     share = -(-len(chosen) // processes.count())
     quiet = None if speaks else True  # None: where no terminal is
     with tqdm(total=share, desc=f"{run.resolve().name} on {split}", unit="clip", disable=quiet) as bar:
@@ -85,16 +89,14 @@ def evaluate_run(
             n_past=n_past,
             n_future=n_future,
             samples=samples,
-            temperature=temperature,
-            seed=seed,
-            latent={"learned": "prior", "standard": "standard", None: None}[prior_at_test],
+            **sampling,
             precision=precision,
             also=also,
             bounces=None if None in bounces else bounces,
             progress=bar.update,
         )
         bar.set_postfix_str("z from elsewhere, other conditions")
-        result |= owed(model, every, chosen, n_past=n_past, n_future=n_future, seed=seed)
+        result |= owed(model, every, chosen, n_past=n_past, n_future=n_future, **sampling)
     if not speaks:
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}

@@ -52,7 +52,10 @@ def plot(
         evaluated = {name: _evaluated(run) for name, run in named.items()}
         first = next(iter(evaluated.values()))
         if figure == "psnr":
-            ways = {(*(result.get(k) for k in (*ALIKE, "clips")), *_copied(result)) for result in evaluated.values()}
+            ways = {
+                (*(result.get(k) for k in (*ALIKE, "clips")), _other_prior(named[name], result), *_copied(result))
+                for name, result in evaluated.items()
+            }
             if len(ways) > 1:
                 raise BadInput("these runs were evaluated on other clips or in other ways: evaluate them alike first")
             curves = {name: result["per_frame"]["psnr"] for name, result in evaluated.items()}
@@ -70,6 +73,12 @@ def plot(
 def _copied(result: dict) -> list[str]:
     """PSNR of the copied frame, which tells the clips apart (another device changes its last digits)."""
     return [str(value and round(value, 4)) for value in result["per_frame"]["copy_last_psnr"]]
+
+
+def _other_prior(run: Path, result: dict) -> str | None:
+    from vidpred.runs import other_prior, read_config
+
+    return other_prior(read_config(run).model, result.get("prior_at_test"))
 
 
 def _evaluated(run: Path) -> dict:

@@ -15,7 +15,7 @@ from vidpred.losses import kl_divergence
 from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
 from vidpred.perceptual import measure, require_enough
-from vidpred.rollout import internal_batch, predict
+from vidpred.rollout import internal_batch, latent_of, predict
 
 CLIPS_AT_ONCE = 8  # whose latents are looked at
 
@@ -148,6 +148,7 @@ def evaluate(
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
     best_curves = scores.psnr[best_psnr.index, torch.arange(len(chosen))]
     of_clips = {name: getattr(scores, name).nanmean(2) for name in ("psnr", "ssim", "sharpness", "psnr_motion")}
+    sampled = latent_of(model, latent)
     kld_map = latents.kld.mean(0)  # step, dimension or channel of z
     return {
         "psnr": scores.psnr.mean().item(),
@@ -186,6 +187,7 @@ def evaluate(
         "clips": len(chosen),
         **sampling,
         **frames,
+        "prior_at_test": "learned" if model.config.learned_prior and sampled == "prior" else "standard",
         "precision": precision,
         "protocol": model.config.psnr_protocol,
     }

@@ -47,32 +47,48 @@ def clip_latents(model: Model, clip: Clip) -> ClipLatents:
     return ClipLatents(kld.flatten(2).sum(2), *(v.flatten(2).mean(2) for v in maps))
 
 
-def psnr_by_source(model: Model, clip: Clip, clip_id: str, protocol: str, seed: int = 0) -> dict[str, Tensor]:
-    """PSNR (n_future,) of the frames of `futures_by_source`."""
-    frames = futures_by_source(model, clip, clip_id, seed)
+def psnr_by_source(
+    model: Model, clip: Clip, clip_id: str, protocol: str, **sampling: float | str | None
+) -> dict[str, Tensor]:
+    """PSNR (n_future,) of the frames of `futures_by_source`, which takes `sampling`."""
+    frames = futures_by_source(model, clip, clip_id, **sampling)
     truth = clip.frames[:, clip.n_past :].expand_as(frames)
     return dict(zip(SOURCES, metrics.psnr(frames, truth, protocol).cpu()))
 
 
-def futures_by_source(model: Model, clip: Clip, clip_id: str, seed: int = 0) -> Tensor:
+def futures_by_source(
+    model: Model, clip: Clip, clip_id: str, seed: int = 0, temperature: float = 1.0, latent: str | None = None
+) -> Tensor:
     """A clip's (B = 1) free-running frames (SOURCES, n_future, C, H, W) with z from each of SOURCES.
 
-    posterior: the means it gives when it is shown the true frames; prior: a sample of this seed; zero: z = 0; shuffled:
-    the posterior's means in another order of the steps.
+    posterior: the means it gives when it is shown the true frames; prior: sample 0 that `rollout.predict` draws with
+    this seed, temperature and latent; zero: z = 0; shuffled: the posterior's means in another order of the steps.
     """
     steps = clip.frames.shape[1] - 1
     with torch.no_grad():
         mu = model.gaussians(clip)[0].mu[0]  # steps, *z
     order = generator("shuffled z", seed, clip_id).permutation(steps)
     given = torch.stack([mu, torch.zeros_like(mu), mu[order]])
-    eps = rollout_noise(model, seed, 0, clip_id, steps).to(mu)
-    prior, others = _imagine(model, clip, eps[None]), _imagine(model, clip, torch.zeros_like(given), given)
+    eps = rollout_noise(model, seed, 0, clip_id, steps).to(mu) * temperature
+    prior, others = (
+        _imagine(model, clip, eps[None], latent=latent),
+        _imagine(model, clip, torch.zeros_like(given), given),
+    )
     return torch.cat([others[:1], prior, others[1:]])
 
 
-def psnr_by_conditions(model: Model, clip: Clip, clip_id: str, protocol: str, seed: int = 0) -> dict[str, Tensor]:
+def psnr_by_conditions(
+    model: Model,
+    clip: Clip,
+    clip_id: str,
+    protocol: str,
+    seed: int = 0,
+    temperature: float = 1.0,
+    latent: str | None = None,
+) -> dict[str, Tensor]:
     """PSNR (n_future,) of a clip's (B = 1) predicted frames, sample 0, given each of CONDITIONS from the context on.
 
+    seed, temperature and latent as in `rollout.predict`.
     shuffled: those of the clip in another order of the steps; reversed: the last one first; zeroed: the training mean
     of each number, or black poses.
     """
@@ -82,23 +98,27 @@ def psnr_by_conditions(model: Model, clip: Clip, clip_id: str, protocol: str, se
     order = generator("shuffled conditions", seed, clip_id).permutation(ahead.shape[1])
     nothing = model.condition_mean.expand_as(ahead) if ahead.dim() == 3 else torch.zeros_like(ahead)
     given = [torch.cat([true[:, :start], other], 1) for other in (ahead, ahead[:, order], ahead.flip(1), nothing)]
-    eps = rollout_noise(model, seed, 0, clip_id, steps).to(clip.frames)
-    frames = _imagine(model, clip, eps.expand(len(given), *eps.shape), conditions=torch.cat(given))
+    eps = rollout_noise(model, seed, 0, clip_id, steps).to(clip.frames) * temperature
+    frames = _imagine(model, clip, eps.expand(len(given), *eps.shape), conditions=torch.cat(given), latent=latent)
     truth = clip.frames[:, clip.n_past :].expand_as(frames)
     return dict(zip(CONDITIONS, metrics.psnr(frames, truth, protocol).cpu()))
 
 
 def owed(
-    model: Model, clips: Clips, chosen: list[int], *, n_past: int, n_future: int, seed: int = 0
+    model: Model, clips: Clips, chosen: list[int], *, n_past: int, n_future: int, **sampling: float | str | None
 ) -> dict[str, dict[str, float] | None]:
     """What train.evaluate writes of it: mean PSNR of the chosen clips by where z comes from (`z_from`) and by what is
-    known of the steps (`conditions`; None where nothing is), of at most OWED_FRAMES predicted frames."""
+    known of the steps (`conditions`; None where nothing is), of at most OWED_FRAMES predicted frames.
+
+    sampling: seed, temperature and latent, as `rollout.predict` takes them.
+    """
     weight = next(model.parameters())
     parts = []
     for i in processes.own(chosen):
         batch = window_batch(clips, [i], n_past + min(n_future, OWED_FRAMES))
-        given = batch.to_clip(n_past, weight.device, weight.dtype), batch.ids[0], model.config.psnr_protocol, seed
-        parts.append((psnr_by_source(model, *given), psnr_by_conditions(model, *given) if model.conditioned else None))
+        given = batch.to_clip(n_past, weight.device, weight.dtype), batch.ids[0], model.config.psnr_protocol
+        by_conditions = psnr_by_conditions(model, *given, **sampling) if model.conditioned else None
+        parts.append((psnr_by_source(model, *given, **sampling), by_conditions))
     z, conditions = zip(*processes.gathered(parts))
     return {"z_from": _means(z), "conditions": _means(conditions) if model.conditioned else None}
 
@@ -120,14 +140,19 @@ def traverse(model: Model, clip: Clip, n_future: int, dimension: int, values: li
 
 @torch.no_grad()
 def _imagine(
-    model: Model, clip: Clip, eps: Tensor, z: Tensor | None = None, conditions: Tensor | None = None
+    model: Model,
+    clip: Clip,
+    eps: Tensor,
+    z: Tensor | None = None,
+    conditions: Tensor | None = None,
+    latent: str | None = None,
 ) -> Tensor:
     """Futures (K, n_future, C, H, W) of one clip, for eps and z (K, steps, *z_shape) and conditions (K, T, …; none:
-    the clip's own)."""
+    the clip's own). latent: as `Stepper` takes it."""
     n_past, rows = clip.n_past, torch.zeros(len(eps), dtype=torch.long, device=clip.frames.device)
     if conditions is None and model.conditioned:
         conditions = clip.conditions.expand(len(eps), *clip.conditions.shape[1:])
-    stepper = Stepper(model, model.look(clip).rows(rows), eps[:, : n_past - 1])
+    stepper = Stepper(model, model.look(clip).rows(rows), eps[:, : n_past - 1], latent)
     frames = []
     for t in range(n_past, eps.shape[1] + 1):
         require_wanted(len(eps))

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Literal
 
-from vidpred.config import RunConfig, TrainConfig, from_dict, model_from_dict, shown
+from vidpred.config import ModelConfig, RunConfig, TrainConfig, from_dict, model_from_dict, shown
 from vidpred.errors import BadInput
 from vidpred.files import read_bytes, remove_unfinished, replaced, write_json
 
@@ -20,7 +20,8 @@ KEPT = "weights"
 TENSORBOARD = "tensorboard"
 MADE = (CONFIG, METRICS, WEIGHTS, EVAL)  # the files of a run folder, in the order in which they are written
 
-# What the scores of two runs must agree in to be compared, by name in eval.json; they are of the same clips besides.
+# What the scores of two runs must agree in to be compared, by name in eval.json; they are of the same clips besides,
+# and of the same `other_prior`.
 ALIKE = ("protocol", "split", "samples", "temperature", "n_past", "n_future")
 
 # The files that make a run for whoever looks at it, and how large they may be where a stranger hands one in.
@@ -115,6 +116,17 @@ def read_eval(run: Path) -> dict | None:
     if not isinstance(values, dict):
         raise BadInput(f"{path}: expected an object")
     return values
+
+
+def own_prior(model: ModelConfig) -> str:
+    """Where z comes from at prediction unless one asks for something else: learned, or standard."""
+    return model.prior_at_test if model.learned_prior else "standard"
+
+
+def other_prior(model: ModelConfig, evaluated: Any) -> str | None:
+    """The prior of an evaluation, as eval.json says it, where that is not the run's own; None too where it is not said:
+    scores of a learned and of a fixed prior, each of a run's own, can be compared."""
+    return None if evaluated in (None, own_prior(model)) else str(evaluated)
 
 
 def list_runs(folders: list[Path]) -> dict[str, Path]:

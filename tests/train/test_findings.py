@@ -90,9 +90,10 @@ def test_seeds_and_clips_are_paired():
     assert measured(statistics.PSNR, [("one", "other")], results) is None  # one pair has no interval
 
 
-def test_runs_that_were_scored_differently_are_no_pair():
+@pytest.mark.parametrize(("key", "value"), [("samples", 5), ("other_prior", "standard")])
+def test_runs_that_were_scored_differently_are_no_pair(key, value):
     one, other = (result(f"{name}-s{seed}") for name, seed in (("one", 0), ("other", 0)))
-    other.scores["samples"] = 5
+    other.scores[key] = value
     with pytest.raises(ValueError, match="one-s0 and other-s0 were not evaluated alike"):
         measured(statistics.PSNR, [("one", "other")], {"one-s0": one, "other-s0": other})
 

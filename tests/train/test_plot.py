@@ -30,5 +30,12 @@ def test_bad_input_is_one_line(tmp_path, tiny_run):
     (other / "eval.json").write_text(json.dumps(evaluated | {"clips": 3}))
     both = ["assets/runs/push-fixed-cyclical", other]
     assert "evaluate them alike" in fails("train.plot", *both, *out, "--figure", "psnr")
+    other, both = other.rename(tmp_path / "learned"), ["assets/runs/push-learned-cyclical", tmp_path / "learned"]
+    shutil.copytree(ROOT / both[0], other, dirs_exist_ok=True)
+    evaluated = json.loads((other / "eval.json").read_text())
+    (other / "eval.json").write_text(json.dumps(evaluated | {"prior_at_test": "learned"}))  # as it does anyway
+    succeeds("train.plot", *both, *out, "--figure", "psnr")
+    (other / "eval.json").write_text(json.dumps(evaluated | {"prior_at_test": "standard"}))
+    assert "evaluate them alike" in fails("train.plot", *both, *out, "--figure", "psnr")
     for figure in ("kl", "dashboard"):
         assert "one run" in fails("train.plot", "assets/runs", *out, "--figure", figure)

@@ -113,6 +113,6 @@ def _require_alike(pair: list[Result]) -> None:
     first, *others = pair
     for other in others:
         if first.scores["per_clip"]["clip"] != other.scores["per_clip"]["clip"] or any(
-            first.scores[key] != other.scores[key] for key in ALIKE
+            first.scores.get(key) != other.scores.get(key) for key in (*ALIKE, "other_prior")
         ):
             raise ValueError(f"{first.name} and {other.name} were not evaluated alike")

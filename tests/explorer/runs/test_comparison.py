@@ -162,6 +162,16 @@ def test_numbers_carry_their_protocol(pair, settings):
     assert comparison.score_texts(settings.run("fixed"))[4] == "not evaluated yet"
 
 
+@pytest.mark.parametrize(("prior", "alike"), [(None, True), ("learned", True), ("standard", False)])
+def test_scores_with_z_from_another_prior_are_not_compared(tmp_path, prior, alike):
+    """Than the run's own, which an eval.json without the key is taken to be of."""
+    library = library_of(tmp_path, {"fixed": BASE, "learned": LEARNED})
+    for name, said in (("fixed", "standard"), ("learned", prior)):
+        scores = {"split": "test", "per_clip": {"clip": ["a", "b"], "psnr": [20.0, 21.0], "psnr_best": [21.0, 22.0]}}
+        runs.write_json(tmp_path / name / runs.EVAL, scores | ({"prior_at_test": said} if said else {}))
+    assert (comparison.paired(*map(library.run, ("fixed", "learned"))) is not None) == alike
+
+
 def test_every_run_predicts_the_same_clip_as_it_does_alone(bundled, pair):
     clip = bundled.clips_for(pair[0])[0]
     together = comparison.predict_each(bundled, pair, clip, seed=3, temperature=1.0, samples=2)

@@ -14,7 +14,7 @@ from vidpred.explorer.runs.prediction import Prediction, Settings, checked, fram
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.runs.setting_names import setting_name, setting_value
 from vidpred.explorer.runs.summary import sentence_case, title_parts
-from vidpred.runs import ALIKE
+from vidpred.runs import ALIKE, other_prior
 
 MOST_RUNS = 4
 MOST_SAMPLES = 5  # predicted by each of the runs
@@ -214,7 +214,8 @@ def paired(run: Run, other: Run, score: str = "psnr") -> Paired | None:
 
 
 def _evaluated_as(run: Run) -> tuple:
-    return tuple(getattr(run.evaluation, name) for name in ALIKE)
+    ways = (getattr(run.evaluation, name) for name in ALIKE)
+    return (*ways, other_prior(run.config.model, run.evaluation.prior_at_test))
 
 
 def groups(library: Library) -> list[Group]:

@@ -57,6 +57,8 @@ class Evaluation:
     n_future: int | None
     split: str
     protocol: str
+    prior_at_test: Any
+    """where z came from, as the file says it; None: it does not"""
     per_clip: dict[str, dict[str, float]]
     """psnr and psnr_best by clip"""
     z_from: dict[str, float]
@@ -88,6 +90,7 @@ class Evaluation:
             **numbers,
             split=str(values.get("split", "")),
             protocol=str(values.get("protocol", "unnamed")),
+            prior_at_test=values.get("prior_at_test"),
             per_clip=_per_clip(values.get("per_clip")),
             z_from=_numbers(values.get("z_from")),
             conditions=_numbers(values.get("conditions")),
@@ -192,7 +195,7 @@ class Run:
     @property
     def own_prior(self) -> str:
         """Where z comes from unless one asks for something else."""
-        return self.config.model.prior_at_test if self.has_learned_prior else "standard"
+        return runs.own_prior(self.config.model)
 
     @property
     def own_future(self) -> int:
