@@ -59,7 +59,6 @@ def generate(
 
     from vidpred import checkpoint, render, runs
     from vidpred.data.batches import open_split, require_suitable, window_batch
-    from vidpred.evaluation import frames_ahead
     from vidpred.frames import to_uint8
     from vidpred.rollout import predict
 
@@ -74,7 +73,8 @@ def generate(
 
     def imagine(i: int) -> "np.ndarray":
         """The futures of a clip (samples, T, H, W, 3), the given frames before them; pictures of them are written."""
-        frames = n_past + (frames_ahead(config.data, packed, [i]) if n_future is None else n_future)
+        own = max(2, int(packed.lengths()[i])) if packed.has_poses else config.data.length
+        frames = own if n_future is None else n_past + n_future
         known = min(frames, int(packed.frames_given()[i])) if packed.has_poses else frames
         batch = window_batch(packed, [i], frames, known)
         clip = batch.to_clip(n_past, next(model.parameters()).device)
@@ -134,22 +134,23 @@ def _write_pictures(target: Path, imagined: "np.ndarray", tiles: list, n_past: i
     import numpy as np
 
     from vidpred import render
-    from vidpred.files import remove_unfinished
+    from vidpred.files import remove_unfinished, replaced_folder
 
-    remove_unfinished(target.parent, *(target.with_suffix(kind).name for kind in (".gif", ".mp4", ".png")))
-    for k, frames in enumerate(imagined):
-        (target / f"sample_{k}").mkdir(parents=True, exist_ok=True)
-        remove_unfinished(target / f"sample_{k}")
-        for t in range(n_past, len(frames)):
-            render.save_png(target / f"sample_{k}" / f"{t}.png", frames[t])
+    gif, video, strips_file = (target.with_name(target.name + kind) for kind in (".gif", ".mp4", ".png"))
+    remove_unfinished(target.parent, *(path.name for path in (target, gif, video, strips_file)))
+    with replaced_folder(target) as building:  # frames of an earlier call would stand among these
+        for k, frames in enumerate(imagined):
+            (building / f"sample_{k}").mkdir()
+            for t in range(n_past, len(frames)):
+                render.save_png(building / f"sample_{k}" / f"{t}.png", frames[t])
     played = render.upscale(render.side_by_side(tiles, gap=GAP), SCALE)
-    render.save_gif(target.with_suffix(".gif"), played)
+    render.save_gif(gif, played)
     if mp4:
-        render.save_mp4(target.with_suffix(".mp4"), played)
+        render.save_mp4(video, played)
     every = -(-imagined.shape[1] // STRIP_FRAMES)
     rows = np.stack([render.strip(frames[::every], gap=GAP) for frames in tiles])  # each a clip of one picture
     strips = render.grid(list(rows[:, None]), columns=1, gap=GAP)[0]
-    render.save_png(target.with_suffix(".png"), render.upscale(strips, SCALE))
+    render.save_png(strips_file, render.upscale(strips, SCALE))
 
 
 if __name__ == "__main__":

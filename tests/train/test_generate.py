@@ -1,13 +1,14 @@
 """Pictures of imagined futures are the very ones that are scored."""
 
 import shutil
+from dataclasses import replace
 
 import imageio.v3 as imageio
 import numpy as np
 
 from tests.commands import fails, succeeds
 from tests.promise import same_picture
-from vidpred import checkpoint
+from vidpred import checkpoint, runs
 from vidpred.data.batches import open_split, window_batch
 from vidpred.frames import to_uint8
 from vidpred.rollout import predict
@@ -30,6 +31,28 @@ def test_each_time_step_s_picture_is_the_prediction(tiny_run, tiny_data, tmp_pat
     assert len(imageio.imread(tmp_path / f"{name}.gif")) == 6
     strip = imageio.imread(tmp_path / f"{name}.png")
     assert strip.shape == (2 * (3 * 68 + 2 * 4), 2 * (6 * 68 + 5 * 4), 3)
+
+
+def test_names_with_dots_keep_their_pictures_and_no_old_frame_is_left(tiny_run, tiny_data, tmp_path):
+    data, out = tmp_path / "data", tmp_path / "out"
+    for clip in ("a.1", "a.2"):
+        shutil.copytree(tiny_data / "test" / "traj_0_to_255" / "1", data / "test" / "v1.5" / clip)
+    command = ("train.generate", tiny_run, "--data", data, "--out", out, "--cpu")
+    succeeds(*command, "--samples", 2, "--n-future", 3)
+    succeeds(*command, "--samples", 1, "--n-future", 1)
+    names = ("test_v1.5_a.1", "test_v1.5_a.2")
+    assert {path.name for path in out.iterdir()} == {f"{name}{kind}" for name in names for kind in ("", ".gif", ".png")}
+    for name in names:
+        assert [str(path.relative_to(out / name)) for path in (out / name).rglob("*.png")] == ["sample_0/2.png"]
+
+
+def test_a_dance_is_imagined_as_far_as_there_are_poses(dance_run, tiny_dance, tmp_path):
+    """Also beyond the frames that validation looks at."""
+    run = shutil.copytree(dance_run, tmp_path / "run")
+    config = runs.read_config(run)
+    runs.write_config(run, replace(config, data=replace(config.data, val_length=4)), {})
+    succeeds("train.generate", run, "--data", tiny_dance, "--out", tmp_path / "out", "--samples", 1, "--cpu")
+    assert len(list((tmp_path / "out" / "test_1" / "sample_0").glob("*.png"))) == 8
 
 
 def test_bad_input_is_one_line(tiny_run, tiny_data, tmp_path):
