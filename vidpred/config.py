@@ -156,8 +156,9 @@ class SVGConfig:
 
     @property
     def needs_two_clips(self) -> bool:
-        """In a batch: a code that is one vector has no variance to normalise by."""
-        return self.code == "vector" and self.norm_stats == "per_step"
+        """In a batch: a code that is one vector has no variance to normalise by (free running, a call is one step, and
+        pooled statistics too are those of one vector)."""
+        return self.code == "vector" and self.norm_stats != "group"
 
     @property
     def summary(self) -> str:
