@@ -194,7 +194,9 @@ def test_clips_are_read_as_quickly_as_was_measured():
         assert row(title)[1:] == [f"{float(f'{rate:.3g}'):,.0f}", "" if times == 1 else f"**{times:.0f}** times"]
 
 
-@pytest.mark.parametrize(("page", "command"), [("performance", "equal-time"), ("quality", "quality")])
+@pytest.mark.parametrize(
+    ("page", "command"), [("performance", "equal-time"), ("quality", "quality"), ("quality", "quality-ten-minutes")]
+)
 def test_a_table_of_candidates_is_what_was_measured(page, command):
     measured = stored(command)
     assert candidates.table(measured["rows"], measured["samples"]) in (ROOT / "docs" / f"{page}.md").read_text()

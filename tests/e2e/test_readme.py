@@ -129,20 +129,19 @@ def evaluated(run, tmp_path, *smaller):
 
 
 def test_reproduce_prints_the_table_s_numbers(tmp_path):
-    """On two of its clips."""
-    clips = ["test/traj_0_to_255/1", "test/traj_0_to_255/2"]
-    for clip in clips:
-        shutil.copytree(ASSETS / "data/robot_push" / clip, tmp_path / "two" / clip)
-    bundled, cells, two = evaluated("push-learned-cyclical", tmp_path, "--data", tmp_path / "two")
+    """On one of its clips."""
+    clips = ["test/traj_0_to_255/2"]
+    shutil.copytree(ASSETS / "data/robot_push" / clips[0], tmp_path / "one" / clips[0])
+    bundled, cells, one = evaluated("push-learned-cyclical", tmp_path, "--data", tmp_path / "one")
     for name, digits in (("psnr", 2), ("psnr_best", 2), ("ssim", 3)):
         assert f"{bundled[name]:.{digits}f}" in cells
         assert sum(bundled["per_clip"][name]) / bundled["clips"] == pytest.approx(bundled[name])
-    assert two["per_clip"]["clip"] == clips
-    for name, values in two["per_clip"].items():
+    assert one["per_clip"]["clip"] == clips
+    for name, values in one["per_clip"].items():
         places = [bundled["per_clip"]["clip"].index(clip) for clip in clips]
         expected = [bundled["per_clip"][name][place] for place in places]
         assert values == (expected if name == "clip" else pytest.approx(expected, rel=1e-4))
-    assert two["samples"] == bundled["samples"]
+    assert one["samples"] == bundled["samples"]
 
 
 def test_reproduce_prints_the_dancer_s_numbers(tmp_path):

@@ -90,7 +90,7 @@ def test_the_figures_of_what_went_wrong_are_those_of_eval_json(bundled):
     seen, guessed = calibrated.z_from["posterior"], calibrated.z_from["prior"]
     assert f"has {seen:.1f} dB, with $z$ from its prior {guessed:.1f}." in text
     silent = bundled.run("push-free-learned-collapsed").evaluation
-    assert f"has {silent.psnr:.1f} dB, of its best sample of 20 {silent.psnr_best:.1f}, and" in text
+    assert f"has {silent.psnr:.1f} dB, of its best sample of {silent.samples} {silent.psnr_best:.1f}, and" in text
     assert f"sharpness of fog, {silent.sharpness:.2f}." in text
     assert all(bundled.run(name).is_collapsed for name in ("push-free-learned-collapsed", "push-learned-cyclical"))
 
@@ -112,7 +112,7 @@ def test_the_table_is_that_of_eval_json(bundled):
         result = runs.read_eval(run.folder)
         row = next(line for line in table.splitlines() if f"`{run.name}`" in line)
         assert f"{result['psnr']:.2f} dB" in row and f"{result['kld_per_step']:.2f} nats" in row
-    assert "20 samples, temperature 1, protocol finn" in table
+    assert "100 samples, temperature 1, protocol finn" in table
 
 
 def test_the_table_of_walls_is_that_of_eval_json(bundled):

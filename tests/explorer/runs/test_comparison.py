@@ -158,7 +158,7 @@ def test_numbers_carry_their_protocol(pair, settings):
     row = comparison.score_texts(pair[0])
     result = runs.read_eval(pair[0].folder)
     assert row[:2] == [f"{result['psnr']:.2f}", f"{result['psnr_best']:.2f}"]
-    assert row[4] == "finn: 32 test clips, 10 frames, 20 samples, temperature 1"
+    assert row[4] == "finn: 32 test clips, 10 frames, 100 samples, temperature 1"
     assert comparison.score_texts(settings.run("fixed"))[4] == "not evaluated yet"
 
 
