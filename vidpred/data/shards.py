@@ -201,9 +201,9 @@ def write_shards(
             "variance": [s**2 for s in scale],
             "has_actions": clips.has_actions,
         }
-        write_json(
-            building / INDEX, index if all(frames is None for frames in bounces) else index | {"bounces": list(bounces)}
-        )
+        if any(frames is not None for frames in bounces):
+            index["bounces"] = list(bounces)
+        write_json(building / INDEX, index)
     return len(shards)
 
 
