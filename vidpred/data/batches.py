@@ -13,9 +13,9 @@ from torch import Tensor
 
 from vidpred.clip import Clip
 from vidpred.config import DanceDataConfig, DataConfig, ModelConfig
-from vidpred.data.layout import split_name
+from vidpred.data.layout import SHARD_INDEX, split_name
 from vidpred.data.packed import PackedClips, pack_split
-from vidpred.data.shards import INDEX, ShardedClips
+from vidpred.data.shards import ShardedClips
 from vidpred.errors import BadInput
 from vidpred.frames import to_float
 from vidpred.randomness import generator
@@ -32,7 +32,7 @@ def open_split(root: Path, split: str, cache: Path | None = None, progress: bool
     one in the system's temporary folder.
     """
     folder = Path(root) / split_name(split)
-    if (folder / INDEX).exists():
+    if (folder / SHARD_INDEX).exists():
         return ShardedClips(folder)
     return pack_split(root, split, cache, progress=progress)
 

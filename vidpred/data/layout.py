@@ -19,6 +19,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PNG_START = SIGNATURE + b"\0\0\0\rIHDR"
 PALETTE = 3  # a PNG's colour type
 SPLITS = ("train", "validate", "test")
+SHARD_INDEX = "index.json"  # in a split's folder, where its clips are in tar files
 
 
 def split_name(split: str) -> str:

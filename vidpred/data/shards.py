@@ -15,12 +15,12 @@ import webdataset
 from tqdm import tqdm
 
 from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, shown
+from vidpred.data.layout import SHARD_INDEX
 from vidpred.data.packed import Moments, PackedClips, moments, too_short
 from vidpred.errors import BadInput
 from vidpred.files import read_bytes, replaced_together, require_file, write_json
 from vidpred.randomness import Generator, generator
 
-INDEX = "index.json"
 VERSION = 1  # of the index
 MOST_INDEX_BYTES = 500_000_000
 NAME = re.compile(r"[\w.-]+", re.ASCII)  # of a file; addresses reach a shell, by way of webdataset
@@ -38,7 +38,7 @@ class ShardedClips:
     """
 
     def __init__(self, folder: Path):
-        path = folder / INDEX
+        path = folder / SHARD_INDEX
         try:
             index = json.loads(read_bytes(path, MOST_INDEX_BYTES))
             self.ids: list[str] = index["ids"]
@@ -176,7 +176,7 @@ def write_shards(
     then. base: where they will be read, if not there. bounces: of each clip, the frames in which a shape has left a
     wall; None for other clips."""
     earlier = [path.name for path in folder.glob(f"{6 * '[0-9]'}.tar")]
-    with replaced_together(folder, INDEX, earlier) as building:
+    with replaced_together(folder, SHARD_INDEX, earlier) as building:
         shards = []
         with tqdm(total=len(clips), desc=f"sharding {folder.name}", unit="clip", disable=not progress) as bar:
             for first in range(0, len(clips), clips_per_shard):
@@ -203,7 +203,7 @@ def write_shards(
         }
         if any(frames is not None for frames in bounces):
             index["bounces"] = list(bounces)
-        write_json(building / INDEX, index)
+        write_json(building / SHARD_INDEX, index)
     return len(shards)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import succeeds
 from tests.explorer.predictions import ROBOT, predicted
 from vidpred import runs
 from vidpred.errors import BadInput
@@ -88,6 +89,12 @@ def test_missing_folders_are_bad_options(tiny_run, tiny_data, tmp_path, folders)
             [tmp_path / missing_run if missing_run else tiny_run],
             [tmp_path / missing_data if missing_data else tiny_data],
         )
+
+
+def test_shards_are_named_and_what_they_were_made_from_is_asked_for(tiny_run, tiny_data, tmp_path):
+    succeeds("train.prepare", "shard", tiny_data, tmp_path / "shards")
+    with pytest.raises(BadInput, match=r"tar shards; the explorer reads .* that train\.prepare shard made them from"):
+        Library([tiny_run], [tmp_path / "shards"])
 
 
 def test_runs_that_were_begun_since_are_taken_in(copied_run, tiny_data, tiny_run):

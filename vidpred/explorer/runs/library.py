@@ -13,6 +13,7 @@ from cachetools import LRUCache, TTLCache
 
 from vidpred import runs
 from vidpred.data import dance, robot_push
+from vidpred.data.layout import SHARD_INDEX
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import gpu_lease, progress
 from vidpred.explorer.runs.run import Clip, Evaluation, Run
@@ -204,6 +205,11 @@ def _list_clips(folders: list[Path]) -> dict[str, Clip]:
 def _robot_clips(root: Path) -> Iterator[Clip]:
     # of two films, imported, none is for the test
     split = SPLIT if (root / SPLIT).is_dir() or not (root / "validate").is_dir() else "validate"
+    if (root / split / SHARD_INDEX).is_file():
+        raise BadInput(
+            f"{root}: tar shards; the explorer reads clips as folders of pictures: give the folder that "
+            "train.prepare shard made them from"
+        )
     for folder in robot_push.list_clips(root, split):
         frames = len(robot_push.list_frames(folder))
         name, bounces = folder.relative_to(root / split).as_posix(), bounces_of(folder) is not None
