@@ -1,6 +1,7 @@
 """Claims about what a choice does: intervals that hold what they promise, statistics, verdicts, and the command."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ from tests.commands import ROOT, fails, succeeds
 from train.findings import statistics
 from train.findings.claims import CLAIMS, SEEDS, TABLES, Claim
 from train.findings.intervals import Interval, crossed_interval
-from train.findings.results import FILE, Result, read_results, write_results
+from train.findings.results import CURVES, FILE, Result, read_results, write_results
 from train.findings.verdicts import findings, measured, report, verdict
 from train.sweep.table import read_table
+from vidpred import runs
 
 STORED = ROOT / "assets" / "findings"
 GRID = ROOT / "train" / "grids" / "findings.toml"
@@ -96,6 +98,33 @@ def test_runs_that_were_scored_differently_are_no_pair(key, value):
     other.scores[key] = value
     with pytest.raises(ValueError, match="one-s0 and other-s0 were not evaluated alike"):
         measured(statistics.PSNR, [("one", "other")], {"one-s0": one, "other-s0": other})
+
+
+def test_an_epoch_without_a_step_leaves_out_what_needs_it():
+    """Its loss, MSE and KL are null in metrics.jsonl: all of its steps were skipped."""
+    curves = {name: [None, 2.0, 3.0, 4.0] for name in CURVES} | {"epoch": [0, 1, 2, 3]}
+    for statistic in (statistics.FIRST_LOSS, statistics.EARLY_PSNR, statistics.FORCED_TRAINING):
+        assert np.isnan(statistic.of(result("a", **curves))).all()
+    assert statistics.GAP.of(result("a", **curves)) == [0.0]  # of the last epochs
+    fine = {f"{name}-s{seed}": result(f"{name}-s{seed}", loss=[2.0]) for name in "ab" for seed in SEEDS}
+    fine["a-s1"].curves["loss"] = [None]
+    assert measured(statistics.FIRST_LOSS, [("a", "b")], fine).pairs == 2
+
+
+def test_a_run_with_an_epoch_without_a_step_is_read(tmp_path, tiny_run, tiny_data):
+    run = shutil.copytree(tiny_run, tmp_path / "runs" / "run")
+    succeeds("train.evaluate", run, "--data", tiny_data, "--samples", 1, "--clips", 1, "--cpu")
+    rows = runs.read_metrics(run)
+    rows[1] |= dict.fromkeys(("loss", "mse", "kld", "train_psnr", "teacher_forced"))
+    runs.write_metrics(run, rows)
+    curves = read_results([tmp_path / "runs"])["run"].curves
+    assert curves["kld"][1] is None and curves["kld"][0] == pytest.approx(rows[0]["kld"] / 5, rel=1e-4)
+
+
+def test_seeds_that_were_scored_on_other_clips_are_one_line():
+    results = {f"one-s{seed}": result(f"one-s{seed}", [20.0] * (3 + seed)) for seed in SEEDS}
+    with pytest.raises(ValueError, match="one-s0 and one-s1 were scored on other numbers of clips or frames: 3 and 4"):
+        measured(statistics.PSNR, [("one", None)], results)
 
 
 def test_statistics_of_curves():

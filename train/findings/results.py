@@ -69,7 +69,7 @@ def _of_run(run: Path) -> Result | None:
     if missing:
         raise BadInput(f"{run / runs.EVAL}: no {missing[0]!r} in it; run python -m train.evaluate again")
     curves = {name: [row[name] for row in rows] for name in CURVES}
-    curves["kld"] = [kld / (config.data.length - 1) for kld in curves["kld"]]
+    curves["kld"] = [kld and kld / (config.data.length - 1) for kld in curves["kld"]]
     scores = {name: evaluation[name] for name in (*PROTOCOL, *OF_A_RUN)}
     scores["other_prior"] = runs.other_prior(config.model, evaluation.get("prior_at_test"))
     scores["per_clip"] = {name: evaluation["per_clip"][name] for name in ("clip", *OF_CLIPS)}

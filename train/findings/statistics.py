@@ -29,30 +29,30 @@ class Statistic(NamedTuple):
 def psnr(result: Result) -> np.ndarray:
     """Of each clip, mean over samples and frames; a single video falls into blocks of frames."""
     of_clips = result.scores["per_clip"]["psnr"]
-    return np.array(of_clips) if len(of_clips) > 1 else _blocks(np.array(result.scores["per_frame"]["psnr"]))
+    return _array(of_clips) if len(of_clips) > 1 else _blocks(_array(result.scores["per_frame"]["psnr"]))
 
 
 def psnr_best(result: Result) -> np.ndarray:
     """Of each clip, of the sample that fits best."""
-    return np.array(result.scores["per_clip"]["psnr_best"])
+    return _array(result.scores["per_clip"]["psnr_best"])
 
 
 def roughness(result: Result) -> np.ndarray:
     """How far the PSNR of a video's frame lies from that of the frame before, in blocks of frames."""
-    return _blocks(np.abs(np.diff(result.scores["per_frame"]["psnr"])))
+    return _blocks(np.abs(np.diff(_array(result.scores["per_frame"]["psnr"]))))
 
 
 def kl_jump(result: Result) -> np.ndarray:
     """KL of the epoch in which beta has returned to its start over that of the epoch before, in doublings; the mean
     over all returns."""
-    beta, kld = np.array(result.curves["beta"]), np.array(result.curves["kld"])
+    beta, kld = _array(result.curves["beta"]), _array(result.curves["kld"])
     returns = np.flatnonzero(np.diff(beta) < 0) + 1
     return np.log2(kld[returns] / kld[returns - 1]).mean(keepdims=True) if len(returns) else np.array([np.nan])
 
 
 def first_loss(result: Result) -> np.ndarray:
     """Loss of the first epoch, in doublings."""
-    return np.log2(result.curves["loss"][:1])
+    return np.log2(_array(result.curves["loss"][:1]))
 
 
 def gap(result: Result) -> np.ndarray:
@@ -63,7 +63,7 @@ def gap(result: Result) -> np.ndarray:
 
 def early_psnr(result: Result) -> np.ndarray:
     """Validation PSNR, mean over the first half of the epochs."""
-    values = np.array(result.curves["val_psnr"])
+    values = _array(result.curves["val_psnr"])
     return values[: len(values) // 2].mean(keepdims=True)
 
 
@@ -77,16 +77,18 @@ def forced_loss(curve: str) -> Callable[[Result], np.ndarray]:
     1, epoch, log(epoch + 1) and whether the epoch was forced."""
 
     def of(result: Result) -> np.ndarray:
-        epoch, forced = (np.array(result.curves[name], float) for name in ("epoch", "teacher_forced"))
+        epoch, forced, loss = (_array(result.curves[name]) for name in ("epoch", "teacher_forced", curve))
+        if not np.isfinite(forced + loss).all():
+            return np.array([np.nan])
         known = np.stack([np.ones_like(epoch), epoch, np.log(epoch + 1), forced], 1)
-        return np.linalg.lstsq(known, np.log2(result.curves[curve]), rcond=None)[0][-1:]
+        return np.linalg.lstsq(known, np.log2(loss), rcond=None)[0][-1:]
 
     return of
 
 
 def same_drops(one: Result, other: Result) -> np.ndarray:
     """Correlation of the PSNR of a video's frames, each measured from its average over the frames around it."""
-    curves = [np.array(each.scores["per_frame"]["psnr"]) for each in (one, other)]
+    curves = [_array(each.scores["per_frame"]["psnr"]) for each in (one, other)]
     around = np.ones(SMOOTHED) / SMOOTHED
     inner = slice(SMOOTHED // 2, -(SMOOTHED // 2))
     return np.corrcoef(*(curve[inner] - np.convolve(curve, around, "valid") for curve in curves))[:1, 1]
@@ -109,8 +111,13 @@ UNFORCED_VALIDATION = Statistic(
 SAME_DROPS = Statistic("correlation of PSNR over the frames of two runs", "", joint=same_drops)
 
 
+def _array(values: list[float | None]) -> np.ndarray:
+    """With NaN for None: an epoch whose steps were all skipped, or a number that was not finite."""
+    return np.array(values, float)
+
+
 def _last(values: list[float], share: int) -> np.ndarray:
-    return np.array(values[-max(2, len(values) // share) :])
+    return _array(values[-max(2, len(values) // share) :])
 
 
 def _blocks(values: np.ndarray) -> np.ndarray:

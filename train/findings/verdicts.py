@@ -65,8 +65,10 @@ def measured(statistic: Statistic, pairs: Pairs, results: dict[str, Result]) -> 
             names = [f"{name}-s{seed}" for name in (one, other) if name]
             if all(name in results for name in names):
                 _require_alike([results[name] for name in names])
-                rows.append(statistic.difference(results[names[0]], results[names[1]] if other else None))
-    rows = [row for row in rows if np.isfinite(row).all()]  # a run may have had no epoch of one kind
+                row = statistic.difference(results[names[0]], results[names[1]] if other else None)
+                rows.append((names[0], row))
+    _require_as_many(rows)
+    rows = [row for _, row in rows if np.isfinite(row).all()]  # a run may have had no epoch of one kind
     return crossed_interval(np.stack(rows)) if len(rows) > 1 else None
 
 
@@ -106,6 +108,15 @@ def report(found: dict) -> str:
 def _number(value: float) -> str:
     digits = 2 if math.isclose(value, 0, abs_tol=1e-12) else max(2, 1 - math.floor(math.log10(abs(value))))
     return f"{value:+.{min(digits, 4)}f}"
+
+
+def _require_as_many(rows: list[tuple[str, np.ndarray]]) -> None:
+    """As many values of each run as of the first one, or their clips are not the same."""
+    for name, row in rows[1:]:
+        first, values = rows[0]
+        if len(row) != len(values):
+            counts = f"{len(values)} and {len(row)}"
+            raise ValueError(f"{first} and {name} were scored on other numbers of clips or frames: {counts}")
 
 
 def _require_alike(pair: list[Result]) -> None:

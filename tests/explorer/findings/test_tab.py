@@ -137,3 +137,10 @@ def test_doors_open_runs_that_are_bundled(bundled):
     assert set(tab.DOORS) <= {claim.id for claim in CLAIMS}
     for _, opens, sets in tab.DOORS.values():
         assert opens in ("compare", "training") and set(sets["runs"]) <= known
+
+
+def test_an_epoch_without_a_step_is_a_gap_in_the_mean(monkeypatch):
+    seeds = [{"epoch": [0, 1], "val_psnr": [20.0, 21.0], "kld": [kld, 2.0], "beta": [0.0, 1.0]} for kld in (1.0, None)]
+    monkeypatch.setattr(stored, "_seeds", lambda: {"a": seeds})
+    kl = stored.curves_behind({"runs": [["a", None]]}, 1)["panels"][1]
+    assert [line["y"] for line in kl["lines"]] == [[1.0, 2.0], [None, 2.0], [None, 2.0]]

@@ -33,7 +33,8 @@ def curves_behind(setting: dict, request: int) -> dict:
         for colour, (kind, seeds) in enumerate(found.items()):
             epochs = seeds[0]["epoch"]
             lines += [Line(kind, kind, colour, "faint", epochs, curves[key]) for curves in seeds if len(seeds) > 1]
-            means = [sum(values) / len(values) for values in zip(*(curves[key] for curves in seeds))]
+            epochwise = zip(*(curves[key] for curves in seeds))  # None: all steps of an epoch were skipped
+            means = [None if None in values else sum(values) / len(values) for values in epochwise]
             lines.append(Line(kind, kind, colour, "solid", epochs, means))
         panels.append(Panel(title, unit, lines, from_zero=key != "val_psnr"))
     legend = [(kind, colour) for colour, kind in enumerate(found)]
