@@ -1,6 +1,8 @@
 """The numbers of a run: what they mean, and what they must not depend on."""
 
 import json
+import math
+import shutil
 
 import numpy as np
 import pytest
@@ -8,9 +10,13 @@ import torch
 
 from tests.commands import ROOT, fails, succeeds
 from tests.promise import same_numbers
+from train.evaluate import report
 from vidpred import checkpoint, metrics, runs
 from vidpred.data.batches import open_split, window_batch
+from vidpred.errors import BadInput
 from vidpred.evaluation import Latents, at_bounces, evaluate, look_at_latents, score_futures
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.rollout import predict
 
 FRAMES = {"n_past": 2, "n_future": 4}
@@ -169,6 +175,42 @@ def test_a_dance_is_scored_frame_by_frame_by_its_own_protocol(dance_run, tiny_da
     q = [v.double()[0] for v in posterior]
     kld = -0.5 * (1 + q[1] - q[0].square() - q[1].exp()).sum((2, 3))
     assert np.allclose(result["kld_map"], kld.detach().numpy(), rtol=1e-4)
+
+
+def test_a_diverged_run_is_one_line_wherever_it_predicts(tiny_run, tiny_data, tmp_path):
+    """Its weights are finite, its frames are not."""
+    run = shutil.copytree(tiny_run, tmp_path / "diverged")
+    weights = checkpoint.load_tensors(run / runs.WEIGHTS)
+    for name, value in weights.items():
+        if name.startswith("decoder") and "running" not in name and value.is_floating_point():
+            value *= 1e30
+    checkpoint.save_tensors(run / runs.WEIGHTS, weights)
+    said = "diverged: its predicted frames are not finite"
+    words = (run, "--data", tiny_data, "--samples", 2, "--clips", 1, "--cpu", "--out", tmp_path / "out")
+    for command in ("train.evaluate", "train.generate"):
+        assert fails(command, *words) == f"{command}: {said}"
+    assert not (tmp_path / "out").exists()
+    library = Library([run], [tiny_data])
+    with pytest.raises(BadInput, match=said):
+        predict_clip(library, library.run("diverged"), library.clips_for(library.run("diverged"))[0])
+
+
+def test_more_context_leaves_fewer_frames_of_a_dance_to_predict(dance_run, tiny_dance, tmp_path):
+    words = (dance_run, "--data", tiny_dance, "--split", "val", "--samples", 1, "--out", tmp_path / "e.json")
+    result = json.loads(succeeds("train.evaluate", *words, "--n-past", 2, "--json", "--cpu").splitlines()[-1])
+    assert (result["n_past"], result["n_future"]) == (2, 10)
+
+
+def test_the_report_leaves_out_what_one_sample_one_clip_and_a_still_clip_cannot_tell(result):
+    result = result | {"n_past": 2, "n_future": 4, "z_from": {"prior": 20.0}, "conditions": None}
+    whole = report(result)
+    assert "samples differ by" in whole and "±" in whole and "where it moves: PSNR" in whole
+    still = result["per_frame"] | {"sharpness": [math.nan, 1.0]}
+    few = report(result | {"samples": 1, "clips": 1, "psnr_motion": math.nan, "sharpness": 0.5, "per_frame": still})
+    assert "where it moves: sharpness 0.50 of the truth's, last 1.00\n" in few
+    assert all(part not in few for part in ("differ", "±", "nan"))
+    still = result["per_frame"] | {"sharpness": [math.nan, math.nan]}
+    assert "moves" not in report(result | {"psnr_motion": math.nan, "sharpness": math.nan, "per_frame": still})
 
 
 def test_the_other_family_s_clips_are_refused(dance_run, tiny_run, tiny_data, tiny_dance):

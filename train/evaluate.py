@@ -74,7 +74,7 @@ def evaluate_run(
     chosen = list(range(len(every)))[:clips]
     n_past = config.data.n_past if n_past is None else n_past
     if n_future is None:
-        n_future = frames_ahead(config.data, every, chosen)
+        n_future = frames_ahead(config.data, every, chosen, n_past)
     recorded = getattr(every, "bounces", None)  # of shards, whose clips have no folders
     bounces = [recorded[i] if recorded else bounces_of(data / every.ids[i]) for i in chosen]
     latent = {"learned": "prior", "standard": "standard", None: None}[prior_at_test]
@@ -93,6 +93,7 @@ def evaluate_run(
             precision=precision,
             also=also,
             bounces=None if None in bounces else bounces,
+            name=run.resolve().name,
             progress=bar.update,
         )
         bar.set_postfix_str("z from elsewhere, other conditions")
@@ -108,27 +109,39 @@ def evaluate_run(
 
 
 def report(result: dict) -> str:
-    """The numbers for a person, with their protocol."""
+    """The numbers for a person, with their protocol, but for what one sample, one clip or a still clip cannot tell."""
+
+    def best(name: str, form: str) -> str:
+        half = f" ± {result[f'{name}_best_ci95']:{form}}" if result["clips"] > 1 else ""
+        return f"best of {result['samples']}: {result[f'{name}_best']:{form}}{half}"
+
+    differ = f"; samples differ by {result['diversity']:.4f} (RMSE)" if result["samples"] > 1 else ""
     frames = f"frames {result['n_past']} … {result['n_past'] + result['n_future'] - 1}"
     return "\n".join(
         [
             f"protocol {result['protocol']}: {result['clips']} clips, {frames}, {result['samples']} samples, "
             f"temperature {result['temperature']:g}",
-            f"PSNR  {result['psnr']:.2f} dB, best of {result['samples']}: {result['psnr_best']:.2f} "
-            f"± {result['psnr_best_ci95']:.2f} dB, last frame copied: {result['copy_last_psnr']:.2f} dB",
-            f"SSIM  {result['ssim']:.4f}, best of {result['samples']}: {result['ssim_best']:.4f} "
-            f"± {result['ssim_best_ci95']:.4f}",
-            f"where it moves: PSNR {result['psnr_motion']:.2f} dB; sharpness {result['sharpness']:.2f} of the truth's, "
-            f"first predicted frame {result['per_frame']['sharpness'][0]:.2f}, "
-            f"last {result['per_frame']['sharpness'][-1]:.2f}",
-            f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units; "
-            f"samples differ by {result['diversity']:.4f} (RMSE)",
+            f"PSNR  {result['psnr']:.2f} dB, {best('psnr', '.2f')} dB, "
+            f"last frame copied: {result['copy_last_psnr']:.2f} dB",
+            f"SSIM  {result['ssim']:.4f}, {best('ssim', '.4f')}",
+            *_where_it_moves(result),
+            f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units{differ}",
             "PSNR by where z comes from: " + _listed(result["z_from"]),
             *(["given other conditions: " + _listed(result["conditions"])] if result["conditions"] else []),
-            *([_at_bounces(result["bounces"])] if "bounces" in result else []),
+            *([_at_bounces(result["bounces"], result["samples"])] if "bounces" in result else []),
             *(_further(name, values, result["samples"]) for name, values in result["also"].items()),
         ]
     )
+
+
+def _where_it_moves(result: dict) -> list[str]:
+    """A line, of what is a number; none where nothing moves."""
+    frames = result["per_frame"]["sharpness"]
+    told = [("PSNR {:.2f} dB", result["psnr_motion"]), ("sharpness {:.2f} of the truth's", result["sharpness"])]
+    told += [("first predicted frame {:.2f}", frames[0]), ("last {:.2f}", frames[-1])]
+    psnr, *sharp = [None if math.isnan(value) else text.format(value) for text, value in told]
+    parts = [part for part in (psnr, ", ".join(filter(None, sharp))) if part]
+    return ["where it moves: " + "; ".join(parts)] if parts else []
 
 
 def _further(name: str, values: dict, samples: int) -> str:
@@ -142,13 +155,14 @@ def _listed(psnr: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.2f}" for name, value in psnr.items()) + " dB"
 
 
-def _at_bounces(numbers: dict[str, float | None]) -> str:
+def _at_bounces(numbers: dict[str, float | None], samples: int) -> str:
     """A line on what was not to be known."""
     n = {name: math.nan if value is None else value for name, value in numbers.items()}
+    before, after = n["diversity_before"], n["diversity_after"]
+    differ = f"; samples differ by {before:.4f} before the first one, by {after:.4f} afterwards"
     return (
         f"at a bounce: KL {n['kld_at']:.3f} nats, the prior's sigma {n['prior_sigma_at']:.3f}; "
-        f"between: {n['kld_between']:.3f}, {n['prior_sigma_between']:.3f}; "
-        f"samples differ by {n['diversity_before']:.4f} before the first one, by {n['diversity_after']:.4f} afterwards"
+        f"between: {n['kld_between']:.3f}, {n['prior_sigma_between']:.3f}{differ if samples > 1 else ''}"
     )
 
 

@@ -60,7 +60,7 @@ def generate(
     from vidpred import checkpoint, render, runs
     from vidpred.data.batches import open_split, require_suitable, window_batch
     from vidpred.frames import to_uint8
-    from vidpred.rollout import predict
+    from vidpred.rollout import predict, require_finite
 
     config = runs.read_config(run)
     model = checkpoint.load_model(run, "cuda" if torch.cuda.is_available() and not cpu else "cpu")
@@ -81,6 +81,7 @@ def generate(
         futures = predict(
             model, clip, batch.ids, n_future=frames - n_past, seed=seed, samples=samples, temperature=temperature
         )
+        require_finite(futures, run.resolve().name)
         truth = batch.frames[0].numpy()
         imagined = np.stack([np.concatenate([truth[:n_past], future]) for future in to_uint8(futures[:, 0])])
         tiles = [render.frame_border(f, n_past) for f in imagined]

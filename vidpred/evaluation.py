@@ -15,7 +15,7 @@ from vidpred.losses import kl_divergence
 from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
 from vidpred.perceptual import measure, require_enough
-from vidpred.rollout import internal_batch, latent_of, predict
+from vidpred.rollout import internal_batch, latent_of, predict, require_finite
 
 CLIPS_AT_ONCE = 8  # whose latents are looked at
 
@@ -49,9 +49,13 @@ class Latents(NamedTuple):
     prior_sigma: Tensor
 
 
-def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[int]) -> int:
-    """Frames after the context that validation and test look at; dance videos may be shorter than was asked for."""
-    return data.scored_length(int(clips.lengths()[chosen].min())) - data.n_past
+def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[int], n_past: int | None = None) -> int:
+    """Frames after the context that validation and test look at; dance videos may be shorter than was asked for.
+
+    n_past: context frames (none: as trained); more of them leave fewer frames of a dance.
+    """
+    given = n_past if n_past and clips.has_poses else data.n_past
+    return max(1, data.scored_length(int(clips.lengths()[chosen].min())) - given)
 
 
 def score(futures: Tensor, clip: Clip, protocol: str, also: tuple[str, ...] = ()) -> Scores:
@@ -133,17 +137,19 @@ def evaluate(
     precision: str = "no",
     also: tuple[str, ...] = (),
     bounces: list[list[int]] | None = None,
+    name: str = "this model",
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
     """The chosen clips of a split: what train.evaluate writes. bounces: of each clip, the frames that were not to be
-    known."""
+    known. name: of the run, for what is said about one that has diverged."""
     frames = {"n_past": n_past, "n_future": n_future}
     sampling = {"samples": samples, "temperature": temperature, "seed": seed}
-    for name in also:
-        require_enough(name, len(chosen), n_future)
+    for metric in also:
+        require_enough(metric, len(chosen), n_future)
     scores = score_futures(
         model, clips, chosen, **frames, **sampling, latent=latent, precision=precision, also=also, progress=progress
     )
+    require_finite(scores.mse, name)
     latents = look_at_latents(model, clips, chosen, **frames)
     best_psnr, best_ssim = metrics.best_of_n(scores.psnr), metrics.best_of_n(scores.ssim)
     best_curves = scores.psnr[best_psnr.index, torch.arange(len(chosen))]

@@ -25,6 +25,12 @@ def require_wanted(futures: int) -> None:
         raise BadInput("Nobody waits for this prediction any more")
 
 
+def require_finite(predicted: Tensor, name: str) -> None:
+    """BadInput for frames, or errors of frames, of a run that has diverged. name: of the run, for what is said."""
+    if not torch.isfinite(predicted).all():
+        raise BadInput(f"{name}: its predicted frames are not finite")
+
+
 def internal_batch(model: Model) -> int:
     """Futures in every call of the model, fewer are filled up: another number changes the last bits of float32."""
     return model.futures_per_call["cpu" if next(model.parameters()).device.type == "cpu" else "gpu"]

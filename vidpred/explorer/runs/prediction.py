@@ -182,6 +182,7 @@ def _futures(model: "Model", batch: "Batch", settings: Settings) -> tuple[list[F
             temperature=temperature,
             latent=LATENTS[settings.prior],
         )
+        rollout.require_finite(x_pred, settings.run.name)
         samples = np.stack([np.concatenate([frames[:n_past], future]) for future in to_uint8(x_pred[:, 0])])
         mean, table, best, diversity = mean_clip(samples), None, 0, None
         if known:
