@@ -26,7 +26,7 @@ TRAININGS = {  # name: data, steps, settings
     # into steps of their own: a small rate
     "float32": ("robot", STEPS, "lr=0.0001", "batch_size=8"),
     "accumulation": ("robot", 4, "precision=float64", "accumulation=2", "batch_size=8"),
-    "dance": ("dance", 5, "precision=float64", *POSE),
+    "dance": ("dance", 5, "precision=float64", "kld_reduction=length", *POSE),
 }
 STOPPED = {"stopped": ("robot", 2, "precision=float64")}
 

@@ -21,15 +21,18 @@ def loss_terms(unroll: Unroll, clip: Clip) -> dict[str, Tensor]:
     }
 
 
-def reduce_terms(terms: dict[str, Tensor], kld_reduction: str = "batch") -> dict[str, Tensor]:
+def reduce_terms(
+    terms: dict[str, Tensor], kld_reduction: str = "batch", batch_size: int | None = None
+) -> dict[str, Tensor]:
     """Summed over steps, averaged over clips: what is logged, and what beta weighs.
 
     kld_reduction "length": the KL is summed over clips and divided by their frames instead, as one report did.
+    batch_size: clips of the whole batch where the terms are of a part; the means over its parts are then the batch's.
     """
     reduced = {name: term.sum(1).mean(0) for name, term in terms.items()}
     if kld_reduction == "length":
         clips, steps = terms["kld"].shape
-        reduced["kld"] = reduced["kld"] * clips / (steps + 1)
+        reduced["kld"] = reduced["kld"] * (batch_size or clips) / (steps + 1)
     return reduced
 
 

@@ -69,6 +69,23 @@ def test_equals_the_mean_gradient_of_the_parts_clipped_and_stepped(parts):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6, msg=name)  # Adam divides by gradients near 0
 
 
+@pytest.mark.parametrize("reduction", ["batch", "length"])
+def test_the_kl_weighs_the_same_in_parts(reduction):
+    """Loss and terms of a batch are the means over its parts, where each is normalised as the whole batch is."""
+    clip, noise = batch(POSE, clips=4)
+    means = []
+    for parts in (1, 2, 4):
+        t = TrainConfig(batch_size=4, accumulation=parts, kld_reduction=reduction)
+        given = zip(clip.frames.chunk(parts), clip.conditions.chunk(parts), noise.chunk(parts))
+        one = learner(POSE, t)
+        one.model.eval()
+        one.model.train = lambda: None  # it stays with its running statistics
+        parts = [(Clip(frames, conditions, 1), eps) for frames, conditions, eps in given]
+        means.append(train_step(one, t, parts, beta=BETA, feedback="truth").means)
+    assert means[0]["kld"] > 0
+    assert means[1] == pytest.approx(means[0], rel=1e-9) and means[2] == pytest.approx(means[0], rel=1e-9)
+
+
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 @pytest.mark.parametrize("config", [SVG, POSE], ids=["svg", "pose"])
 def test_what_is_not_finite_moves_nothing(config, what):

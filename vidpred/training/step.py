@@ -74,7 +74,7 @@ def forward_backward(
     accelerator = learner.accelerator
     with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
         unrolled = learner.unroll(clip, noise, "posterior", feedback)
-    reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction)
+    reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction, t.batch_size)
     loss = total_loss(reduced, beta)
     accelerator.backward(loss / t.accumulation)
     terms = {"loss": loss, **reduced}

@@ -47,10 +47,11 @@ def test_sums_over_a_window_are_drawn_per_step_as_in_validation(library, tiny_ru
     assert kl["y"] == pytest.approx([row["kld"] / 5 for row in rows], rel=1e-6)
 
 
-def test_a_kl_that_was_divided_by_frames_is_drawn_in_nats_per_step_too(tiny_run, tiny_data, tmp_path):
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_kl_that_was_divided_by_frames_is_drawn_in_nats_per_step_too(tiny_run, tiny_data, tmp_path, parts):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     config = json.loads((run / runs.CONFIG).read_text())
-    config["train"]["kld_reduction"] = "length"
+    config["train"] |= {"kld_reduction": "length", "accumulation": parts}
     (run / runs.CONFIG).write_text(json.dumps(config))
     (kl,) = panel(value(Library([run], [tiny_data]), ["run"]), "KL")["lines"]
     rows = runs.read_metrics(run)  # sums over a batch of 4 clips, over 6 frames

@@ -125,8 +125,9 @@ def _per_step(config: RunConfig) -> dict[str, float]:
     """What turns logged sums over the steps of a window into means, as validation and evaluation give them."""
     steps, t = config.data.length - 1, config.train
     scale = 1 / steps
-    if t.kld_reduction == "length":  # over the frames instead of the clips
-        return {"mse": scale, "kld": scale * (steps + 1) * t.accumulation / t.batch_size}
+    if t.kld_reduction == "length":  # over the frames of a clip instead of the clips of the whole batch
+        # (runs with accumulation or several processes once logged a share of that, and are drawn too low)
+        return {"mse": scale, "kld": scale * (steps + 1) / t.batch_size}
     return {"mse": scale, "kld": scale}
 
 
