@@ -145,8 +145,9 @@ def describe(config: RunConfig) -> str:
     """One line on what is about to be trained, beta with its portable meaning."""
     m, t = config.model, config.train
     height, width = m.frame_size
-    sigma = schedules.equivalent_sigma(t.beta_max, CHANNELS * height * width)
-    weight = f"beta {t.kl_anneal} to {t.beta_max:g} (a Gaussian decoder with sigma {sigma:.2g})"
+    beta = schedules.beta_reached(t)
+    sigma = schedules.equivalent_sigma(beta, CHANNELS * height * width)
+    weight = f"beta {t.kl_anneal} to {beta:g} (a Gaussian decoder with sigma {sigma:.2g})"
     if t.kl_anneal == "calibrated":
         weight = "beta calibrated: 2 MSE / D as the training goes"
     iterations = t.iterations_per_epoch or "as many as a pass takes"

@@ -47,6 +47,11 @@ def beta_at(
     return config.beta_max * kl_anneal_at(config, iteration)
 
 
+def beta_reached(config: TrainConfig) -> float:
+    """What beta gets to at the end of a rise, or is throughout without annealing; calibrated beta has no such value."""
+    return config.beta_max * (config.kl_anneal_value if config.kl_anneal == "none" else config.kl_anneal_stop)
+
+
 def kl_anneal_at(config: TrainConfig, iteration: int) -> float:
     """The schedule, without beta_max, at an iteration counted from 0 over the whole training; calibrated has none."""
     if config.kl_anneal == "none":

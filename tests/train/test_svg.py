@@ -2,12 +2,15 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
 from tests.commands import fails, succeeds
 from train.svg import main
+from train.training_command import describe
 from vidpred import runs
+from vidpred.presets import preset
 
 TINY = ["--preset", "debug", "--cpu", "--train.gif-every", "0", "--data.n-future", "4"]
 TINY += ["--train.iterations-per-epoch", "4", "--train.kl-anneal", "none", "--train.validation-clips", "1"]
@@ -44,6 +47,21 @@ def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
     settings = json.loads(said)
     assert (settings["model"]["z_dim"], settings["model"]["width"]) == (9, 16)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "beta cyclical to 0.0001 (a Gaussian decoder with sigma 0.78)"),
+        ({"kl_anneal": "monotonic", "kl_anneal_stop": 0.01}, "beta monotonic to 1e-06 (a Gaussian decoder with sigma"),
+        ({"kl_anneal": "none", "kl_anneal_value": 0.0}, "beta none to 0 (a Gaussian decoder with sigma 0)"),
+        ({"kl_anneal": "none", "kl_anneal_stop": 0.0}, "beta none to 0.0001 ("),
+        ({"kl_anneal": "calibrated"}, "beta calibrated: 2 MSE / D as the training goes"),
+    ],
+)
+def test_the_line_before_training_names_the_beta_that_is_used(changes, said):
+    start = preset("svg")
+    assert said in describe(replace(start, train=replace(start.train, **changes)))
 
 
 def test_reads_the_training_and_the_validation_split_alone(tiny_data, tmp_path):

@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 from vidpred.explorer.runs.curves import duration, metrics_rows
 from vidpred.explorer.runs.run import Run
-from vidpred.explorer.runs.summary import title, top_beta, trained_elsewhere
+from vidpred.explorer.runs.summary import title, trained_elsewhere
 from vidpred.explorer.runs.validate import finite
+from vidpred.schedules import beta_reached
 
 
 class Cell(NamedTuple):
@@ -25,7 +26,7 @@ def listed(run: Run) -> list[Cell]:
     family = FAMILIES[run.config.model.condition]
     if result and result.has_bounces:
         family = "bouncing shapes"
-    schedule, beta = ("constant" if train.kl_anneal == "none" else train.kl_anneal), top_beta(train)
+    schedule, beta = ("constant" if train.kl_anneal == "none" else train.kl_anneal), beta_reached(train)
     written = f"{beta:g}"
     if train.kl_anneal == "calibrated":
         beta, written = None, "by the error"

@@ -3,6 +3,7 @@
 from vidpred.config import TrainConfig
 from vidpred.explorer.runs.curves import metrics_rows
 from vidpred.explorer.runs.run import Evaluation, Run
+from vidpred.schedules import beta_reached
 
 COLLAPSE_NOTE = (
     "z carries (almost) nothing here: the posterior has collapsed; temperature and seed change nothing you can see."
@@ -26,14 +27,9 @@ def _schedule(train: TrainConfig) -> str:
     """Of beta; what it gets to where that is the 1 of the bound, as in the reports, or more."""
     constant = train.kl_anneal == "none"
     name = f"{'constant' if constant else train.kl_anneal} beta"
-    if train.kl_anneal == "calibrated" or top_beta(train) < 1:
+    if train.kl_anneal == "calibrated" or beta_reached(train) < 1:
         return name
-    return f"{name} {'of' if constant else 'to'} {top_beta(train):g}"
-
-
-def top_beta(train: TrainConfig) -> float:
-    """What beta gets to."""
-    return train.beta_max * (train.kl_anneal_value if train.kl_anneal == "none" else train.kl_anneal_stop)
+    return f"{name} {'of' if constant else 'to'} {beta_reached(train):g}"
 
 
 def trained_elsewhere(run: Run) -> bool:
@@ -67,9 +63,9 @@ def _beta_and_forcing(run: Run) -> str:
     if train.kl_anneal == "calibrated":
         beta = "beta 2 MSE / D"
     elif train.kl_anneal == "none":
-        beta = f"beta {top_beta(train):g}"
+        beta = f"beta {beta_reached(train):g}"
     else:
-        beta = f"beta up to {top_beta(train):g}"
+        beta = f"beta up to {beta_reached(train):g}"
     known = ""
     if run.takes_actions:
         known = " · actions put in " + (
