@@ -144,6 +144,11 @@ def test_a_rise_of_less_than_two_positions_is_refused(changes):
         ({"epochs": 50, "tfr_decay": "linear", "tfr_decay_start": 10}, {0: 1, 10: 1, 11: 0.975, 30: 0.5, 49: 0.025}),
         ({"epochs": 4, "tfr_decay": "linear", "tfr_decay_start": 0}, {0: 1.0, 1: 0.75, 3: 0.25}),
         (
+            {"epochs": 10, "tfr_decay": "linear", "tfr_decay_start": 0, "tfr_floor": 0.3},
+            {0: 1.0, 6: 0.4, 7: 0.3, 8: 0.3, 9: 0.3},
+        ),
+        ({"epochs": 10, "tfr": 0.2, "tfr_decay": "linear", "tfr_decay_start": 0, "tfr_floor": 0.3}, {0: 0.2, 9: 0.2}),
+        (
             {"tfr_decay": "every", "tfr_decay_start": 5, "tfr_decay_step": 0.2, "tfr_floor": 0.3},
             {0: 1.0, 4: 1.0, 5: 0.8, 9: 0.8, 10: 0.6, 15: 0.4, 20: 0.3, 99: 0.3},
         ),

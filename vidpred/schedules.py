@@ -90,12 +90,12 @@ def tfr_at(config: TrainConfig, epoch: int, restarts: Sequence[int] = ()) -> flo
     restarted = max((r for r in restarts if r <= epoch), default=None)
     top, start = (config.tfr, config.tfr_decay_start) if restarted is None else (1.0, restarted)
     if config.tfr_decay == "linear":
-        return top * (1 - max(0, epoch - start) / max(1, config.epochs - start))
-    if config.tfr_decay == "every":
-        falls = (epoch - (restarted or 0)) // config.tfr_decay_start
+        ratio = top * (1 - max(0, epoch - start) / max(1, config.epochs - start))
+    elif config.tfr_decay == "every":
+        ratio = top - config.tfr_decay_step * ((epoch - (restarted or 0)) // config.tfr_decay_start)
     else:
-        falls = max(0, epoch - start)
-    return max(min(config.tfr_floor, top), top - config.tfr_decay_step * falls)
+        ratio = top - config.tfr_decay_step * max(0, epoch - start)
+    return max(min(config.tfr_floor, top), ratio)
 
 
 def is_plateau(

@@ -31,7 +31,6 @@ ONLY_WITH = {
     "kl_anneal_per": ("kl_anneal", ("cyclical", "monotonic")),
     "kl_anneal_value": ("kl_anneal", ("none",)),
     "tfr_decay_step": ("tfr_decay", ("step", "every")),
-    "tfr_floor": ("tfr_decay", ("step", "every")),
 }
 
 
