@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.training.trainings import run_training
+from tests.training.trainings import after, assert_equal_tensors, run_training, state_tensors
 from vidpred import runs
 from vidpred.errors import BadInput
 
@@ -74,3 +74,19 @@ def test_fine_tuning_refuses_what_does_not_fit(dance_run, tiny_run, dance_settin
     with pytest.raises(BadInput, match="the config asks for"):
         run_training(tmp_path / "a", wider, dance, init=str(dance_run))
     assert not (tmp_path / "a").exists()
+
+
+def test_a_fine_tuned_run_goes_on_and_is_finished_without_the_run_that_it_started_from(
+    tiny_run, short_svg, robot, tmp_path
+):
+    start, run = shutil.copytree(tiny_run, tmp_path / "start"), tmp_path / "tuned"
+    assert run_training(tmp_path / "whole", short_svg, robot, init=str(start))
+    assert not run_training(run, short_svg, robot, init=str(start), stop=after(1))
+    start.rename(tmp_path / "elsewhere")
+    for _ in range(2):
+        assert run_training(run, short_svg, robot, init=str(start))
+        assert_equal_tensors(state_tensors(run), state_tensors(tmp_path / "whole"))
+    for folder, fresh in ((run, True), (tmp_path / "other", False)):
+        with pytest.raises(BadInput, match=f"{start}.*: missing"):
+            run_training(folder, short_svg, robot, init=str(start), fresh=fresh)
+    assert_equal_tensors(state_tensors(run), state_tensors(tmp_path / "whole"))

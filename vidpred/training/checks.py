@@ -31,8 +31,7 @@ def require_trainable(
         require_suitable(clips, config.model)
     window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
     _require_place(run, fresh)
-    _require_start(config, run)
-    config = with_condition_moments(config, training)
+    config = with_condition_moments(config, training, _require_start(config, run, fresh))
     if (run / runs.CONFIG).exists() and not fresh:
         _require_same(runs.read_config(run), config, run)
     return config, chosen
@@ -104,13 +103,17 @@ def _require_place(run: Path, fresh: bool) -> None:
         raise BadInput(f"{run} is a bundled run: nothing to resume; use another --out, or --fresh to start over")
 
 
-def _require_start(config: RunConfig, run: Path) -> None:
-    """The run that fine-tuning starts from has weights that fit, and is another one."""
+def _require_start(config: RunConfig, run: Path, fresh: bool) -> Path | None:
+    """The run that fine-tuning starts from; it has weights that fit, and is another one. The run itself where it goes
+    on: it holds all that it took, and its start may be gone."""
     init = config.train.init
     if init is None:
-        return
+        return None
     if Path(init).resolve() == run.resolve():
         raise BadInput(f"train.init {init} is the run folder itself; give another --out")
+    if not fresh and (run / runs.LAST / STATE).exists():
+        return run
     if runs.read_config(Path(init)).model.kind != config.model.kind:
         raise BadInput(f"train.init {init} is a model of another family")
     checkpoint.load_weights(Path(init) / runs.WEIGHTS, build_model(config.model))
+    return Path(init)

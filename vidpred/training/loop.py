@@ -110,7 +110,7 @@ def _train_alone(
     with torch.random.fork_rng():
         torch.manual_seed(t.seed)
         model = build_model(config.model, speed)
-    if t.init is not None:
+    if t.init is not None and tensors is None:
         checkpoint.load_weights(Path(t.init) / runs.WEIGHTS, model)
     learner = build_learner(model, t, speed, accelerator, precision)
     initial = None

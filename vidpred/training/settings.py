@@ -30,15 +30,15 @@ def with_whole_passes(config: RunConfig, clips: Clips) -> RunConfig:
     return replace(config, train=replace(t, iterations_per_epoch=iterations))
 
 
-def with_condition_moments(config: RunConfig, clips: Clips) -> RunConfig:
-    """Normalisation of the conditions, of the training split; fine-tuning keeps what the weights were trained with."""
+def with_condition_moments(config: RunConfig, clips: Clips, start: Path | None) -> RunConfig:
+    """Normalisation of the conditions: of the training split, or of the run `start`, whose weights know no other."""
     if config.model.condition != "actions":
         return config
-    if config.train.init is None:
+    if start is None:
         mean, scale = clips.condition_moments()
     else:
-        start = runs.read_config(Path(config.train.init)).model
-        mean, scale = start.condition_mean, start.condition_scale
+        model = runs.read_config(start).model
+        mean, scale = model.condition_mean, model.condition_scale
     return replace(config, model=replace(config.model, condition_mean=mean, condition_scale=scale))
 
 
