@@ -74,6 +74,12 @@ def test_tables_are_found():
     assert {name for _, _, name, *_ in CELLS} == set(BUNDLED)  # every bundled run has its numbers somewhere
 
 
+def test_bundled_runs_are_counted():
+    word = {16: "sixteen", 17: "seventeen", 18: "eighteen"}[len(BUNDLED)]
+    said = [found for page in PAGES for found in re.findall(r"(\w+) trained runs", page.read_text())]
+    assert said == [word] * 2  # in README and in the assets' own
+
+
 @pytest.mark.parametrize(("page", "line"), sorted({cell[:2] for cell in CELLS}))
 def test_a_line_of_a_table_is_what_is_stored(page, line):
     for name, header, cell in [found[2:] for found in CELLS if found[:2] == (page, line)]:
