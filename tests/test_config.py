@@ -96,13 +96,15 @@ def test_a_batch_of_one_clip_is_for_models_that_can_normalise_it():
     for name in ("debug", "small", "tiny"):
         config = preset(name)
         for changes in ({"batch_size": 1}, {"batch_size": 4, "accumulation": 4}):
+            changed = dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
             with pytest.raises(BadInput, match="batch normalisation needs two"):
-                dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+                changed.require_two_clips()
     for name, changes in (("pose-debug", {}), ("small-free", {}), ("debug", {"norm_stats": "group"}),
                           ("debug", {"code": "map"}), ("debug", {"code": "map", "norm_stats": "pooled"})):  # fmt: skip
         config = preset(name)
         model = dataclasses.replace(config.model, **changes)
-        dataclasses.replace(config, model=model, train=dataclasses.replace(config.train, batch_size=1))
+        train = dataclasses.replace(config.train, batch_size=1)
+        dataclasses.replace(config, model=model, train=train).require_two_clips()
 
 
 def test_dance_videos_may_be_shorter_than_asked_for_and_robot_clips_may_not():

@@ -90,6 +90,7 @@ def require_sensible(config: RunConfig) -> None:
     """BadInput for what is seen to make no sense without any data."""
     if config.train.iterations_per_epoch:
         schedules.beta_at(config.train, 0)
+    config.require_two_clips()
     if config.model.condition_mean:
         raise BadInput("--model.condition-mean and --model.condition-scale are learned from the training split")
 

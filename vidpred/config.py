@@ -401,7 +401,8 @@ class RunConfig:
     data: DataConfig | DanceDataConfig
     train: TrainConfig
 
-    def __post_init__(self):
+    def require_two_clips(self) -> None:
+        """BadInput where batch normalisation would be left with one value: such a run can be looked at, not trained."""
         t = self.train
         if self.model.needs_two_clips:
             _require(t.batch_size >= 2, "train.batch_size must be at least 2: batch normalisation needs two clips")

@@ -26,6 +26,17 @@ def test_a_refused_fresh_start_deletes_nothing(tiny_run, tiny_settings, robot):
     assert before == {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
 
 
+def test_parts_of_one_clip_are_no_training_but_a_run_of_before_opens(tiny_run, tiny_settings, robot, tmp_path):
+    """Settings of before, when pooled statistics of one clip were not refused."""
+    parts = replace(tiny_settings, train=replace(tiny_settings.train, accumulation=tiny_settings.train.batch_size))
+    with pytest.raises(BadInput, match="parts of one clip"):
+        run_training(tmp_path / "new", parts, robot)
+    assert not (tmp_path / "new").exists()
+    run = shutil.copytree(tiny_run, tmp_path / "old")
+    runs.write_config(run, parts, {})
+    assert runs.read_config(run) == parts
+
+
 def test_a_file_is_no_run_folder(tiny_settings, robot, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BadInput, match="file: not a folder"):

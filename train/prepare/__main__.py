@@ -73,7 +73,8 @@ def shard(
             clips = pack_split(data, split, cache, progress=True)
             remove_unfinished(out / split)
             bounces = [bounces_of(data / clip) for clip in clips.ids]
-            files = write_shards(clips, out / split, clips_per_shard, base and f"{base}{split}/", True, bounces)
+            address = base and f"{base}{split}/"
+            files = write_shards(clips, out / split, clips_per_shard, address, progress=True, bounces=bounces)
             print(f"{out / split}: {len(clips)} clips in {files} files")
 
 

@@ -25,6 +25,7 @@ def require_trainable(
     config = with_whole_passes(config, training)
     t, chosen = config.train, list(range(min(config.train.validation_clips, len(validation))))
     _require_memory(config)
+    config.require_two_clips()
     schedules.beta_at(t, 0)
     training_batch(training, config.data, t.batch_size, t.seed, 0, fraction=schedules.fraction_at(t, 0))
     for clips in (training, validation):
