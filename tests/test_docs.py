@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from train.benchmark import app, browser
-from train.benchmark import quality as candidates
+from train.benchmark.quality import table
 from vidpred import runs
 
 ROOT = Path(__file__).parent.parent
@@ -177,6 +177,23 @@ def test_a_switch_gains_what_was_measured():
     assert found == measured
 
 
+def test_a_candidate_costs_what_was_measured():
+    measured = stored("pace")
+    for name in ("first", "batch-4", "free-map", "map"):
+        one = measured[name]
+        seconds = [f"{one[f'{feedback}_s']:.2f} s" for feedback in ("teacher_forced", "free_running")]
+        frame = f"{one['predicted_frame_ms']:.1f} ms"
+        lines = (ROOT / "docs" / "quality.md").read_text().splitlines()
+        assert "| " + " | ".join([f"`{name}`", str(one["batch"]), *seconds, frame]) + " |" in lines
+
+
+def test_accumulation_saves_what_was_measured():
+    held = stored("memory")["peak_memory_gb"]
+    lines = (ROOT / "docs" / "performance.md").read_text().splitlines()
+    at = lines.index("| " + " | ".join(held) + " |")
+    assert cells(lines[at + 2]) == [f"{value:.2f} GB" for value in held.values()]
+
+
 def test_a_future_takes_what_was_measured():
     one = stored("rollout")
     times = [f"{one[f'{who}_s']:.2f} s" for who in WHO]
@@ -205,7 +222,7 @@ def test_clips_are_read_as_quickly_as_was_measured():
 )
 def test_a_table_of_candidates_is_what_was_measured(page, command):
     measured = stored(command)
-    assert candidates.table(measured["rows"], measured["samples"]) in (ROOT / "docs" / f"{page}.md").read_text()
+    assert table(measured["rows"], measured["samples"]) in (ROOT / "docs" / f"{page}.md").read_text()
 
 
 def test_what_length_buys_is_what_was_measured():

@@ -104,7 +104,7 @@ def test_only_the_explorer_knows_gradio(package):
 def test_only_training_has_an_optimizer():
     """Nothing else moves weights; two of the benchmarks stand for what is published."""
     users = {name for name, file in modules() if "torch.optim" in file.read_text()}
-    published = {"train.benchmark.step", "train.benchmark.published"}
+    published = {"train.benchmark.training_step", "train.benchmark.published"}
     assert {name for name in users if not name.startswith("vidpred.training.")} == published
 
 

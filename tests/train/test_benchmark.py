@@ -1,17 +1,19 @@
 """The benchmark's commands: yardstick and project compute the same, and what is told is complete."""
 
 import json
+import sys
 from dataclasses import replace
 
 import pytest
 
 from tests.commands import fails, succeeds
-from train.benchmark import harness
-from train.benchmark import step as step_file
+from train.benchmark import harness, training_step
+from train.benchmark import memory as memory_file
 from train.benchmark.published import PUBLISHED
 from train.benchmark.rollout import rollout
 from train.benchmark.step import step
 from vidpred import runs
+from vidpred.presets import preset
 
 
 @pytest.fixture
@@ -29,13 +31,13 @@ def test_step(measured, monkeypatch):
     """What is timed is the step that trains. The losses agree although the yardstick's is computed frame by frame; the
     project multiplies less for it."""
     steps = []
-    original = step_file.train_step
+    original = training_step.train_step
 
     def train_step(*given, **options):
         steps.append(options["feedback"])
         return original(*given, **options)
 
-    monkeypatch.setattr(step_file, "train_step", train_step)
+    monkeypatch.setattr(training_step, "train_step", train_step)
     result = measured(step, size="small", batch=2, frames=3, precision="no", cpu=True)
     assert steps == ["truth"] * 2 + ["prediction"] * 2  # profiled, then timed
     assert result["peak_gflops"]["no"] > 0
@@ -67,6 +69,24 @@ def test_loader_by_its_command():
 
 def test_startup_by_its_command():
     assert "first_page_s" in succeeds("train.benchmark", "startup", "--rounds", 1)
+
+
+def test_pace():
+    said = succeeds("train.benchmark", "pace", "--candidates", "debug", "--rounds", 1, "--json")
+    cost = json.loads(said.splitlines()[-1])["debug"]
+    assert cost["batch"] == preset("debug").train.batch_size
+    assert 0 < cost["predicted_frame_ms"] < 1000 * cost["teacher_forced_s"]  # of a frame, not of a whole future
+    assert "no-such" in fails("train.benchmark", "pace", "--candidates", "no-such")
+
+
+def test_memory(tiny_data, monkeypatch):
+    """A process is measured from outside, whole; one that fails is told of in its own words."""
+    hold = "import time; b = bytearray(b'x') * 400_000_000; del b; time.sleep(0.5)"
+    assert 0.38 < memory_file.most_held([sys.executable, "-c", hold]) < 0.5
+    monkeypatch.setattr(memory_file, "WAYS", {"as it is": ()})
+    said = succeeds("train.benchmark", "memory", "--data", tiny_data, "--preset", "debug", "--json")
+    assert 0.2 < json.loads(said.splitlines()[-1])["peak_memory_gb"]["as it is"] < 3
+    assert "nowhere" in fails("train.benchmark", "memory", "--data", "nowhere")
 
 
 def test_turns_are_taken_and_the_median_counts():

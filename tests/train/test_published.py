@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from tests.commands import fails
+from train.benchmark.candidates import candidate
 from train.benchmark.published import PUBLISHED, train_published
-from train.benchmark.quality import candidate, scores
+from train.benchmark.quality import scores
 from train.benchmark.yardstick import PublishedClips, PublishedSVG, copy_weights
 from vidpred import checkpoint, schedules
 from vidpred.data.batches import open_split

@@ -16,55 +16,20 @@ from pathlib import Path
 import torch
 
 from train.benchmark import harness
+from train.benchmark.candidates import candidate, changed
 from train.benchmark.published import PUBLISHED, train_published
 from train.benchmark.yardstick import PublishedClips
 from train.cli import Cache, Json, print_json, require_at_least
 from train.workers import training_processes
 from vidpred import checkpoint, runs
-from vidpred.config import RunConfig, TrainConfig
+from vidpred.config import RunConfig
 from vidpred.data.batches import Clips, open_split
 from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead, look_at_latents, score_futures
 from vidpred.models import build_model
-from vidpred.presets import preset
 from vidpred.training.loop import train
 
 PACE = 3  # steps that are timed beforehand, of each kind
-
-
-def _changed(start: RunConfig, model: dict | None = None, **train: object) -> RunConfig:
-    return replace(start, model=replace(start.model, **model or {}), train=replace(start.train, **train))
-
-
-_FIRST = _changed(preset("small-published"), {"learned_prior": True})
-_STEM = _changed(_FIRST, {"stem": "unshuffle"})
-_MASK = _changed(_STEM, {"composite": "mask"})
-_POOLED = _changed(preset("small"), {"learned_prior": True})
-_FREE_MAP = _changed(preset("small-free"), {"learned_prior": True})
-_MAP = _changed(_FREE_MAP, {"condition": "actions"}, beta_max=TrainConfig.beta_max)
-CANDIDATES: dict[str, RunConfig] = {
-    "first": _FIRST,  # the published layers at a quarter of their width
-    "unshuffle": _STEM,
-    "mask": _MASK,
-    "batch-4": _POOLED,
-    "map": _MAP,
-    "free-first": _changed(_FIRST, {"condition": "none"}, beta_max=1e-5),
-    "free-batch-4": _changed(_POOLED, {"condition": "none"}, beta_max=1e-5),
-    "free-map": _FREE_MAP,
-    "free-map-6": _changed(_FREE_MAP, beta_max=1e-6),
-    "free-map-calibrated": _changed(_FREE_MAP, kl_anneal="calibrated"),
-}
-
-
-def candidate(name: str, iterations: int) -> RunConfig:
-    """One of CANDIDATES, or an SVG preset, in the frame that all share but for the length; or one of PUBLISHED."""
-    if name in PUBLISHED:
-        return PUBLISHED[name]
-    config = CANDIDATES[name] if name in CANDIDATES else preset(name)
-    if config.model.kind != "svg":
-        raise BadInput(f"{name} is no preset of SVG")
-    shared = {"lr_decay": "cosine", "tfr": 1.0, "tfr_decay": "linear", "best_by": "last", "gif_every": 0}
-    return _changed(config, iterations_per_epoch=iterations, validation_clips=8, precision="no", **shared)
 
 
 def quality(
@@ -181,7 +146,7 @@ def fitted(
 
         train(
             scratch,
-            _changed(config, tfr=tfr),
+            changed(config, tfr=tfr),
             training,
             validation,
             fresh=True,
@@ -195,7 +160,7 @@ def fitted(
     forced = 2 / 3  # share of teacher forcing with a fall that begins after a third
     epoch = config.train.iterations_per_epoch * (forced * paces[0] + (1 - forced) * paces[1])
     epochs = math.ceil(max(points, round(seconds / epoch)) / points) * points
-    return _changed(config, epochs=epochs, tfr_decay_start=max(1, epochs // 3), save_every=epochs // points)
+    return changed(config, epochs=epochs, tfr_decay_start=max(1, epochs // 3), save_every=epochs // points)
 
 
 def scores(model: torch.nn.Module, clips: Clips, chosen: list[int], config: RunConfig, samples: int) -> dict:

@@ -1,27 +1,16 @@
 """How long a training step takes."""
 
-import contextlib
-import ctypes
-import platform
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Literal
 
 import torch
-from accelerate import Accelerator
 
 from train.benchmark import harness
-from train.benchmark.yardstick import PublishedSVG, copy_weights
+from train.benchmark.training_step import project_step, yardstick_step
 from train.cli import Cpu, Json, require_at_least
-from vidpred.clip import Clip
-from vidpred.config import SpeedConfig, SVGConfig, TrainConfig
-from vidpred.models import build_model
-from vidpred.randomness import generator
-from vidpred.training.memory import keep_freed_memory
+from vidpred.config import SpeedConfig, SVGConfig
 from vidpred.training.settings import resolved_precision
-from vidpred.training.step import build_learner, train_step
 
-BETA = 1e-4
 SWITCHES = {
     "hoist_skips off": {"hoist_skips": False},
     "fold_upsampling off": {"fold_upsampling": False},
@@ -79,10 +68,10 @@ def step(
     result["peak_gflops"] = peaks
     for feedback, name in (("truth", "teacher_forced"), ("prediction", "free_running")):
         given = (config, batch, frames, device, feedback)
-        works = {"yardstick": _yardstick_step(*given), "project": _project_step(*given, precision, speed)}
+        works = {"yardstick": yardstick_step(*given), "project": project_step(*given, precision, speed)}
         profiled = works
         if device == "cuda" and cuda_graphs is not False:  # what a graph launches cannot be counted
-            works["launched_singly"] = _project_step(*given, precision, replace(speed, cuda_graphs=False))
+            works["launched_singly"] = project_step(*given, precision, replace(speed, cuda_graphs=False))
             profiled = {"yardstick": works["yardstick"], "project": works["launched_singly"]}
         profiles = {who: harness.profile(work, device) for who, work in profiled.items()}  # from the same weights
         if profiled is not works:
@@ -101,8 +90,8 @@ def step(
     if switches:
         result["switches"] = _measure_switches(config, batch, frames, device, precision, rounds)
     if growth:
-        by_clips = {n: _project_step(config, n, frames, device, "truth", precision) for n in (4, 8, 16)}
-        by_frames = {n: _project_step(config, batch, n, device, "truth", precision) for n in (6, 12, 24)}
+        by_clips = {n: project_step(config, n, frames, device, "truth", precision) for n in (4, 8, 16)}
+        by_frames = {n: project_step(config, batch, n, device, "truth", precision) for n in (6, 12, 24)}
         result["exponents"] = {
             "batch": harness.exponent(by_clips, rounds, device),
             "frames": harness.exponent(by_frames, rounds, device),
@@ -110,73 +99,17 @@ def step(
     harness.report(result, json)
 
 
-def _yardstick_step(config: SVGConfig, batch: int, frames: int, device: str, feedback: str) -> Callable[[], float]:
-    """The report's step on a random batch, from the weights that the project's starts from; gives the loss."""
-    model = PublishedSVG(config)
-    copy_weights(_start(config), model)
-    model.to(device)
-    optimizer = torch.optim.Adam(model.parameters(), 0.002)
-    clip, noise = _random_batch(config, batch, frames, device)
-    inputs = [list(x.transpose(0, 1)) for x in (clip.frames, clip.conditions, noise)]
-
-    def run() -> float:
-        with _memory_given_back():  # as it is for a program that asks for nothing else
-            optimizer.zero_grad()
-            loss, _, _ = model.loss(*inputs, n_past=2, beta=BETA, teacher_forcing=feedback == "truth")
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
-    return run
-
-
-def _project_step(
-    config: SVGConfig,
-    batch: int,
-    frames: int,
-    device: str,
-    feedback: str,
-    precision: str,
-    speed: SpeedConfig | None = None,
-) -> Callable[[], float]:
-    """The step that trains, on a random batch that is on the device already; gives the loss."""
-    speed = speed or SpeedConfig()
-    settings = TrainConfig(batch_size=batch, precision=precision)
-    accelerator = Accelerator(mixed_precision="no", cpu=device == "cpu")
-    learner = build_learner(_start(config, speed), settings, speed, accelerator, precision)
-    parts = [_random_batch(config, batch, frames, device)]
-
-    def run() -> float:
-        with _memory_kept() if speed.keep_memory else _memory_given_back():
-            return train_step(learner, settings, parts, beta=BETA, feedback=feedback).means["loss"]
-
-    return run
-
-
-def _start(config: SVGConfig, speed: SpeedConfig | None = None) -> torch.nn.Module:
-    torch.manual_seed(0)
-    return build_model(config, speed)
-
-
-def _random_batch(config: SVGConfig, batch: int, frames: int, device: str) -> tuple[Clip, torch.Tensor]:
-    source = generator("benchmark")
-    pixels = source.normal((batch, frames, 3, 64, 64)).sigmoid()
-    conditions = source.normal((batch, frames, 7))
-    noise = source.normal((batch, frames - 1, config.z_dim))
-    return Clip(pixels.to(device), conditions.to(device), 2), noise.to(device)
-
-
 def _measure_switches(
     config: SVGConfig, batch: int, frames: int, device: str, precision: str, rounds: int
 ) -> dict[str, float]:
     """Time of the teacher-forced step with each switch thrown, over the time with none."""
     given = (batch, frames, device, "truth")
-    works = {"": _project_step(config, *given, precision)}
+    works = {"": project_step(config, *given, precision)}
     for name, values in SWITCHES.items():
-        works[name] = _project_step(config, *given, precision, SpeedConfig(**values))
-    works["norm_stats pooled"] = _project_step(replace(config, norm_stats="pooled"), *given, precision)
+        works[name] = project_step(config, *given, precision, SpeedConfig(**values))
+    works["norm_stats pooled"] = project_step(replace(config, norm_stats="pooled"), *given, precision)
     other = "bf16" if precision == "no" else "no"
-    works[f"precision {other}"] = _project_step(config, *given, other)
+    works[f"precision {other}"] = project_step(config, *given, other)
     seconds = harness.take_turns(works, rounds, "switches", device)
     return {name: value / seconds[""] for name, value in seconds.items() if name}
 
@@ -187,22 +120,3 @@ def _peak(device: str, dtype: torch.dtype) -> float:
     a = torch.randn(size, size, device=device).to(dtype)
     seconds = [harness.take_turns({"": lambda: a @ a}, 1, "peak", device, warm_up=False)[""] for _ in range(6)]
     return 2 * size**3 / 1e9 / min(seconds)
-
-
-@contextlib.contextmanager
-def _memory_kept() -> Iterator[None]:
-    keep_freed_memory()
-    yield
-
-
-@contextlib.contextmanager
-def _memory_given_back() -> Iterator[None]:
-    """glibc as it comes, at the thresholds that it reaches by itself in a program like this one."""
-    if platform.libc_ver()[0] == "glibc":
-        trim_threshold, mmap_threshold, mmap_max = -1, -3, -4
-        libc = ctypes.CDLL(None)
-        libc.mallopt(mmap_max, 65536)
-        libc.mallopt(mmap_threshold, 32 * 2**20)
-        libc.mallopt(trim_threshold, 64 * 2**20)
-        libc.malloc_trim(0)
-    yield
