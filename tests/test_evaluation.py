@@ -15,6 +15,10 @@ from vidpred import checkpoint, metrics, runs
 from vidpred.data.batches import open_split, window_batch
 from vidpred.errors import BadInput
 from vidpred.evaluation import Latents, at_bounces, evaluate, look_at_latents, score_futures
+from vidpred.explorer.drive.session import Drives
+from vidpred.explorer.drive.simulator import Physics
+from vidpred.explorer.drive.what_if import what_if
+from vidpred.explorer.latents import analysis
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.rollout import predict
@@ -190,9 +194,19 @@ def test_a_diverged_run_is_one_line_wherever_it_predicts(tiny_run, tiny_data, tm
     for command in ("train.evaluate", "train.generate"):
         assert fails(command, *words) == f"{command}: {said}"
     assert not (tmp_path / "out").exists()
-    library = Library([run], [tiny_data])
-    with pytest.raises(BadInput, match=said):
-        predict_clip(library, library.run("diverged"), library.clips_for(library.run("diverged"))[0])
+    library, physics = Library([run], [tiny_data]), Physics()
+    run = library.run("diverged")
+    clip, drives = library.clips_for(run)[0], Drives(library, physics)
+    asks = [
+        lambda: predict_clip(library, run, clip),
+        lambda: analysis.analyse(library, run, clip, 0),
+        lambda: analysis.traversal(library, run, clip, 0),
+        lambda: what_if(library, physics, run, clip, "still", n_future=4),
+        lambda: drives.begin(run, clip, 0, 1.0)[1].step([0, 0, 0], 0),
+    ]
+    for ask in asks:
+        with pytest.raises(BadInput, match="not finite"):
+            ask()
 
 
 def test_more_context_leaves_fewer_frames_of_a_dance_to_predict(dance_run, tiny_dance, tmp_path):

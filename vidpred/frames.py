@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from vidpred.errors import BadInput
+
 
 def to_float(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
     """uint8 (…, T, H, W, C) -> float32 (…, T, C, H, W) in [0, 1], on the device of the input.
@@ -28,7 +30,7 @@ def to_float(frames: np.ndarray | torch.Tensor) -> torch.Tensor:
 def to_uint8(frames: np.ndarray | torch.Tensor) -> np.ndarray:
     """Float (…, T, C, H, W) -> numpy uint8 (…, T, H, W, C): clamped to [0, 1], rounded to nearest, ties to even.
 
-    Raises ValueError for integers (already on the other side of the border) and for values that are not finite.
+    Raises ValueError for integers (already on the other side of the border), BadInput for values that are not finite.
     """
     frames = torch.from_numpy(frames.copy()) if isinstance(frames, np.ndarray) else frames.detach()
     if not frames.is_floating_point():
@@ -36,7 +38,9 @@ def to_uint8(frames: np.ndarray | torch.Tensor) -> np.ndarray:
     if frames.ndim < 3:
         raise ValueError(f"frames must be (…, T, C, H, W), got shape {tuple(frames.shape)}")
     if not torch.isfinite(frames).all():
-        raise ValueError("frames hold values that are not finite (NaN or infinity): they have no picture")
+        raise BadInput(
+            "The frames are not finite (NaN or infinity), as those of a run that has diverged: they have no picture"
+        )
     if frames.dtype != torch.float64:
         frames = frames.float()  # 255 * x has no exact place in 16 bits
     # torch.round takes ties to even; quantised before the transfer, a quarter of the bytes leave the device.
