@@ -19,7 +19,7 @@ from vidpred.errors import BadInput, one_line
 
 # Options that several commands have, each with its line of --help.
 Json = Annotated[bool, tyro.conf.arg(help="print one JSON object as the last line")]
-Cache = Annotated[Path | None, tyro.conf.arg(help="folder for the packed clips (none: .packed beside the splits)")]
+Cache = Annotated[Path | None, tyro.conf.arg(help="folder for the packed clips (None: .packed beside the splits)")]
 Cpu = Annotated[bool, tyro.conf.arg(help="stay on the CPU even where there is a GPU")]
 Split = Annotated[str, tyro.conf.arg(help="train, validate (or val) or test")]
 RunFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="run folder")]

@@ -30,15 +30,15 @@ def evaluate_run(
 
     Args:
         data: folder with train/, validate/ and test/
-        clips: score so many, the first ones (none: all of the split)
+        clips: score so many, the first ones (None: all of the split)
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
         seed: of the noise
-        n_past: context frames (none: as trained)
-        n_future: predicted frames that are scored (none: as trained)
-        prior_at_test: learned or standard (none: as the run's settings say)
+        n_past: context frames (None: as trained)
+        n_future: predicted frames that are scored (None: as trained)
+        prior_at_test: learned or standard (None: as the run's settings say)
         precision: no: float32; bf16: quicker where the device computes in it; PSNR moves by less than 0.02 dB
-        out: file to write (none: eval.json in the run folder)
+        out: file to write (None: eval.json in the run folder)
         also: further metrics by named protocol: psnr_joint, ssim_skimage014, psnr_finn, ssim_finn; lpips and fvd, which
             need packages and weights (docs/quality.md); spaces or commas between them
     """

@@ -22,7 +22,7 @@ def export(
 
     Args:
         out: folder to write
-        data: folder with clips, on which float16 weights are tried (none: they are not)
+        data: folder with clips, on which float16 weights are tried (None: they are not)
     """
     if out.is_file():
         raise BadInput(f"{out}: a file, not a folder")

@@ -45,7 +45,7 @@ def generate(
         samples: futures per clip
         temperature: scales the sigma of every z; 0 takes the means
         seed: of the noise; sample k of a seed is the same picture here, in train.evaluate and in the app
-        n_future: predicted frames (none: as trained; of a dance all that have a pose)
+        n_future: predicted frames (None: as trained; of a dance all that have a pose)
         mp4: also write an MP4 beside each GIF
         official: dance only: also write OUT/submission.csv, sample 0 of exactly 5 sequences of 630 frames, a row per
             frame: id, then 3 x 32 x 64 integers 0 … 255

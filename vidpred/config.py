@@ -242,7 +242,7 @@ class TrainConfig:
     adam_beta1: float = 0.9
     """first momentum of Adam and AdamW; momentum of SGD"""
     grad_clip: float | None = None
-    """largest norm of the gradient (none: not clipped)"""
+    """largest norm of the gradient (None: not clipped)"""
     beta_max: float = 1e-4
     """weight of the KL term at the top of the schedule"""
     kl_anneal: Literal["cyclical", "monotonic", "none", "calibrated"] = "cyclical"
@@ -360,7 +360,7 @@ class SpeedConfig:
     """on a CPU, train 3x3 convolutions of many channels with a quarter of the multiplications (in float32: rounding
     grows from 2e-7 to 2e-6)"""
     steps_per_call: int | None = None
-    """time steps that encoder and decoder take in one call where they can (none: all of them on a GPU; on a CPU as many
+    """time steps that encoder and decoder take in one call where they can (None: all of them on a GPU; on a CPU as many
     as its cache holds)"""
     channels_last: bool = True
     """a pixel's channels side by side in memory (the pose CVAE: on a GPU only)"""
@@ -369,7 +369,7 @@ class SpeedConfig:
     keep_memory: bool = True
     """on a CPU under glibc, keep freed memory for the next step"""
     cuda_graphs: bool | None = None
-    """replay each pass as a CUDA graph (none: on one GPU, unless activations are checkpointed)"""
+    """replay each pass as a CUDA graph (None: on one GPU, unless activations are checkpointed)"""
     compile: Literal["no", "layers"] = "no"
     """torch.compile: not at all, or normalisation with its activation fused"""
     checkpoint_activations: bool = False

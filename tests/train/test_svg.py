@@ -64,6 +64,18 @@ def test_the_line_before_training_names_the_beta_that_is_used(changes, said):
     assert said in describe(replace(start, train=replace(start.train, **changes)))
 
 
+@pytest.mark.parametrize("command", ["svg", "pose_cvae", "evaluate", "generate", "export"])
+def test_help_writes_none_as_options_take_it(command):
+    said = " ".join(succeeds(f"train.{command}", "--help").split())
+    assert "(None: " in said and "(none: " not in said
+
+
+def test_an_option_can_be_put_back_to_none(tmp_path):
+    options = ["--train.grad-clip", "1", "--train.grad-clip", "None", "--speed.cuda-graphs", "None", "--cache", "None"]
+    said = succeeds("train.svg", "--data", tmp_path, "--out", tmp_path / "run", "--dry-run", *options)
+    assert json.loads(said)["train"]["grad_clip"] is None
+
+
 def test_reads_the_training_and_the_validation_split_alone(tiny_data, tmp_path):
     """The best checkpoint may not be chosen on the test split."""
     options = [*TINY, "--train.epochs", "1", "--cache", tmp_path / "cache"]

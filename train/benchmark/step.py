@@ -46,7 +46,7 @@ def step(
         frames: frames of a clip, two of them given
         rounds: turns of each; medians are compared
         precision: of the project (auto: bf16 where the processor computes in it)
-        cuda_graphs: of the project (none: on a GPU)
+        cuda_graphs: of the project (None: on a GPU)
         compile: torch.compile of the project: no or layers
         norm_stats: statistics of the project's batch normalisation; pooled gives other results
         switches: also measure the project with each switch thrown alone

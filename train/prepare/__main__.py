@@ -55,7 +55,7 @@ def shard(
         base: Where the files will be read from, if not from OUT: the start of an address, or of a command as
             "pipe:cat /mnt/far/", that {split} and the file's name are put behind. Commands are run only where the
             environment variable VIDPRED_PIPES is 1.
-        cache: Folder for the packed clips (none: .packed beside the splits).
+        cache: Folder for the packed clips (None: .packed beside the splits).
     """
     require_at_least(1, clips_per_shard=clips_per_shard)
     require_outside(data, out)
