@@ -181,7 +181,7 @@ def evaluate(
             **{f"{name}_best": of_clips[name].amax(0).tolist() for name in ("psnr", "ssim")},
         },
         "also": {
-            name: _told(name, values, {"clips": len(chosen), "samples": samples, "frames": n_future})
+            name: _further_metric(name, values, {"clips": len(chosen), "samples": samples, "frames": n_future})
             for name, values in scores.also.items()
         },
         **({} if bounces is None else {"bounces": at_bounces(bounces, latents, scores.diversity, n_past)}),
@@ -216,7 +216,7 @@ def at_bounces(bounces: list[list[int]], latents: Latents, diversity: Tensor, n_
     return {name: values.mean().item() if len(values) else None for name, values in chosen.items()}
 
 
-def _told(name: str, values: Tensor, of: dict[str, int]) -> dict:
+def _further_metric(name: str, values: Tensor, of: dict[str, int]) -> dict:
     """A further metric's numbers, and the protocol where the name does not say it all."""
     found = measure(name)
     protocol = {"protocol": {**found.protocol, **of, "context": "not counted"}} if found.protocol else {}

@@ -41,7 +41,7 @@ def fetch_run(repository: str, into: Path, revision: str | None = None, endpoint
     # The environment variable of this name counts only before the package is imported, which Gradio does too.
     constants.HF_HUB_DISABLE_TELEMETRY = True
     api = HfApi(endpoint, token=False, library_name="vidpred")
-    with _told(address, revision):
+    with _one_line_errors(address, revision):
         info = api.repo_info(name, revision=revision, files_metadata=True, timeout=PATIENCE)
         commit, sizes = info.sha, {file.rfilename: file.size for file in info.siblings}
         if not re.fullmatch("[0-9a-f]{40}", commit):
@@ -56,7 +56,7 @@ def fetch_run(repository: str, into: Path, revision: str | None = None, endpoint
         run = Path(temporary) / "run"
         run.mkdir()
         for path in paths:
-            with _told(address, revision):
+            with _one_line_errors(address, revision):
                 fetched = api.hf_hub_download(
                     name, path, revision=commit, local_dir=Path(temporary) / "fetched", etag_timeout=PATIENCE
                 )
@@ -104,7 +104,7 @@ def _chosen(address: str, place: str, sizes: dict[str, int | None]) -> list[str]
 
 
 @contextlib.contextmanager
-def _told(address: str, revision: str) -> Iterator[None]:
+def _one_line_errors(address: str, revision: str) -> Iterator[None]:
     """Whatever may end a request, as one line."""
     from huggingface_hub import errors
 

@@ -68,7 +68,7 @@ def _import(files: dict[str, Path], record: Record) -> None:
     frames_left = sum(film.frames for _, film in todo)
     with tqdm(total=frames_left, unit="frame", desc="import", disable=not todo) as progress:
         for name, film in todo:
-            with _told(refused, name, film.path):
+            with _refusals_noted(refused, name, film.path):
                 tqdm.write(str(record.add(_read(record, name, film, progress))))
     with_clips = [film for film in record.films if film.clips]
     if not with_clips:
@@ -136,7 +136,7 @@ def _choose(files: dict[str, Path], record: Record) -> tuple[list[tuple[str, Fil
         file, found = path.stat(), known.get(name)
         if found and (found.bytes, found.changed) == (file.st_size, file.st_mtime_ns):
             continue
-        with _told(refused, name, path):
+        with _refusals_noted(refused, name, path):
             film = inspect_film(path)
             if found and found.fingerprint != film.fingerprint:
                 raise BadInput("another film than the one that was imported from it, which stays")
@@ -148,7 +148,7 @@ def _choose(files: dict[str, Path], record: Record) -> tuple[list[tuple[str, Fil
 
 
 @contextlib.contextmanager
-def _told(refused: list[str], name: str, path: Path) -> Iterator[None]:
+def _refusals_noted(refused: list[str], name: str, path: Path) -> Iterator[None]:
     """What is wrong with a file is said under its name below the folder, and kept."""
     try:
         yield

@@ -34,25 +34,37 @@ MANIFEST = "simulation.json"  # at the data set's root: what all of its clips ha
 PROCESSES = tyro.conf.arg(help="Processes, 0 for one per processor.", help_behavior_hint="(default: one per processor)")
 Workers = Annotated[int, PROCESSES]
 
+# of both kinds of clips
+TrainClips = Annotated[
+    int,
+    tyro.conf.arg(
+        help="Number of training clips (30 frames each). A larger number extends a folder made with the same seed."
+    ),
+]
+ValidationClips = Annotated[int, tyro.conf.arg(help="Number of validation clips.")]
+TestClips = Annotated[int, tyro.conf.arg(help="Number of test clips.")]
+ClipSeed = Annotated[int, tyro.conf.arg(help="Clip i of a split depends on the seed, the split and i only.")]
+FrameSize = Annotated[
+    int,
+    tyro.conf.arg(
+        help="Width and height of the frames, pixels. Training, evaluation and the app read clips of 64 alone."
+    ),
+]
+
 
 def simulate_robot(
     out: OutFolder,
-    train: int,
-    validate: int,
-    test: int,
-    seed: int,
-    size: int = 64,
+    train: TrainClips,
+    validate: ValidationClips,
+    test: TestClips,
+    seed: ClipSeed,
+    size: FrameSize = 64,
     workers: Workers = 0,
 ) -> None:
     """Clips of a robot arm pushing objects, from a physics engine. Run again to go on after an interruption.
 
     Args:
         out: Folder to write: OUT/{train,validate,test}/traj_<a>_to_<b>/<clip>.
-        train: Number of training clips (30 frames each). A larger number extends a folder made with the same seed.
-        validate: Number of validation clips.
-        test: Number of test clips.
-        seed: Clip i of a split depends on the seed, the split and i only.
-        size: Width and height of the frames, pixels. Training, evaluation and the app read clips of 64 alone.
     """
     require_simulator()
     common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
@@ -61,11 +73,11 @@ def simulate_robot(
 
 def simulate_bounce(
     out: OutFolder,
-    train: int,
-    validate: int,
-    test: int,
-    seed: int,
-    size: int = 64,
+    train: TrainClips,
+    validate: ValidationClips,
+    test: TestClips,
+    seed: ClipSeed,
+    size: FrameSize = 64,
     shapes: int = 2,
     workers: Workers = 0,
 ) -> None:
@@ -73,11 +85,6 @@ def simulate_bounce(
 
     Args:
         out: Folder to write: OUT/{train,validate,test}/bounce_<a>_to_<b>/<clip>.
-        train: Number of training clips (30 frames each). A larger number extends a folder made with the same seed.
-        validate: Number of validation clips.
-        test: Number of test clips.
-        seed: Clip i of a split depends on the seed, the split and i only.
-        size: Width and height of the frames, pixels. Training, evaluation and the app read clips of 64 alone.
         shapes: Shapes in a clip, 1 to 3.
     """
     if not 1 <= shapes <= 3:

@@ -200,11 +200,11 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             menus, link = what_if_tab.build_what_if(handlers, places["what-if"])
         with gr.Tab("Choose the poses", id="poses") as places["poses"]:
             menus |= what_if_tab.build_poses(handlers, places["poses"])
-    link = _both(parts.link, link)
+    link = _joined_link(parts.link, link)
     return parts._replace(link=link, menus={**parts.menus, **menus}, pages=Pages(tabs, places))
 
 
-def _both(one: Link | None, other: Link | None) -> Link | None:
+def _joined_link(one: Link | None, other: Link | None) -> Link | None:
     """The fields of both in one address, each restored by its own."""
     if one is None or other is None:
         return one or other
