@@ -19,15 +19,16 @@ def together(count, module, *arguments):
 
 
 POSE = ("beta_max=0.0001", "tfr_mix=1", "plateau_patience=2", "plateau_threshold=99", "interpolate_every=2")
-STEPS = 5
+STEPS = 3
 TRAININGS = {  # name: data, steps, settings
     "float64": ("robot", STEPS, "precision=float64"),
     # Adam's first steps have the size of the rate whatever the gradient, and turn the last bits of a gradient near 0
     # into steps of their own: a small rate
     "float32": ("robot", STEPS, "lr=0.0001", "batch_size=8"),
-    "accumulation": ("robot", 4, "precision=float64", "accumulation=2", "batch_size=8"),
+    "accumulation": ("robot", 2, "precision=float64", "accumulation=2", "batch_size=8"),
     "dance": ("dance", 5, "precision=float64", "kld_reduction=length", *POSE),
 }
+EVALUATION = ("--samples", 12, "--cpu")
 STOPPED = {"stopped": ("robot", 2, "precision=float64")}
 
 
@@ -55,10 +56,13 @@ def alone(data, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def two(data, tmp_path_factory):
-    """The same by two processes, which are started once, and a training that they stopped after 2 steps."""
+def two(data, tiny_run, tmp_path_factory):
+    """The same by two processes, which are started once, and a training that they stopped after 2 steps; then they
+    evaluate a run. What they printed is in `printed`."""
     folder = tmp_path_factory.mktemp("two")
-    together(2, "tests.training.shared", jobs(folder, TRAININGS | STOPPED, data))
+    evaluation = ("train.evaluate", tiny_run, *EVALUATION, "--data", data["robot"], "--out", folder / "eval.json")
+    printed = together(2, "tests.training.shared", jobs(folder, TRAININGS | STOPPED, data), *evaluation)
+    (folder / "printed").write_text(printed)
     return folder
 
 
@@ -93,7 +97,7 @@ def test_resumes_with_another_number_of_processes(alone, two, data):
 
 def test_parts_of_a_batch_are_shared_alike(alone, two):
     """With gradient accumulation each part is normalised over the clips that it holds in all processes."""
-    assert differences(*rows(alone, two, "accumulation"), ("loss", "mse", "train_psnr"), steps=4) <= 1e-10
+    assert differences(*rows(alone, two, "accumulation"), ("loss", "mse", "train_psnr"), steps=2) <= 1e-10
 
 
 def test_the_pose_cvae_trains_alike(alone, two):
@@ -103,12 +107,10 @@ def test_the_pose_cvae_trains_alike(alone, two):
     assert len({row["tfr"] for row in pair[0]}) > 1
 
 
-def test_evaluation_is_shared_and_equal(tiny_run, tiny_data, tmp_path):
-    arguments = (tiny_run, "--data", tiny_data, "--samples", 12, "--cpu", "--out")
-    succeeds("train.evaluate", *arguments, tmp_path / "one.json")
-    printed = together(2, "train.evaluate", *arguments, tmp_path / "two.json")
-    assert printed.count("wrote") == 1
-    assert same_numbers(*(json.loads((tmp_path / f"{name}.json").read_text()) for name in ("one", "two")))
+def test_evaluation_is_shared_and_equal(two, tiny_run, tiny_data, tmp_path):
+    succeeds("train.evaluate", tiny_run, *EVALUATION, "--data", tiny_data, "--out", tmp_path / "eval.json")
+    assert (two / "printed").read_text().count("wrote") == 1
+    assert same_numbers(*(json.loads((folder / "eval.json").read_text()) for folder in (tmp_path, two)))
 
 
 def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, tmp_path):

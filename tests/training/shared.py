@@ -1,8 +1,10 @@
 """Trainings of a few steps, by one process or by several under torchrun: `python -m tests.training.shared JOBS`.
 
-JOBS is a JSON list of [RUN, DATA, STEPS, "key=value", …]; a training stops after STEPS, or goes on where it stopped."""
+JOBS is a JSON list of [RUN, DATA, STEPS, "key=value", …]; a training stops after STEPS, or goes on where it stopped.
+A command that follows, as after `python -m`, is run by the same processes at the end."""
 
 import json
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +17,13 @@ from vidpred.presets import preset
 from vidpred.training.loop import train
 
 
-def main(jobs):
+def main(jobs, *command):
     processes.join(cpu=True)
     for job in json.loads(Path(jobs).read_text()):
         train_steps(*job)
+    if command:
+        sys.argv = [*command]
+        runpy.run_module(command[0], run_name="__main__")
 
 
 def train_steps(run, data, steps, *settings):
