@@ -13,7 +13,8 @@ def training_processes() -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():  # Windows
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["vidpred.training.loop", "vidpred.evaluation"])
+    # the last is what an optimizer's first step would load, for a second
+    context.set_forkserver_preload(["vidpred.training.loop", "vidpred.evaluation", "torch._dynamo"])
     return context
 
 
