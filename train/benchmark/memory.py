@@ -20,16 +20,7 @@ WAYS = {
     "accumulation 4": ("--train.accumulation", "4"),
     "checkpointed, accumulation 4": ("--speed.checkpoint-activations", "--train.accumulation", "4"),
 }
-SHORT = (
-    "--train.epochs",
-    "1",
-    "--train.iterations-per-epoch",
-    "2",
-    "--train.kl-anneal",
-    "none",
-    "--train.gif-every",
-    "0",
-)
+SHORT = ("--train.epochs=1", "--train.iterations-per-epoch=2", "--train.kl-anneal=none", "--train.gif-every=0")
 
 
 def memory(data: Path, preset: str = "small-published", json: Json = False) -> None:
