@@ -22,6 +22,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.__main__ import make_demo
 
 TWIN = "push-free-learned-cyclical"  # a run of the Learn pages' doors
+DESKTOP = {"width": 1280, "height": 900}
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -39,7 +40,7 @@ def browser():
 @pytest.fixture(scope="session")
 def free_windows():
     """Windows that tests have left: their pages go to an address in less than half the time, because the scripts are
-    there and compiled. By app and options of the window."""
+    there and compiled. By app, and by options of the window that cannot be changed afterwards."""
     return defaultdict(list)
 
 
@@ -55,12 +56,16 @@ def open_page(browser, free_windows, request):
         "request": lambda r: hosts.add(r.url.split("/")[2]) if r.url.startswith(("http", "ws")) else None,
     }
 
-    def open_(query="", app="app_url", tab=None, until=SHOWN, new=False, **window):
+    def open_(
+        query="", app="app_url", tab=None, until=SHOWN, new=False, viewport=DESKTOP, color_scheme="light", **window
+    ):
         url = request.getfixturevalue(app)
         addresses.add(url.split("/")[2])
         free = None if new else free_windows[app, json.dumps(window)]
         page = free.pop() if free else new_window(browser, **window)
         taken.append((page, free))
+        page.set_viewport_size(viewport)
+        page.emulate_media(color_scheme=color_scheme)
         for event, listener in listeners.items():
             page.on(event, listener)
         page.goto(url + query)
@@ -85,7 +90,7 @@ def open_page(browser, free_windows, request):
 
 def new_window(browser, **options):
     """The page of a new window."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    context = browser.new_context(**options)
     context.set_default_timeout(DEADLINE)
     page = context.new_page()
     page.add_init_script(NOTE_EVENTS)

@@ -84,7 +84,7 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     """By keyboard, in a narrow dark window; what is driven is what the server's Drive makes."""
     run, clip = site_library.run("tiny"), site_library.clip("traj_0_to_255/1")
     window = {"viewport": {"width": 400, "height": 800}, "color_scheme": "dark"}
-    page = open_page("?run=tiny", app="site_url", until=FIRST, **window)
+    page = open_page("?run=tiny", app="site_url", until=FIRST, new=True, **window)  # nothing of it is there yet
     assert page.evaluate("document.documentElement.classList.contains('dark')")
     page.focus("#drive-start")
     page.keyboard.press("Enter")
@@ -198,7 +198,7 @@ def test_runs_are_compared_by_the_same_noise(open_page):
 
 
 def test_without_simd_it_says_so(open_page):
-    page = open_page("?run=tiny", app="site_url", until=FIRST)
+    page = open_page("?run=tiny", app="site_url", until=FIRST, new=True)
     page.add_init_script("WebAssembly.validate = () => false")
     page.reload()
     page.wait_for_function(FIRST)
