@@ -363,7 +363,7 @@ def test_a_cluster_that_loses_a_machine_trains_all_the_same(cluster, table, data
     """The one machine with a core is killed in the midst of a run, which goes on when another has come."""
     cluster, machine = cluster
     out = tmp_path / "out"
-    file = table(ROBOT + "[runs.first]\ntrain.epochs = 20\n[runs.second]\n")
+    file = table(ROBOT + "[runs.first]\ntrain.epochs = 30\n[runs.second]\n")
 
     def lose():
         cluster.remove_node(machine, allow_graceful=False)
