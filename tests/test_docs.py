@@ -11,6 +11,8 @@ import pytest
 from train.benchmark import app, browser
 from train.benchmark.quality import table
 from vidpred import runs
+from vidpred.data.batches import open_split, window_batch
+from vidpred.metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "assets" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -93,6 +95,21 @@ def test_a_line_of_a_table_is_what_is_stored(page, line):
         assert all(digits) and (written or cell == "–"), header
 
 
+def prose(page):
+    return " ".join((ROOT / page).read_text().split())
+
+
+def test_prose_says_what_bundled_runs_score(tmp_path):
+    readme, assets = prose("README.md"), prose("assets/README.md")
+    robot, dance = (runs.read_eval(BUNDLED[name]) for name in ("push-learned-cyclical", "dance-cyclical"))
+    assert f"repeated: {robot['copy_last_psnr']:.2f} dB" in readme
+    assert f"z says most, {runs.read_eval(BUNDLED['push-free-learned-calibrated'])['kld_per_step']:.0f} nats" in readme
+    assert f"The first frame repeated scores {dance['copy_last_psnr']:.1f} dB" in assets
+    frames = window_batch(open_split(ROOT / "assets/data/dance", "val", tmp_path), [0], 630).to_clip(1, "cpu").frames[0]
+    repeated = METRICS["psnr_joint"](frames[:-1], frames[1:]).mean().item()
+    assert f"the previous true frame repeated {repeated:.1f} dB" in assets
+
+
 def row(title, page="performance"):
     """The cells of the one line of a page in docs that begins so."""
     lines = (ROOT / "docs" / f"{page}.md").read_text().splitlines()
@@ -151,7 +168,7 @@ def test_a_step_is_what_was_measured(command):
 
 def test_prose_says_what_was_measured():
     """Of a step and of the first page."""
-    page = " ".join((ROOT / "docs" / "performance.md").read_text().split())
+    page = prose("docs/performance.md")
     single, half, small = (stored(command) for command in STEPS)
     peaks = [
         single["peak_gflops"]["no"],
