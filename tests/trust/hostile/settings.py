@@ -38,7 +38,7 @@ WRONG_TYPES = {
     "train": ({"lr": None}, {"lr": "fast"}, {"lr": 0}, {"lr": -1}, {"lr": float("nan")}, {"lr": float("inf")},
               {"epochs": 0}, {"epochs": 1.5}, {"tfr": 2}, {"tfr": [1]}, {"kl_anneal_ratio": 0},
               {"lr_milestones": [3, 2]}, {"lr_milestones": ["3"]}, {"lr_milestones": 3}, {"seed": 2**63},
-              {"seed": -1}, {"batch_size": 1}, {"accumulation": 5}, {"init": 3}, {"optimizer": "rm -rf"},
+              {"seed": -1}, {"batch_size": 0}, {"accumulation": 5}, {"init": 3}, {"optimizer": "rm -rf"},
               {"no_such_key": 1}, {"../../key": 1}, {"new\nline": 1}, {"<b>": 1}, {"k" * 10**5: 1}),
 }  # fmt: skip
 
