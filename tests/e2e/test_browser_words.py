@@ -46,6 +46,24 @@ def test_labels_of_the_strip_are_whole_words(open_page, width):
     assert max(page.evaluate(widths)) <= width
 
 
+TOUCHING = """[...document.querySelectorAll('svg.plot')].flatMap(plot => {
+  const texts = [...plot.querySelectorAll('text')].map(text => [text.textContent, text.getBoundingClientRect()]);
+  return texts.flatMap(([one, a], i) => texts.slice(i + 1).filter(([, b]) => a.width && b.width
+    && a.left < b.right && b.left < a.right && a.top + 4 < b.bottom && b.top + 4 < a.bottom)
+    .map(([other]) => one + ' on ' + other));
+})"""
+
+
+def test_ticks_of_a_chart_do_not_touch(open_page):
+    """Also where a curve goes to 100 samples, and the ticks are those that people ask for."""
+    url = "?tab=latents&run=push-free-learned-cyclical"
+    until = SHOWN.replace("#player", "#lens-player")
+    page = open_page(url, app="bundled_url", until=until, viewport={"width": 390, "height": 900})
+    settled(page)
+    assert "100" in page.locator("svg.plot[aria-label*='Best of N'] text").all_text_contents()
+    assert page.evaluate(TOUCHING) == []
+
+
 def test_keys_work_when_a_tab_opens_and_a_field_keeps_them(open_page):
     page = open_page(COMPARED, app="bundled_url", until=PLAYER)
     settled(page)

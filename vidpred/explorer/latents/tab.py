@@ -25,7 +25,7 @@ SOURCES = (
     "**shuffled** takes the posterior's z of other steps. The further the first lies above the others, the more z says."
 )
 
-BEST_TICKS = (1, 2, 5, 10, 15, 20)  # numbers of samples that people ask for
+BEST_TICKS = (1, 2, 5, 10, 15, 20, 50, 100)  # numbers of samples that people ask for
 BOUNCES = "Dotted: a shape has just left a wall in a new direction, which nobody could know."
 
 

@@ -58,7 +58,7 @@ def chart_value(
 
     legend: (name, colour); window: part of the x axis that is looked at (None: all of it); whole: ticks at whole x
     only; marks: places on the x axis where something happens, which the hint explains; x_ticks: where ticks stand
-    (none: where there is room)
+    if there is room (none: at round numbers)
     """
     everything = [x for panel in panels for line in panel.lines for x in (*line.x[:1], *line.x[-1:])]
     drawn, left_out = [], False

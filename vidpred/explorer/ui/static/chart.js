@@ -85,6 +85,10 @@ function linearTicks(low, high, most) {
   return ticks;
 }
 
+function withRoom(ticks, x) { // those that stand apart, the largest first
+  return ticks.reduceRight((kept, tick) => (kept.length && x(kept[0]) - x(tick) < 24 ? kept : [tick, ...kept]), []);
+}
+
 function logTicks(low, high) {
   const ticks = [], from = Math.floor(low), to = Math.ceil(high), skip = Math.ceil((high - low) / 5);
   for (let power = from; power <= to; power++)
@@ -145,7 +149,7 @@ function drawPlot(plot) {
   plot.x = (value) => LEFT + ((right - LEFT) * (value - from)) / span;
   plot.back = (pixel) => Math.min(to, Math.max(from, from + ((pixel - LEFT) / (right - LEFT)) * span));
   plot.y = yScale(panel, HEIGHT);
-  const asked = shown.x_ticks?.length ? shown.x_ticks.filter((tick) => tick >= from && tick <= to) : linearTicks(from, to, width / 70);
+  const asked = shown.x_ticks?.length ? withRoom(shown.x_ticks.filter((tick) => tick >= from && tick <= to), plot.x) : linearTicks(from, to, width / 70);
   for (const tick of asked.filter((t) => !shown.x_whole || Number.isInteger(t))) {
     make("svg:line", { class: "grid", x1: plot.x(tick), x2: plot.x(tick), y1: base, y2: base + 4 }, svg);
     make("svg:text", { x: plot.x(tick), y: base + 16, "text-anchor": "middle" }, svg, short(tick));
