@@ -64,6 +64,15 @@ def test_ticks_of_a_chart_do_not_touch(open_page):
     assert page.evaluate(TOUCHING) == []
 
 
+def test_how_a_claim_is_measured_reads_as_one_sentence(open_page):
+    """The terms in it too."""
+    page = open_page(tab="Findings")
+    measured = page.locator(".claim .head > span:last-child")
+    measured.locator("abbr").first.wait_for()
+    said = measured.all_inner_texts()
+    assert any("validation PSNR" in text for text in said) and not any("\n" in text for text in said)
+
+
 def test_keys_work_when_a_tab_opens_and_a_field_keeps_them(open_page):
     page = open_page(COMPARED, app="bundled_url", until=PLAYER)
     settled(page)
