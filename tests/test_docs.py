@@ -195,12 +195,11 @@ def test_a_switch_gains_what_was_measured():
 
 
 def test_a_candidate_costs_what_was_measured():
-    measured = stored("pace")
+    measured, lines = stored("pace"), (ROOT / "docs" / "quality.md").read_text().splitlines()
     for name in ("first", "batch-4", "free-map", "map"):
         one = measured[name]
         seconds = [f"{one[f'{feedback}_s']:.2f} s" for feedback in ("teacher_forced", "free_running")]
         frame = f"{one['predicted_frame_ms']:.1f} ms"
-        lines = (ROOT / "docs" / "quality.md").read_text().splitlines()
         assert "| " + " | ".join([f"`{name}`", str(one["batch"]), *seconds, frame]) + " |" in lines
 
 

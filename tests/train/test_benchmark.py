@@ -13,6 +13,7 @@ from train.benchmark.published import PUBLISHED
 from train.benchmark.rollout import rollout
 from train.benchmark.step import step
 from vidpred import runs
+from vidpred.errors import BadInput
 from vidpred.presets import preset
 
 
@@ -83,6 +84,9 @@ def test_memory(tiny_data, monkeypatch):
     """A process is measured from outside, whole; one that fails is told of in its own words."""
     hold = "import time; b = bytearray(b'x') * 400_000_000; del b; time.sleep(0.5)"
     assert 0.38 < memory_file.most_held([sys.executable, "-c", hold]) < 0.5
+    for ends, said in (("print('mine', file=sys.stderr); sys.exit(2)", "mine"), ("sys.exit(3)", "has ended with 3")):
+        with pytest.raises(BadInput, match=said):
+            memory_file.most_held([sys.executable, "-c", f"import sys; {ends}"])
     monkeypatch.setattr(memory_file, "WAYS", {"as it is": ()})
     said = succeeds("train.benchmark", "memory", "--data", tiny_data, "--preset", "debug", "--json")
     assert 0.2 < json.loads(said.splitlines()[-1])["peak_memory_gb"]["as it is"] < 3

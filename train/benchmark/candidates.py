@@ -9,6 +9,7 @@ from vidpred.presets import preset
 
 
 def changed(start: RunConfig, model: dict | None = None, **train: object) -> RunConfig:
+    """The same settings but for these of the model and of the training."""
     return replace(start, model=replace(start.model, **model or {}), train=replace(start.train, **train))
 
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from train.benchmark import harness
 from train.cli import Json
+from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
 
 WAYS = {
@@ -30,6 +31,8 @@ def memory(data: Path, preset: str = "small-published", json: Json = False) -> N
         data: folder with train/ and validate/
         preset: of SVG
     """
+    for split in ("train", "validate"):
+        open_split(data, split, progress=True)  # packed beforehand: that takes memory of its own
     held = {}
     for name, options in tqdm(WAYS.items(), desc="memory", leave=False):
         with tempfile.TemporaryDirectory() as out:
@@ -41,13 +44,16 @@ def memory(data: Path, preset: str = "small-published", json: Json = False) -> N
 
 def most_held(command: list[str]) -> float:
     """GB that a process of a command has held at most."""
-    process = subprocess.Popen(command, cwd=harness.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    kilobytes = None
-    while process.poll() is None:
-        kilobytes = harness.memory_of(process.pid, "VmHWM") or kilobytes
-        time.sleep(0.02)
+    with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads while it runs would fill
+        process = subprocess.Popen(command, cwd=harness.ROOT, stdout=subprocess.DEVNULL, stderr=said)
+        kilobytes = None
+        while process.poll() is None:
+            kilobytes = harness.memory_of(process.pid, "VmHWM") or kilobytes
+            time.sleep(0.02)
+        said.seek(0)
+        lines = said.read().splitlines()
     if process.returncode:
-        raise BadInput(process.stderr.read().strip().splitlines()[-1])
+        raise BadInput(lines[-1] if lines else f"a process has ended with {process.returncode}")
     if kilobytes is None:
         raise BadInput("what a process has held at most is only told by Linux")
     return kilobytes / 1e6

@@ -69,6 +69,7 @@ def _start(config: SVGConfig, speed: SpeedConfig | None = None) -> torch.nn.Modu
 
 
 def random_batch(z_shape: tuple[int, ...], batch: int, frames: int, device: str) -> tuple[Clip, torch.Tensor]:
+    """Clips (batch, frames, 3, 64, 64) with conditions (batch, frames, 7), two frames given, and eps of every step."""
     source = generator("benchmark")
     pixels = source.normal((batch, frames, 3, 64, 64)).sigmoid()
     conditions = source.normal((batch, frames, 7))
