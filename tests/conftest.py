@@ -1,5 +1,6 @@
 """Fixtures that several test folders use."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.commands import lines_said, run
 from vidpred import checkpoint, runs
 from vidpred.data.batches import open_split
 from vidpred.data.dance import video_folders, write_pair
@@ -215,11 +217,12 @@ def stir(run, copy, scale, half=False):
 
 
 @pytest.fixture(scope="session")
-def exported_site(site_library, tmp_path_factory):
+def exported_site(site_library, tiny_data, tiny_dance, tmp_path_factory):
     """The folder of an exported page, and what its models lack to run in a browser, "" for nothing. The graphs of the
     tiny run are models/0 (float16), of the dance models/1: tracing is slow, so tests of the graphs take these."""
-    from vidpred.explorer.export.site import export
-
-    folder, missing = tmp_path_factory.mktemp("site"), []
-    export(site_library, folder, 1, warn=missing.append)
-    return folder, "".join(missing)
+    folder = tmp_path_factory.mktemp("site")
+    shown = [("--runs", one.folder) for one in site_library.all_runs()]
+    shown += [("--data", tiny_data), ("--data", tiny_dance)]
+    done = run("vidpred.explorer.export", folder, "--clips", 1, *itertools.chain(*shown))
+    assert "wrote 2 views" in done.stdout, done.stderr
+    return folder, "\n".join(line for line in lines_said(done.stderr) if line.startswith("vidpred.explorer.export: "))
