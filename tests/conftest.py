@@ -29,19 +29,23 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-TRACING = ("test_onnx_export", "test_browser_colours", "test_browser_export", "test_browser_live", "test_readme")
+TOGETHER = (
+    # trace models to ONNX: a process's first trace takes twice as long as the next, and the page's graphs are shared
+    ("test_onnx_export", "test_browser_colours", "test_browser_export", "test_browser_live", "test_readme"),
+    # open the app with everything that is bundled, which is a process of its own
+    ("test_tour", "test_browser_traffic", "test_browser_training", "test_browser_words"),
+)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """A file's tests go to one worker, and so do all that trace models to ONNX: the first trace of a process takes
-    twice as long as the next, and what the exported page's tests trace they share."""
+    """A file's tests go to one worker, and so do those of files that share what is slow to make."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
-            return "tracing" if Path(file).stem in TRACING else file
+            return next((str(files) for files in TOGETHER if Path(file).stem in files), file)
 
     return Scheduling(config, log)
 
