@@ -95,8 +95,9 @@ def test_the_app(open_page, theme, colours):
 def test_the_exported_page(open_page, tiny_run, theme, colours):
     page = open_page(app="site_url", until="document.querySelector('#player-host').dataset.request", color_scheme=theme)
     player, chart = page.locator("#player-host"), page.locator("#chart-host")
-    check_player(player, colours[0])
     chart.locator("path.curve").first.wait_for(state="attached")  # a level one has no height
+    settled(page)  # what comes later moves the player, which draws itself anew
+    check_player(player, colours[0])
     library = Library([tiny_run], [])
     smoothed = training_chart(library, library.all_runs(), list(CURVES), 2, smoothing=0.8)
     page.evaluate("async value => (await import('./live/page.mjs')).showCurves(value)", smoothed)  # every kind of line
