@@ -31,9 +31,9 @@ def pytest_configure():
 
 TOGETHER = (
     # trace models to ONNX: a process's first trace takes twice as long as the next, and the page's graphs are shared
-    ("test_onnx_export", "test_browser_colours", "test_browser_export", "test_browser_live", "test_readme"),
+    ("test_onnx_export", "test_browser_colours", "test_browser_export", "test_browser_live"),
     # open the app with everything that is bundled, which is a process of its own
-    ("test_tour", "test_browser_traffic", "test_browser_training", "test_browser_words"),
+    ("test_tour", "test_readme", "test_browser_traffic", "test_browser_training", "test_browser_words"),
 )
 
 

@@ -170,12 +170,12 @@ def test_pictures_and_curves(tmp_path):
     assert (tmp_path / "dashboard.png").exists()
 
 
-def test_the_page_of_plain_files(exported_site):
-    """As the fixture exports it, of small runs."""
-    assert command("explorer.export") == "python -m vidpred.explorer.export site"
-    folder, _ = exported_site
-    for name in ("index.html", "models/0/step-float16.onnx", "models/1/step.onnx"):
-        assert (folder / name).exists()
+def test_the_page_of_plain_files(tmp_path):
+    """But for the models, with which `exported_site` writes it: tracing them is slow."""
+    module, rest = arguments(command("explorer.export"), {"site": tmp_path / "site"})
+    one = ROOT / "assets" / "runs" / "dance-cyclical"
+    assert "wrote" in succeeds(module, *rest, "--stored-only", "--clips", "1", "--runs", one)
+    assert (tmp_path / "site" / "index.html").exists()
 
 
 def test_the_app_serves_its_first_page(bundled_url):
