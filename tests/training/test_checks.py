@@ -7,7 +7,9 @@ import pytest
 
 from tests.training.trainings import after, assert_equal_tensors, run_training, state_tensors
 from vidpred import runs
+from vidpred.config import SpeedConfig
 from vidpred.errors import BadInput
+from vidpred.training.loop import train
 
 
 def test_other_settings_do_not_go_on_with_a_run(tiny_run, tiny_settings, robot):
@@ -24,6 +26,15 @@ def test_a_refused_fresh_start_deletes_nothing(tiny_run, tiny_settings, robot):
         with pytest.raises(BadInput):
             run_training(tiny_run, bad, robot, fresh=True)
     assert before == {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
+
+
+def test_graphs_without_a_gpu_are_refused_before_a_run_is_deleted_or_begun(tiny_run, tiny_settings, robot, tmp_path):
+    before = {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
+    for folder in (tiny_run, tmp_path / "new"):
+        with pytest.raises(BadInput, match="cuda_graphs is for training on one GPU"):
+            train(folder, tiny_settings, *robot, speed=SpeedConfig(cuda_graphs=True), cpu=True, fresh=True)
+    assert before == {p: p.stat().st_mtime_ns for p in tiny_run.rglob("*")}
+    assert not (tmp_path / "new").exists()
 
 
 def test_parts_of_one_clip_are_no_training_but_a_run_of_before_opens(tiny_run, tiny_settings, robot, tmp_path):

@@ -26,7 +26,7 @@ from vidpred.training.memory import keep_freed_memory
 from vidpred.training.optimizer import interpolate_weights
 from vidpred.training.settings import resolved_precision, versions
 from vidpred.training.state import INITIAL, load_tensors, read_progress, remove_leftovers, save_state
-from vidpred.training.step import build_learner, own_rows, train_step, training_noise
+from vidpred.training.step import build_learner, own_rows, takes_cuda_graphs, train_step, training_noise
 from vidpred.training.validation import is_better, validate
 
 
@@ -85,6 +85,7 @@ def _train_alone(
     )
     writes = accelerator.is_main_process
     device = accelerator.device
+    takes_cuda_graphs(speed, accelerator)
     rows_of_parts = own_rows(t.batch_size, t.accumulation)
     own = [row for rows in rows_of_parts for row in rows]
 

@@ -41,21 +41,26 @@ class StepResult(NamedTuple):
     moved: bool
 
 
+def takes_cuda_graphs(speed: SpeedConfig, accelerator: Accelerator) -> bool:
+    """Whether passes are captured as CUDA graphs; BadInput where that is asked for and cannot be."""
+    on_one_gpu = accelerator.device.type == "cuda" and processes.count() == 1
+    if speed.cuda_graphs and not on_one_gpu:
+        raise BadInput("speed.cuda_graphs is for training on one GPU")
+    return speed.cuda_graphs is not False and on_one_gpu and not speed.checkpoint_activations
+
+
 def build_learner(
     model: Model, t: TrainConfig, speed: SpeedConfig, accelerator: Accelerator, precision: str
 ) -> Learner:
     """The model on its device, in its precision ("no", "bf16" or "float64") and memory layout, with its optimizer.
 
-    BadInput where CUDA graphs are asked for and cannot be.
+    BadInput as `takes_cuda_graphs`.
     """
-    on_one_gpu = accelerator.device.type == "cuda" and processes.count() == 1
-    if speed.cuda_graphs and not on_one_gpu:
-        raise BadInput("speed.cuda_graphs is for training on one GPU")
+    graphs = takes_cuda_graphs(speed, accelerator)
     model.to(accelerator.device, torch.float64 if precision == "float64" else torch.float32)
     model.to(memory_format=model.memory_format)
     unroll, optimizer = accelerator.prepare(model, build_optimizer(t, model, speed))
     learner = Learner(model, unroll, optimizer, accelerator, precision, None)
-    graphs = speed.cuda_graphs is not False and on_one_gpu and not speed.checkpoint_activations
     return with_captured_passes(learner, t) if graphs else learner
 
 
