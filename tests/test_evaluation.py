@@ -11,8 +11,9 @@ import torch
 from tests.commands import ROOT, fails, succeeds
 from tests.promise import same_numbers
 from train.evaluate import report
-from vidpred import checkpoint, metrics, runs
+from vidpred import checkpoint, evaluation, metrics, runs
 from vidpred.data.batches import open_split, window_batch
+from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
 from vidpred.evaluation import Latents, at_bounces, evaluate, look_at_latents, score_futures
 from vidpred.explorer.drive.session import Drives
@@ -208,6 +209,15 @@ def test_a_diverged_run_is_one_line_wherever_it_predicts(tiny_run, tiny_data, tm
     for ask in asks:
         with pytest.raises(BadInput, match="not finite"):
             ask()
+
+
+def test_a_clip_that_is_too_short_is_refused_before_any_is_predicted(tiny_run, tmp_path, monkeypatch):
+    for i, length in enumerate((8, 8, 5)):
+        frames = np.zeros((length, 64, 64, 3), np.uint8)
+        write_clip(tmp_path / "test" / "a" / str(i), frames, np.zeros((length, 4)), np.zeros((length, 3)))
+    monkeypatch.setattr(evaluation, "predict", lambda *_, **__: pytest.fail("it predicts"))
+    words = ("--data", tmp_path, "--samples", 64, "--out", tmp_path / "e.json", "--cpu")
+    assert "clip test/a/2 has 5 frames, 6 are needed" in fails("train.evaluate", tiny_run, *words)
 
 
 def test_more_context_leaves_fewer_frames_of_a_dance_to_predict(dance_run, tiny_dance, tmp_path):

@@ -52,9 +52,9 @@ def evaluate_run(
     from tqdm import tqdm
 
     from vidpred import checkpoint, processes, runs
-    from vidpred.data.batches import open_split, require_suitable
+    from vidpred.data.batches import open_split
     from vidpred.data.layout import split_name
-    from vidpred.evaluation import evaluate, frames_ahead
+    from vidpred.evaluation import evaluate, frames_ahead, require_scorable
     from vidpred.files import remove_unfinished, without_infinity, write_json
     from vidpred.latents import owed
     from vidpred.perceptual import measure
@@ -70,11 +70,11 @@ def evaluate_run(
     speaks = processes.rank() == 0
     with processes.first_alone():
         every = open_split(data, split, cache, progress=speaks)
-    require_suitable(every, config.model)
     chosen = list(range(len(every)))[:clips]
     n_past = config.data.n_past if n_past is None else n_past
     if n_future is None:
         n_future = frames_ahead(config.data, every, chosen, n_past)
+    require_scorable(every, chosen, config.model, n_past=n_past, n_future=n_future)
     recorded = getattr(every, "bounces", None)  # of shards, whose clips have no folders
     bounces = [recorded[i] if recorded else bounces_of(data / every.ids[i]) for i in chosen]
     latent = {"learned": "prior", "standard": "standard", None: None}[prior_at_test]

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from vidpred import metrics, processes
 from vidpred.clip import Clip
-from vidpred.config import DanceDataConfig, DataConfig
-from vidpred.data.batches import Clips, window_batch
+from vidpred.config import DanceDataConfig, DataConfig, ModelConfig
+from vidpred.data.batches import Clips, require_suitable, window_batch
 from vidpred.losses import kl_divergence
 from vidpred.models import Model
 from vidpred.models.gaussian import Gaussian
@@ -56,6 +56,13 @@ def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[
     """
     given = n_past if n_past and clips.has_poses else data.n_past
     return max(1, data.scored_length(int(clips.lengths()[chosen].min())) - given)
+
+
+def require_scorable(clips: Clips, chosen: list[int], model: ModelConfig, *, n_past: int, n_future: int) -> None:
+    """BadInput unless a model takes the clips, and each of the chosen ones has n_future true frames after n_past."""
+    require_suitable(clips, model)
+    shortest = chosen[int(clips.frames_given()[chosen].argmin())]
+    clips.window(shortest, 0, n_past + n_future)
 
 
 def score(futures: Tensor, clip: Clip, protocol: str, also: tuple[str, ...] = ()) -> Scores:

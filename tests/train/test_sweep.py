@@ -5,6 +5,7 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -178,6 +179,19 @@ def test_nothing_is_trained_before_all_is_checked(table, data, tmp_path, added, 
     file = table(ROBOT + "[runs.a]\n" + added)
     assert said in fails("train.sweep", file, "--data", data, "--out", tmp_path / "out", *options)
     assert not (tmp_path / "out").exists()
+
+
+def test_clips_that_cannot_be_scored_are_refused_before_a_training(table, data, tiny_dance, tmp_path):
+    """As published, a dance has no true frames to test on."""
+    untold = shutil.copytree(
+        tiny_dance, tmp_path / "data" / "untold", ignore=shutil.ignore_patterns("test_truth", ".*")
+    )
+    robot = "[runs.b]\ndata.n-future = 2\nevaluate.n-future = 15\n"
+    dancer = '[runs.b]\npreset = "pose-debug"\nclips = "untold"\nevaluate.samples = 1\n'
+    for run, folder, said in ((robot, data, "has 16 frames, 17 are needed"), (dancer, untold.parent, "(test_truth)")):
+        refused = fails("train.sweep", table(TINY + run), "--data", folder, "--out", tmp_path / "out")
+        assert refused.startswith("train.sweep: run b: clip test/") and said in refused
+        assert not (tmp_path / "out").exists()
 
 
 def test_fine_tuning_from_another_family_is_refused_as_training_does(table, data, dance_run, tmp_path):

@@ -17,7 +17,7 @@ from vidpred.config import RunConfig
 from vidpred.data.batches import Clips
 from vidpred.data.layout import split_name
 from vidpred.errors import BadInput
-from vidpred.evaluation import frames_ahead
+from vidpred.evaluation import frames_ahead, require_scorable
 from vidpred.lock import held
 from vidpred.training.checks import require_trainable
 
@@ -25,13 +25,14 @@ PATIENCE = 60.0  # seconds
 
 
 def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> Job:
-    """BadInput for what would end the training once it has begun: data, run folder, start of fine-tuning. Else the job,
-    with the numbers of clips and frames that the clips give where the table does not."""
+    """BadInput for what would end the training or the evaluation once it has begun: data, run folder, start of
+    fine-tuning. Else the job, with the numbers of clips and frames that the clips give where the table does not."""
     command, evaluation = job
     if evaluation:
         clips = open_split(command.data, split_name(evaluation.split), command.cache)
         chosen = list(range(len(clips)))[: evaluation.clips]
         n_future = evaluation.n_future or frames_ahead(command.window, clips, chosen)
+        require_scorable(clips, chosen, command.model, n_past=command.window.n_past, n_future=n_future)
         evaluation = dataclasses.replace(evaluation, clips=len(chosen), n_future=n_future)
     require_outside(command.data, command.out)
     training, validation = (open_split(command.data, split, command.cache) for split in ("train", "validate"))
