@@ -1,12 +1,15 @@
 """RUN/last: what a training goes on from."""
 
+import math
+
 import pytest
 import safetensors.torch
 import torch
 
-from tests.training.trainings import after, run_training, state_tensors
+from tests.training.trainings import after, progress, run_training, state_tensors
 from vidpred import runs
 from vidpred.errors import BadInput
+from vidpred.training import loop
 
 
 def test_a_damaged_state_is_named(short_svg, robot, tmp_path):
@@ -35,3 +38,22 @@ def test_it_holds_weights_and_the_optimizer_s_own(tiny_run):
     moment = state["optimizer.exp_avg.decoder.to_rgb.weight"]
     assert weight.shape == moment.shape
     assert not torch.equal(weight, moment)
+
+
+def test_a_batch_that_is_predicted_to_the_bit_is_saved_in_the_midst_of_an_epoch(
+    short_svg, robot, tmp_path, monkeypatch
+):
+    """Its PSNR is infinite, which JSON cannot hold; so is the epoch's mean, as of any frames: null in its row."""
+    original = loop.train_step
+
+    def exact(*args, **options):
+        step = original(*args, **options)
+        return step._replace(means={**step.means, "train_psnr": math.inf})
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "train_step", exact)
+        assert not run_training(tmp_path, short_svg, robot, stop=after(1))
+    assert progress(tmp_path)["iteration"] == 1
+    assert run_training(tmp_path, short_svg, robot)
+    first, second = (row["train_psnr"] for row in runs.read_metrics(tmp_path))
+    assert first is None and second > 0

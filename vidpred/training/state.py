@@ -11,7 +11,7 @@ from torch import nn
 
 from vidpred import checkpoint, runs, schedules
 from vidpred.errors import BadInput
-from vidpred.files import read_bytes, remove_unfinished, sync_folder, write_json
+from vidpred.files import read_bytes, remove_unfinished, sync_folder, without_infinity, write_json
 from vidpred.training.optimizer import MOMENTS
 
 STATE = "state.json"
@@ -35,7 +35,10 @@ class Progress:
 
     def __post_init__(self):
         """TypeError for what no training has saved."""
-        numbers = [self.seconds, self.processor_seconds, self.mse, *self.sums.values()]
+        if self.sums.get("train_psnr", 0.0) is None:  # as JSON holds infinity
+            self.sums["train_psnr"] = math.inf
+        finite = [total for name, total in self.sums.items() if (name, total) != ("train_psnr", math.inf)]
+        numbers = [self.seconds, self.processor_seconds, self.mse, *finite]
         numbers += [best for best in (self.best_psnr, self.best_loss) if best is not None]
         counts = [self.iteration, self.skipped_steps, *self.restarts]
         if not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
@@ -52,7 +55,8 @@ class Progress:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def epoch_means(self) -> dict[str, float | None]:
-        """Means over the epoch's steps that were not skipped; None when all were."""
+        """Means over the epoch's steps that were not skipped; None when all were. One batch that is predicted to the
+        bit makes that of train_psnr infinite."""
         return {name: self.sums[name] / self.sums["steps"] if self.sums else None for name in MEANS}
 
 
@@ -82,7 +86,8 @@ def save_state(last: Path, model: nn.Module, optimizer: torch.optim.Optimizer, k
     file = _file_of(progress)
     checkpoint.save_tensors(last / file, tensors)
     sync_folder(last)  # a file's name, too, is on the disk before what relies on it changes
-    write_json(last / STATE, {"tensors": file, "progress": dataclasses.asdict(progress)})
+    values = dataclasses.asdict(progress) | {"sums": without_infinity(progress.sums)}
+    write_json(last / STATE, {"tensors": file, "progress": values})
     sync_folder(last)
     _remove_old_tensors(last, file)
 
