@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.commands import ROOT, fails, succeeds
+from tests.commands import ROOT, fails, lines_said, succeeds
+from tests.commands import run as run_command
 from tests.promise import same_numbers
 from train.evaluate import report
 from vidpred import checkpoint, evaluation, metrics, runs
@@ -114,6 +115,24 @@ def test_evaluate_command(tiny_run, tiny_data, result, tmp_path):
     }
     assert printed["protocol"] == "finn"
     assert not (tiny_run / runs.EVAL).exists()
+
+
+def test_scores_of_weights_that_have_been_replaced_are_printed_alone(tiny_run, tiny_data, tmp_path, monkeypatch):
+    """As a training does that improves them."""
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+
+    def replaced_meanwhile(*args, **options):
+        checkpoint.save_weights(run / runs.WEIGHTS, checkpoint.load_model(run))
+        return evaluate(*args, **options)
+
+    monkeypatch.setattr(evaluation, "evaluate", replaced_meanwhile)
+    few = ("--data", tiny_data, "--samples", 1, "--clips", 1, "--cpu")
+    done = run_command("train.evaluate", run, *few, "--json")
+    assert done.returncode == 2
+    assert json.loads(done.stdout.splitlines()[-1])["clips"] == 1
+    [said] = lines_said(done.stderr)
+    assert said.startswith(f"train.evaluate: {run / runs.WEIGHTS}: replaced since it was read")
+    assert not (run / runs.EVAL).exists()
 
 
 def test_the_prior_that_was_sampled_is_told_and_is_that_of_z_from(dance_run, tiny_dance, tmp_path):

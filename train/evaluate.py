@@ -26,7 +26,7 @@ def evaluate_run(
     cpu: Cpu = False,
     json: Json = False,
 ) -> None:
-    """Score a run on all clips of a split and write RUN/eval.json.
+    """Score a run on all clips of a split and write RUN/eval.json, unless its weights are replaced meanwhile.
 
     Args:
         data: folder with train/, validate/ and test/
@@ -55,7 +55,7 @@ def evaluate_run(
     from vidpred.data.batches import open_split
     from vidpred.data.layout import split_name
     from vidpred.evaluation import evaluate, frames_ahead, require_scorable
-    from vidpred.files import remove_unfinished, without_infinity, write_json
+    from vidpred.files import remove_unfinished, stamp, without_infinity, write_json
     from vidpred.latents import owed
     from vidpred.perceptual import measure
     from vidpred.simulate.bounce import bounces_of
@@ -66,6 +66,8 @@ def evaluate_run(
     config = runs.read_config(run)
     if prior_at_test == "learned" and not config.model.learned_prior:
         raise BadInput(f"--prior-at-test learned: the prior of {run.resolve().name} is N(0, I)")
+    weights = run / runs.WEIGHTS
+    loaded = stamp(weights)
     model = checkpoint.load_model(run, processes.join(cpu))
     speaks = processes.rank() == 0
     with processes.first_alone():
@@ -102,6 +104,8 @@ def evaluate_run(
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}
     print_json(without_infinity(result)) if json else print(report(result), flush=True)
+    if stamp(weights) != loaded:
+        raise BadInput(f"{weights}: replaced since it was read; the scores are of the weights before, {target} is left")
     remove_unfinished(target.parent, target.name)
     write_json(target, without_infinity(result))  # last: where it cannot be written, the numbers are not lost
     if not json:
