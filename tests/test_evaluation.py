@@ -167,6 +167,7 @@ def test_the_prior_that_was_sampled_is_told_and_is_that_of_z_from(dance_run, tin
         (["RUN", "--data", "DATA", "--samples", "0"], "--samples must be at least 1"),
         (["RUN", "--data", "DATA", "--temperature", "nan"], "--temperature must not be negative"),
         (["RUN", "--data", "DATA", "--n-future", "99"], "101 are needed"),
+        (["RUN", "--data", "DATA", "--also", "psnr_joint,", "psnr_jiont"], "unknown metric 'psnr_jiont'"),
         (["RUN", "--data", "DATA", "--smaples", "3"], "Unrecognized options"),
     ],
 )

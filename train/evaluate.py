@@ -60,7 +60,7 @@ def evaluate_run(
     from vidpred.perceptual import measure
     from vidpred.simulate.bounce import bounces_of
 
-    also = tuple(name for given in also for name in given.split(","))
+    also = tuple(name for given in also for name in given.replace(",", " ").split())
     for name in also:
         measure(name)  # one that is unknown or not at hand is refused before the work
     config = runs.read_config(run)
