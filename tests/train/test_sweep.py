@@ -16,10 +16,14 @@ import pytest
 from tests.commands import ROOT, fails, run_process, succeeds
 from tests.commands import run as run_command
 from train.sweep import progress
+from train.sweep.job import Job
 from train.sweep.table import Evaluation, read_table
+from train.training_command import Command
 from vidpred import runs
+from vidpred.config import SpeedConfig
 from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
+from vidpred.files import write_json
 from vidpred.presets import PRESETS
 from vidpred.training.loop import train
 
@@ -254,6 +258,33 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
     refused = fails(*command)
     assert "run arm: " in refused and "train.epochs is 2, asked for 1" in refused
     assert json.loads(succeeds(*command, "--fresh").splitlines()[-1])["runs"][0]["epochs"] == 1
+
+
+@pytest.mark.parametrize(
+    ("other", "state"),
+    [
+        ({}, "finished"),
+        ({"temperature": 0.0}, "unfinished"),
+        ({"seed": 1}, "unfinished"),
+        ({"precision": "bf16"}, "unfinished"),
+        ({"n_past": 1}, "unfinished"),
+        ({"prior_at_test": "learned"}, "unfinished"),
+    ],
+)
+def test_a_run_that_was_scored_in_another_way_is_unfinished(table, tmp_path, other, state):
+    [run] = read_table(table(TINY + "[runs.a]\nevaluate = {clips = 2, samples = 3, n-future = 4}\n"))
+    command = Command(
+        data=tmp_path,
+        out=tmp_path,
+        model=run.config.model,
+        window=run.config.data,
+        train=run.config.train,
+        speed=SpeedConfig(),
+    )
+    scores = {"split": "test", "clips": 2, "samples": 3, "n_future": 4, "n_past": 2, "temperature": 1.0, "seed": 0}
+    scores |= {"precision": "no", "prior_at_test": "standard", "psnr": 20.0}
+    write_json(tmp_path / runs.EVAL, scores | other)
+    assert Job(command, run.evaluation).state(2) == state
 
 
 def test_a_run_that_fails_or_dies_takes_none_with_it(table, data, tmp_path, monkeypatch):

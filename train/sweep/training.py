@@ -67,7 +67,7 @@ def train_logged(job: Job) -> bool:
             epochs = len(runs.read_metrics(job.out))
             if epochs == job.epochs and job.state(epochs) == "unfinished":
                 places = {"cache": command.cache, "cpu": command.cpu}
-                evaluate_run(job.out, command.data, **dataclasses.asdict(job.evaluation), **places)
+                evaluate_run(job.out, command.data, **job.scoring, **places)
             return True
         except BadInput as error:
             print(" ".join(str(error).split()))
