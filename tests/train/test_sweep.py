@@ -18,6 +18,7 @@ from tests.commands import run as run_command
 from train.sweep import progress
 from train.sweep.job import Job
 from train.sweep.table import Evaluation, read_table
+from train.sweep.training import train_logged
 from train.training_command import Command
 from vidpred import runs
 from vidpred.config import SpeedConfig
@@ -202,6 +203,21 @@ def test_fine_tuning_from_another_family_is_refused_as_training_does(table, data
     file = table(ROBOT + f'[runs.b]\ntrain.init = "{dance_run}"\n')
     said = fails("train.sweep", file, "--data", data, "--out", tmp_path / "out")
     assert said == f"train.sweep: run b: train.init {dance_run} is a model of another family"
+
+
+def test_fine_tuning_starts_from_the_same_run_on_every_machine(table, data, tiny_run, tmp_path, monkeypatch):
+    """A relative path is that of the folder where the sweep is started, which a task of a cluster is not started in."""
+
+    def train_elsewhere(jobs, train_all):
+        os.chdir(tmp_path)
+        assert [train_logged(job) for job in jobs.values()] == [True]
+        return []
+
+    monkeypatch.setattr(progress, "watch", train_elsewhere)
+    init = os.path.relpath(tiny_run, ROOT)
+    file = table(ROBOT + f'[runs.b]\nmodel.learned-prior = true\ntrain.epochs = 1\ntrain.init = "{init}"\n')
+    succeeds("train.sweep", file, "--data", data, "--out", tmp_path / "out")
+    assert "finished" in (tmp_path / "out" / "b.log").read_text()
 
 
 def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):

@@ -112,3 +112,14 @@ def test_a_fine_tuned_run_goes_on_and_is_finished_without_the_run_that_it_starte
         with pytest.raises(BadInput, match=f"{start}.*: missing"):
             run_training(folder, short_svg, robot, init=str(start), fresh=fresh)
     assert_equal_tensors(state_tensors(run), state_tensors(tmp_path / "whole"))
+
+
+def test_a_fine_tuned_run_goes_on_by_any_path_to_its_start(
+    tiny_run, dance_run, short_svg, robot, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tiny_run.parent)
+    assert not run_training(tmp_path / "run", short_svg, robot, init=tiny_run.name, stop=after(1))
+    with pytest.raises(BadInput, match=f"train.init is {tiny_run}, asked for {dance_run}"):
+        run_training(tmp_path / "run", short_svg, robot, init=str(dance_run))
+    for init in (tiny_run.name, str(tiny_run)):
+        assert run_training(tmp_path / "run", short_svg, robot, init=init)

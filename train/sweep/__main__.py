@@ -59,15 +59,17 @@ def sweep(
     from vidpred import runs
     from vidpred.data.batches import open_split
     from vidpred.lock import held
+    from vidpred.training.settings import with_absolute_init
 
     jobs = {}
     for run in table:
+        # paths are absolute: another machine starts in another folder
         command = Command(
-            data=data.resolve() / run.clips,  # another machine starts in another folder
+            data=data.resolve() / run.clips,
             out=out.resolve() / run.name,
             model=run.config.model,
             window=run.config.data,
-            train=run.config.train,
+            train=with_absolute_init(run.config.train),
             speed=SpeedConfig(),
             cache=cache and cache.resolve() / run.clips,
             cpu=cpu,

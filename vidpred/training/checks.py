@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from vidpred import checkpoint, runs, schedules
@@ -11,7 +12,7 @@ from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead
 from vidpred.files import is_vacant
 from vidpred.models import build_model, count_parameters
-from vidpred.training.settings import with_condition_moments, with_whole_passes
+from vidpred.training.settings import with_absolute_init, with_condition_moments, with_whole_passes
 from vidpred.training.state import STATE
 
 BYTES_PER_PARAMETER = 16  # weight, gradient, two moments
@@ -61,7 +62,7 @@ def require_tensorboard() -> None:
 
 def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
     """BadInput that names the first setting in which a run differs from what is asked for."""
-    old, new = saved.to_dict(), asked.to_dict()
+    old, new = (replace(config, train=with_absolute_init(config.train)).to_dict() for config in (saved, asked))
     for part in new:
         for key in new[part]:
             if old[part][key] != new[part][key]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from vidpred import runs
-from vidpred.config import RunConfig
+from vidpred.config import RunConfig, TrainConfig
 from vidpred.data.batches import Clips, passes
 
 
@@ -40,6 +40,11 @@ def with_condition_moments(config: RunConfig, clips: Clips, start: Path | None) 
         model = runs.read_config(start).model
         mean, scale = model.condition_mean, model.condition_scale
     return replace(config, model=replace(config.model, condition_mean=mean, condition_scale=scale))
+
+
+def with_absolute_init(t: TrainConfig) -> TrainConfig:
+    """The start of fine-tuning as a path that is the same from every folder."""
+    return t if t.init is None else replace(t, init=str(Path(t.init).resolve()))
 
 
 def versions() -> dict[str, str]:
