@@ -18,12 +18,13 @@ _recording = ContextVar("recording", default=True)
 
 
 class StepBatchNorm(nn.Module):
-    """BatchNorm whose statistics belong to one time step, as if every step had been a call of its own.
+    """BatchNorm whose statistics belong to one time step, as if every step had been a call of its own, or, `pooled`, to
+    all the steps of a call.
 
-    x: (steps * B, C) or (steps * B, C, H, W), step by step. In training each step is normalised by its own mean and
-    variance (over the batches of all processes), which wait in `pending`; `update_running_statistics` then moves the
-    running statistics once per iteration towards their pool. Updated at every call (12 to 23 an iteration) they would
-    forget all but the last batch.
+    x: (steps * B, C) or (steps * B, C, H, W), step by step. In training each step, or call, is normalised by its own
+    mean and variance (over the batches of all processes), which wait in `pending`; `update_running_statistics` then
+    moves the running statistics once per iteration towards their pool, in which each step, or call of however many
+    steps, weighs the same. Updated at every call (12 to 23 an iteration) they would forget all but the last batch.
     """
 
     def __init__(self, num_features: int):
@@ -172,7 +173,8 @@ def _normalised(model: nn.Module) -> Iterator[tuple[str, nn.Module, StepBatchNor
 
 
 def update_running_statistics(model: nn.Module, momentum: float = 0.1) -> None:
-    """Move all running statistics once towards the moments pooled over the steps since the last call."""
+    """Move all running statistics once towards the moments pooled over the steps since the last update; where they are
+    of calls (`pooled`), over the calls, each of which counts once however many steps it holds."""
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, StepBatchNorm):
