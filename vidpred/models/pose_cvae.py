@@ -174,7 +174,7 @@ class PoseCVAE(nn.Module):
     def unroll(
         self, clip: Clip, noise: Tensor, latent: Latent = "posterior", feedback: Feedback = "prediction"
     ) -> Unroll:
-        """Training, reconstruction and generation in one loop with two switches.
+        """All steps of a clip, as training takes them, with two switches.
 
         clip: frames (B, given, C, H, W), poses (B, T, C, H, W) as its conditions. noise: (B, T-1, z, H, W), eps of each
             step.

@@ -110,7 +110,7 @@ class SVG(nn.Module):
     def unroll(
         self, clip: Clip, noise: Tensor, latent: Latent = "posterior", feedback: Feedback = "prediction"
     ) -> Unroll:
-        """Training, reconstruction and generation in one loop with two switches.
+        """All steps of a clip, as training takes them, with two switches.
 
         clip: frames (B, given, C, H, W), conditions (B, >= T-1, 7) or None. noise: (B, T-1, z), eps of each step.
         latent: who supplies z: the posterior at every step (all T frames must be given), or, once the context is over,
