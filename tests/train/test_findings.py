@@ -17,7 +17,7 @@ from train.sweep.table import read_table
 from vidpred import runs
 
 STORED = ROOT / "assets" / "findings"
-GRID = ROOT / "train" / "grids" / "findings.toml"
+GRIDS = ("findings-robot.toml", "findings-dance.toml")
 
 
 def result(name, psnr=(20.0, 21.0), frames=(20.0, 21.0), best=None, **curves):
@@ -163,8 +163,8 @@ def test_statistics_of_a_video():
     assert abs(statistics.SAME_DROPS.difference(one, other)) < 0.2
 
 
-def test_every_claim_has_its_runs_in_the_grid_three_seeds_of_each():
-    grid = {run.name: run for run in read_table(GRID)}
+def test_every_claim_has_its_runs_in_the_grids_three_seeds_of_each():
+    grid = {run.name: run for file in GRIDS for run in read_table(ROOT / "train" / "grids" / file)}
     pairs = [pair for claim in CLAIMS for pairs in claim.settings.values() for pair in pairs]
     used = {name for pair in pairs for name in pair if name} | {line.run for lines in TABLES.values() for line in lines}
     assert {f"{name}-s{seed}" for name in used for seed in SEEDS} <= set(grid)

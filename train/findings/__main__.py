@@ -16,7 +16,7 @@ def find(
     out: Path,
     json: Json = False,
 ) -> None:
-    """Test the claims of the reports on the runs of train/grids/findings.toml, and fill the reports' tables.
+    """Test the claims of the reports on the runs of train/grids/findings-*.toml, and fill the reports' tables.
 
     Writes DIR/results.jsonl (settings, curves and scores of each run) and DIR/findings.json (claims, differences, 95 %
     intervals, verdicts), and prints the findings as Markdown.

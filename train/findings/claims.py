@@ -1,4 +1,4 @@
-"""The reports' claims about what a choice does, and the runs of train/grids/findings.toml that test each of them."""
+"""The reports' claims about what a choice does, and the runs of train/grids/findings-*.toml that test each of them."""
 
 from typing import Literal, NamedTuple
 
