@@ -17,6 +17,7 @@ from vidpred.explorer.ui import drive_widget
 from vidpred.simulate.robot_push.scene import draw_scene
 
 REQUEST = "Number(document.querySelector('#drive [data-request]')?.dataset.request || 0)"
+PRESSES = re.compile("/component_server")
 DRIVE = {"app": "tab_url", "until": f"{REQUEST} > 0"}
 # How many points of a picture its path covers, and how many of them are opaque and as red as what was predicted.
 PATH = """name => {
@@ -153,6 +154,29 @@ def test_the_address_holds_what_was_driven_and_drives_it_again(open_page, drive)
     assert unread.locator("#drive [data-part=refusal]").inner_text() == "The actions in this address cannot be read."
 
 
+def test_an_answer_that_is_lost_is_said_and_the_address_stays_that_of_the_drive(open_page, drive):
+    page = open_page(**DRIVE, new=True)
+    page.locator(".drive").focus()
+    after(page, lambda: page.keyboard.press("ArrowRight"))
+    lost = page.locator("#drive [data-part=refusal]").filter(has_text="could not be reached")
+
+    def unanswered(route):  # the model has taken the step
+        route.fetch()
+        route.fulfill(body="no JSON")
+
+    page.route(PRESSES, unanswered)
+    page.keyboard.press("ArrowUp")
+    lost.wait_for()
+    page.unroute(PRESSES)
+    after(page, lambda: page.keyboard.press("o"))
+    page.wait_for_function("document.querySelector('#drive [data-part=counter]').innerText === 'step 3 of 3'")
+    assert lost.count() == 0
+    for move in ([0, 1, 0], [-1, 0, 0]):
+        drive.step(move, 0)
+    assert near(page, drive.replay().image)
+    page.wait_for_function("location.search === '?tab=drive&actions=90-18-o'")
+
+
 def test_hold_to_repeat_and_diagonals(open_page):
     page = open_page(**DRIVE, new=True)  # its clock will stand still
     page.locator(".drive").focus()
@@ -165,7 +189,7 @@ def test_hold_to_repeat_and_diagonals(open_page):
     page.keyboard.up("ArrowDown")
     page.wait_for_function(SETTLED)
     presses = []
-    page.on("request", lambda request: presses.append(request) if "component_server" in request.url else None)
+    page.on("request", lambda request: presses.append(request) if PRESSES.search(request.url) else None)
     page.clock.run_for(2000)  # milliseconds, of the page's own clock
     assert presses == []
 

@@ -41,8 +41,8 @@ class DriveFrame(NamedTuple):
 
     image: (H, W, 3) uint8; action: (4,), the one that led to it, None of a given frame; position: (3,), as the model
     gets it; fingers: how far open, 0 to 1; state: the model's after it, of the last given frame and the predicted ones.
-    bytes: that it holds and the frame before does not. true_image, true_position, snapshot: from the simulator, None
-    where it has not simulated this frame.
+    bytes: that it holds and the frame before does not. press: what it answers, as the component sends it. true_image,
+    true_position, snapshot: from the simulator, None where it has not simulated this frame.
     """
 
     image: np.ndarray
@@ -51,6 +51,7 @@ class DriveFrame(NamedTuple):
     fingers: float
     bytes: int
     state: Any = None
+    press: dict[str, Any] | None = None
     true_image: np.ndarray | None = None
     true_position: np.ndarray | None = None
     snapshot: SimulationState | None = None
@@ -112,17 +113,21 @@ class Drive:
             raise BadInput("A move is three numbers: x, y and height")
         move = [validate.number_between(value, "A move along an axis", -1, 1) for value in move]
         fingers = validate.number_between(fingers, "How far the fingers open", 0, 1)
-        return self.take(self.gripper_model.command(self.frames[-1].position, move, fingers))
+        press = {"what": "step", "move": move, "fingers": fingers}
+        return self.take(self.gripper_model.command(self.frames[-1].position, move, fingers), press=press)
 
     def replay(self) -> DriveFrame:
         """The frame after the clip's own next action."""
         t = len(self.frames) - 1
         if t >= len(self.conditions) - 1:
             raise BadInput("The clip's own actions end here: drive on yourself")
-        return self.take(self.conditions[t, :ACTION_DIM])
+        return self.take(self.conditions[t, :ACTION_DIM], press={"what": "replay"})
 
-    def take(self, action: np.ndarray, position: np.ndarray | None = None) -> DriveFrame:
-        """The frame after an action (4,). position: the gripper's after it, by default by the gripper model."""
+    def take(
+        self, action: np.ndarray, position: np.ndarray | None = None, press: dict[str, Any] | None = None
+    ) -> DriveFrame:
+        """The frame after an action (4,). position: the gripper's after it, by default by the gripper model. press: the
+        frame's, as DriveFrame has it."""
         import torch
 
         from vidpred.frames import to_uint8
@@ -140,7 +145,7 @@ class Drive:
         image, state = to_uint8(x[None])[0, 0], self.stepper.state
         size = image.nbytes + _new_bytes(state, last.state)
         fingers, position = self.gripper_model.opening(action), np.asarray(position, np.float32)
-        self.frames.append(DriveFrame(image, action, position, fingers, size, state))
+        self.frames.append(DriveFrame(image, action, position, fingers, size, state, press))
         self._store(simulated)
         return self.frames[-1]
 

@@ -83,6 +83,7 @@ def _frame(drive: Drive, t: int) -> dict:
         true_position = frame.position
     filmed = drive.camera is not None
     return {
+        "press": frame.press,
         "model": _raw(frame.image),
         "physics": None if true is None else _raw(true),
         "position": frame.position.tolist(),

@@ -12,7 +12,6 @@ const KEYS = {
 let latest = 0, setup = null, frames = []; // newest answer; what does not change within a drive; its frames
 let view = 0, open = 1, playing = 0; // frame on screen, fingers
 let sent = 0, waiting = false, queue = [], timer = 0;
-let moves = [], asked = null; // codes of the steps that were taken, for the address; what the server was asked last
 const held = new Map(); // key or button -> its move
 
 // --- values ---------------------------------------------------------------------------------------------------------
@@ -25,10 +24,7 @@ function accept(value) {
   if (value.refusal) { queue = []; releaseAll(); element.dataset.request = latest; return; }
   if (value.message) return refuse(value.message);
   if (value.since > frames.length) return send("refresh"); // an answer was lost: everything again
-  if (value.setup) { setup = value.setup; held.clear(); queue = []; moves = []; }
-  else if (asked?.what === "undo") moves.pop();
-  else if (value.frames.length && asked && CODES[asked.what]) moves.push(CODES[asked.what](asked));
-  asked = null;
+  if (value.setup) { setup = value.setup; held.clear(); queue = []; }
   const fresh = value.since === 0;
   frames.length = value.since;
   for (const one of value.frames) frames.push({ ...one, model: picture(one.model), physics: one.physics && picture(one.physics) });
@@ -47,7 +43,7 @@ function accept(value) {
   if (value.starting) setTimeout(() => latest === value.request && !waiting && send("refresh"), 700);
   else if (hasPhysics && frames.some((f) => !f.physics)) send("refresh"); // the physics has caught up with what was driven before
   if (!held.size) announce();
-  if (!queue.length) window.links?.drove(written(moves));
+  if (!queue.length) window.links?.drove(written(frames.slice(setup.n_past)));
   next();
 }
 
@@ -90,13 +86,15 @@ function send(what, data = {}) {
   }
   waiting = true;
   sent = performance.now();
-  asked = { what, ...data };
   if (what === "begin") trigger("submit", {});
   else if (what === "save") trigger("download", {});
-  else server.press({ drive: setup.drive, what, ...data }).then(
-    (value) => { waiting = false; accept(value); },
-    () => { waiting = false; accept({ request: latest + 1, refusal: "The server could not be reached. Please try again." }); },
-  );
+  else server.press({ drive: setup.drive, what, ...data }).then((value) => {
+    waiting = false;
+    if (value) return accept(value);
+    part("refusal").textContent = "The server could not be reached. Please try again."; // Gradio's client keeps the reason to itself
+    queue = [];
+    releaseAll();
+  });
 }
 
 // --- what was driven, in the address: a step is two digits of moves and fingers, or o for the clip's own action; x3: three times
@@ -106,9 +104,9 @@ const CODES = {
   replay: () => "o",
 };
 
-function written(codes) {
+function written(taken) {
   const runs = [];
-  for (const code of codes) if (runs.at(-1)?.[0] === code) runs.at(-1)[1] += 1; else runs.push([code, 1]);
+  for (const code of taken.map(({ press }) => CODES[press.what](press))) if (runs.at(-1)?.[0] === code) runs.at(-1)[1] += 1; else runs.push([code, 1]);
   return runs.map(([code, times]) => code + (times > 1 ? "x" + times : "")).join("-");
 }
 
