@@ -116,6 +116,16 @@ def test_keys_film_strip_and_playing(open_page):
     assert counter(page) == "frame 5 of 5"
 
 
+def test_scrolling_by_keys_goes_on_past_a_player(open_page):
+    """The player takes the keys when its tab opens, not whenever it comes into sight."""
+    page = open_page(viewport={"width": 900, "height": 400})
+    page.evaluate("document.activeElement.blur()")
+    for top in ("document.body.scrollHeight", "0"):
+        page.evaluate(f"window.scrollTo(0, {top})")
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.evaluate("document.activeElement.tagName") == "BODY"
+
+
 def test_a_bad_number_is_said_and_the_picture_marked_as_the_earlier_one(open_page):
     page = open_page()
     before, seed = page.evaluate(SHOWN), page.get_by_label("Seed", exact=True)

@@ -8,6 +8,12 @@ new MutationObserver((changes) => {
 }).observe(document.documentElement, { childList: true, subtree: true });
 
 // A widget that is driven by keys takes them when its tab opens: the first press works. Whoever is in a field, or reads on, keeps them.
-window.takeKeys = (widget) => new IntersectionObserver(([{ isIntersecting }]) => {
-  if (isIntersecting && (!document.activeElement || document.activeElement.matches("body, [role=tab]"))) widget.focus({ preventScroll: true });
-}).observe(widget);
+window.takeKeys = (widget) => {
+  let laidOut = false;
+  new ResizeObserver(() => {
+    const opens = !laidOut && widget.clientWidth > 0, { top, bottom } = widget.getBoundingClientRect();
+    laidOut = widget.clientWidth > 0;
+    const free = !document.activeElement || document.activeElement.matches("body, [role=tab]");
+    if (opens && free && top < innerHeight && bottom > 0) widget.focus({ preventScroll: true });
+  }).observe(widget);
+};

@@ -80,6 +80,7 @@ function niceStep(span, most) {
 }
 
 function linearTicks(low, high, most) {
+  if (!(high > low)) return [low];
   const step = niceStep(high - low, most), ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) ticks.push(i * step);
   return ticks;
@@ -94,15 +95,22 @@ function logTicks(low, high) {
   for (let power = from; power <= to; power++)
     for (const lead of high - low < 2 ? [1, 2, 5] : [1])
       if (lead > 1 || (power - from) % skip === 0) ticks.push(lead * 10 ** power);
-  return ticks.filter((tick) => Math.log10(tick) >= low - 1e-9 && Math.log10(tick) <= high + 1e-9);
+  const within = ticks.filter((tick) => Math.log10(tick) >= low - 1e-9 && Math.log10(tick) <= high + 1e-9);
+  return within.length > 1 ? within : linearTicks(10 ** low, 10 ** high, 5).filter((tick) => tick > 0); // between two leads
 }
 
-function short(value) {
+function short(value, digits = 4) {
   if (value === null || value === undefined) return "–";
-  if (value === 0) return "0";
   const size = Math.abs(value);
-  if (size >= 1e6 || size < 1e-3) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-  return String(Number(value.toPrecision(size >= 1000 ? 5 : 4)));
+  if (Number.isInteger(value) && size < 1e7) return String(value);
+  if (size >= 1e6 || size < 1e-3) return value.toExponential(digits - 2).replace(/\.?0+e/, "e").replace("e+", "e");
+  return String(Number(value.toPrecision(size >= 1000 ? digits + 1 : digits)));
+}
+
+function labels(ticks) { // with as many digits as tell them apart
+  let texts = [];
+  for (let digits = 4; digits < 16 && new Set(texts).size < ticks.length; digits++) texts = ticks.map((tick) => short(tick, digits));
+  return texts;
 }
 
 function yScale(panel, height) {
@@ -150,10 +158,11 @@ function drawPlot(plot) {
   plot.back = (pixel) => Math.min(to, Math.max(from, from + ((pixel - LEFT) / (right - LEFT)) * span));
   plot.y = yScale(panel, HEIGHT);
   const asked = shown.x_ticks?.length ? withRoom(shown.x_ticks.filter((tick) => tick >= from && tick <= to), plot.x) : linearTicks(from, to, width / 70);
-  for (const tick of asked.filter((t) => !shown.x_whole || Number.isInteger(t))) {
+  const ticks = asked.filter((t) => !shown.x_whole || Number.isInteger(t)), texts = labels(ticks);
+  ticks.forEach((tick, i) => {
     make("svg:line", { class: "grid", x1: plot.x(tick), x2: plot.x(tick), y1: base, y2: base + 4 }, svg);
-    make("svg:text", { x: plot.x(tick), y: base + 16, "text-anchor": "middle" }, svg, short(tick));
-  }
+    make("svg:text", { x: plot.x(tick), y: base + 16, "text-anchor": "middle" }, svg, texts[i]);
+  });
   make("svg:text", { x: right, y: HEIGHT - 4, "text-anchor": "end" }, svg, shown.x_title);
   const box = make("svg:svg", { x: LEFT, y: 0, width: right - LEFT, height: base + 2, viewBox: LEFT + " 0 " + (right - LEFT) + " " + (base + 2) }, svg);
   if (!plot.y) {
@@ -162,10 +171,11 @@ function drawPlot(plot) {
     describe(plot);
     return;
   }
-  for (const tick of plot.y.ticks) {
+  const heights = labels(plot.y.ticks);
+  plot.y.ticks.forEach((tick, i) => {
     make("svg:line", { class: "grid", x1: LEFT, x2: right, y1: plot.y.at(tick), y2: plot.y.at(tick) }, box);
-    make("svg:text", { x: LEFT - 6, y: plot.y.at(tick) + 4, "text-anchor": "end" }, svg, short(tick));
-  }
+    make("svg:text", { x: LEFT - 6, y: plot.y.at(tick) + 4, "text-anchor": "end" }, svg, heights[i]);
+  });
   for (const mark of shown.marks || []) make("svg:line", { class: "mark", x1: plot.x(mark), x2: plot.x(mark), y1: TOP, y2: base }, box);
   for (const line of panel.lines.filter(visible)) drawLine(plot, line, box);
   describe(plot);
@@ -269,9 +279,9 @@ function listen(plot) {
   const pixel = (event) => event.clientX - svg.getBoundingClientRect().left;
   svg.addEventListener("pointerdown", (event) => {
     if (event.button !== 0 || !plot.x) return;
-    const x = plot.back(pixel(event));
+    cursor = plot.back(pixel(event)); // a finger moves only after it has come
     svg.classList.add("pressed"); // a frame around the plot is for those who came by keyboard
-    drag = { from: x, to: x, start: pixel(event) };
+    drag = { from: cursor, to: cursor, start: pixel(event) };
     svg.setPointerCapture(event.pointerId);
   });
   svg.addEventListener("pointermove", (event) => {
@@ -288,7 +298,9 @@ function listen(plot) {
     else drawCursor(plot);
   });
   svg.addEventListener("pointercancel", () => { drag = null; drawCursor(); });
-  svg.addEventListener("pointerleave", () => { if (!drag) { cursor = null; drawCursor(); } });
+  svg.addEventListener("pointerleave", (event) => { // a finger leaves as soon as it has tapped
+    if (!drag && event.pointerType !== "touch") { cursor = null; drawCursor(); }
+  });
   svg.addEventListener("dblclick", () => zoom(null));
   svg.addEventListener("blur", () => { svg.classList.remove("pressed"); cursor = null; drawCursor(); });
   svg.addEventListener("keydown", (event) => {

@@ -82,16 +82,16 @@ function read(next) {
   part("read").textContent = cell ? shown.column + " " + (cell[1] + 1) + ", " + shown.row + " " + cell[0] + ": " + shown.values[cell[0]][cell[1]].toFixed(3) + " " + shown.unit : "";
 }
 
-canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+for (const what of ["pointerdown", "pointermove"]) canvas.addEventListener(what, ({ offsetX, offsetY }) => {
   if (!place) return;
   const row = Math.floor((offsetY - TOP) / place.h), column = Math.floor((offsetX - LEFT) / place.w);
   const inside = row >= 0 && row < place.rows && column >= 0 && column < place.columns;
   if (String(inside ? [row, column] : null) !== String(cell)) read(inside ? [row, column] : null);
 });
-canvas.addEventListener("pointerleave", () => { if (shown) read(null); });
+canvas.addEventListener("pointerleave", ({ pointerType }) => { if (shown && pointerType !== "touch") read(null); });
 canvas.addEventListener("keydown", (event) => {
   const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-  if (!move || !place) return;
+  if (!move || !place || event.ctrlKey || event.altKey || event.metaKey) return;
   event.preventDefault();
   const [row, column] = cell ?? [0, -move[1]], within = (value, most) => Math.max(0, Math.min(most - 1, value));
   read([within(row + move[0], place.rows), within(column + move[1], place.columns)]);
