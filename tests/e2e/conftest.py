@@ -47,7 +47,8 @@ def free_windows():
 @pytest.fixture
 def open_page(browser, free_windows, request):
     """Open an app in a window that no other visitor has and wait for the player, or click a tab; afterwards: no error,
-    and no request to another host. app: the fixture that holds its address. new: a window of this test alone."""
+    and no request to another host. app: the fixture that holds its address. new: a window of this test alone.
+    complains: its console may name errors."""
     taken, problems, hosts, addresses = [], [], set(), set()
     failed_before = request.session.testsfailed
     listeners = {
@@ -57,7 +58,15 @@ def open_page(browser, free_windows, request):
     }
 
     def open_(
-        query="", app="app_url", tab=None, until=SHOWN, new=False, viewport=DESKTOP, color_scheme="light", **window
+        query="",
+        app="app_url",
+        tab=None,
+        until=SHOWN,
+        new=False,
+        complains=False,
+        viewport=DESKTOP,
+        color_scheme="light",
+        **window,
     ):
         url = request.getfixturevalue(app)
         addresses.add(url.split("/")[2])
@@ -67,7 +76,8 @@ def open_page(browser, free_windows, request):
         page.set_viewport_size(viewport)
         page.emulate_media(color_scheme=color_scheme)
         for event, listener in listeners.items():
-            page.on(event, listener)
+            if event != "console" or not complains:
+                page.on(event, listener)
         page.goto(url + query)
         if tab:
             page.get_by_role("tab", name=tab, exact=True).click()
@@ -77,11 +87,11 @@ def open_page(browser, free_windows, request):
 
     yield open_
     for page, free in taken:
-        for event, listener in listeners.items():
-            page.remove_listener(event, listener)
         if free is None or request.session.testsfailed > failed_before:
             page.context.close()
         else:
+            for event, listener in listeners.items():
+                page.remove_listener(event, listener)
             leave(page)
             free.append(page)
     assert problems == []

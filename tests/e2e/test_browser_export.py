@@ -26,6 +26,69 @@ def test_it_works_from_any_web_server(open_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+CHART = """([request, x, y, log]) => import(new URL('live/page.mjs', location.href).href).then(page => page.showCurves({
+  request, legend: [], marks: [], hint: '', x_title: 'iterations', x_ticks: [], x_full: x, x_whole: true,
+  panels: [{title: 'Loss', unit: '', keys: [], log, lines: [{x, y, name: 'a', label: 'a', colour: 0, style: 'solid'}]}],
+}))"""
+LABELS = """anchor => [...document.querySelectorAll(`#chart-host svg.plot > text[text-anchor=${anchor}]`)]
+  .map(text => text.textContent)"""
+
+
+def test_axes_of_a_narrow_range_have_labels_that_differ(open_page):
+    page = open_page("?run=dance", app="site_url", until=SHOWN)
+    for request, (x, y, log, across, up) in enumerate(
+        [
+            ([123450, 123470], [0.0112, 0.0185], True, ["123450", "123460", "123470"], 4),
+            ([0, 3], [123401.5, 123402.5], False, ["0", "1", "2", "3"], 5),
+            ([1, 1], [0.5, 3000], True, ["1"], 4),
+        ],
+        start=100,
+    ):
+        page.evaluate(CHART, [request, x, y, log])
+        heights = page.evaluate(LABELS, "end")[1:]  # after the title
+        assert set(across) <= set(page.evaluate(LABELS, "middle"))
+        assert len(set(heights)) == len(heights) >= up
+
+
+def test_a_curve_is_read_off_by_a_finger(open_page):
+    page = open_page(app="site_url", until=SHOWN, has_touch=True)
+    page.locator("#chart-host path.curve").first.wait_for(state="attached")
+    page.locator("#chart-host svg.plot[role=img]").first.tap()
+    assert "epoch" in page.locator("#chart-host .tip:not([hidden])").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("query", "counter"),
+    [
+        ("?run=dance&frame=3", "frame 3 of 11"),
+        ("?run=dance&frame=abc", "frame 1 of 11"),
+        ("?run=dance&frame=-5", "frame 1 of 11"),
+        ("?run=dance&clip=constructor&frame=1.5", "frame 1 of 11"),
+        ("?run=constructor", "frame 2 of 5"),
+    ],
+)
+def test_an_address_that_names_what_is_not_there_shows_what_is(open_page, query, counter):
+    page = open_page(query, app="site_url", until=SHOWN)
+    assert page.locator("#player-host [data-part=counter]").inner_text() == counter
+
+
+def test_a_clip_that_does_not_come_is_said(open_page):
+    """And what is shown is not taken for it."""
+    page = open_page("?run=dance", app="site_url", until=SHOWN, new=True, service_workers="block")
+    page.route("**/views/*", lambda route: route.fulfill(status=200, body="not JSON"))
+    page.select_option("#run", "tiny")
+    page.get_by_text("This clip could not be loaded. Below is still the earlier prediction.").wait_for()
+
+
+def test_where_copying_is_not_possible_the_address_is_shown(open_page):
+    page = open_page("?run=dance", app="site_url", until=SHOWN)
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")
+    page.click("#copy")
+    assert page.locator("#address").input_value() == page.url
+    assert page.locator("#copy").inner_text() == "Copy link"
+    page.evaluate("delete navigator.clipboard")
+
+
 @pytest.fixture
 def host(tmp_path):
     """A folder, as `folder`, and its address, as `url`, from a server that lets browsers keep files for an hour."""

@@ -102,6 +102,7 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     page.keyboard.press("Backspace")
     page.wait_for_function("document.querySelector('#drive-host [data-part=counter]').textContent === 'step 1 of 1'")
     page.click("#latents summary")
+    assert page.evaluate("document.querySelector('#gaussian').width / devicePixelRatio") > 200  # the prior of that step
     before = page.evaluate(request)
     page.focus("#sliders input")
     page.keyboard.press("End")  # three sigmas up: the last step is made again
@@ -195,6 +196,68 @@ def test_runs_are_compared_by_the_same_noise(open_page):
         page.goto(opened)
         page.wait_for_function(FIRST)
         assert page.evaluate(ticked) == others
+
+
+@pytest.fixture
+def slow(open_page):
+    """slow(query, button): a page on which a button was pressed, and the model that it needs comes with `come()`."""
+
+    def slow_(query, button):
+        page, waiting, came = open_page(query, app="site_url", until=FIRST, new=True, service_workers="block"), [], []
+        page.route("**/*.onnx", lambda route: route.continue_() if came else waiting.append(route))
+        with page.expect_request("**/*.onnx"):
+            page.click(button)
+
+        def come():
+            came.append(True)
+            for route in waiting:
+                route.continue_()
+
+        return page, come
+
+    return slow_
+
+
+def test_a_prediction_that_was_stopped_while_its_model_came_stays_so(slow):
+    """It neither ends the next one nor says a word."""
+    page, come = slow("?run=tiny", "#predict")
+    page.click("#predict")
+    assert page.locator("#live-status").inner_text() == "Stopped."
+    come()
+    page.select_option("#run", "dance")
+    predict(page)
+    assert "frames in" in page.locator("#live-status").inner_text()
+
+
+def test_a_model_that_comes_late_opens_nothing_under_another_run(slow):
+    page, come = slow("?run=dance", "#drive-start")
+    page.select_option("#run", "tiny")
+    come()
+    predict(page)  # the worker has had the dancer's files before
+    assert not page.locator("#poses").is_visible()
+    assert page.locator("#drive-start").inner_text() == "Drive"
+
+
+@pytest.mark.parametrize("file", ["ort-wasm-simd-threaded.wasm", "worker.mjs"])
+def test_a_network_that_comes_back_is_enough(open_page, file):
+    window = {"new": True, "service_workers": "block", "complains": True}
+    page = open_page("?run=tiny&frames=2", app="site_url", until=FIRST, **window)
+    gone = []
+
+    def fail(route):
+        gone.append(route.request.url)
+        route.fulfill(status=404)
+
+    page.route(f"**/{file}", fail)
+    page.click("#predict")
+    page.locator("#live-status.problem").wait_for()
+    page.click("#drive-start")
+    page.locator("#drive-start").wait_for()  # there again
+    assert gone
+    page.unroute_all()
+    predict(page)
+    page.click("#drive-start")
+    page.locator("#drive-host [data-part=content]").wait_for()
 
 
 def test_without_simd_it_says_so(open_page):

@@ -31,12 +31,16 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
   const frame = (model, position, fingers) => ({ model, physics: null, position, true_position: null, pixel: null, true_pixel: null, fingers, psnr: null, psnr_text: null });
 
   async function begin() {
+    const run = chosen, gone = () => run !== chosen;
     try {
-      film = await clipOf(chosen, clip());
+      const opened = await clipOf(run, clip());
+      await load(run, () => !gone());
+      if (gone()) return;
+      film = opened;
       law = film.gripper ?? { gain: [0, 0, 0], low: [0, 0, 0], high: [1, 1, 1], strongest: [0, 0, 0], fingers: [0, 1] };
-      await load(chosen);
       const { seed, temperature } = numbers();
       await ask("drive", { act: "begin", folder: folder(), given: givenTo(film), seed, temperature });
+      if (gone()) return;
       const place = (t) => film.conditions?.[t].slice(4) ?? [0.5, 0.5, 0.5];
       frames = film.pictures.slice(0, chosen.n_past).map((picture, t) => frame(picture, place(t), film.conditions ? opening(film.conditions[Math.max(t - 1, 0)]) : 1));
       taken = [];
@@ -44,7 +48,11 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
       sliders();
       say("");
       show({ ...answer(0), setup: setup() });
-    } catch (error) { show({ request: ++request, message: "This did not work: " + error.message }); }
+    } catch (error) {
+      if (gone()) return;
+      show({ request: ++request, message: "This did not work: " + error.message });
+      byId("drive-start").hidden = false;
+    }
   }
 
   let last = 0;
@@ -118,12 +126,13 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
   }
 
   function drawGaussian() {
-    const canvas = byId("gaussian"), context = canvas.getContext("2d"), ratio = window.devicePixelRatio || 1, width = canvas.clientWidth, height = 120;
+    const canvas = byId("gaussian"), context = canvas.getContext("2d"), ratio = window.devicePixelRatio || 1, height = 120;
+    canvas.parentElement.hidden = !gaussian;
+    const width = canvas.clientWidth;
+    if (!gaussian || !width) return;
     canvas.width = width * ratio;
     canvas.height = height * ratio;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    canvas.parentElement.hidden = !gaussian;
-    if (!gaussian) return;
     const style = getComputedStyle(document.documentElement), colour = (name) => style.getPropertyValue(name);
     const shown = chosen.active.slice(0, DIMENSIONS), column = width / shown.length;
     const mu = gaussian.mu ?? gaussian.eps.map(() => 0), sigma = gaussian.sigma ?? gaussian.eps.map(() => 1);
@@ -149,8 +158,9 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
 
   const poses = preparePoses({ ask, load, clipOf, numbers, clip, say, step: (picture) => step(picture) });
   byId("drive-start").addEventListener("click", async () => {
+    const run = chosen;
     byId("drive-start").hidden = true;
-    if (chosen.kind === "poses") await poses.begin(chosen);
+    if (run.kind === "poses") await poses.begin(run);
     else {
       byId("drive-host").hidden = false;
       // the widget itself asks for its first drive
@@ -158,8 +168,9 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
       else await begin();
     }
     // the button is gone, and with it the focus: arrow keys are for what it has opened
-    if (document.activeElement === document.body) (chosen.kind === "poses" ? byId("pose-board") : document.querySelector("#drive-host .drive")).focus();
+    if (run === chosen && document.activeElement === document.body) (run.kind === "poses" ? byId("pose-board") : document.querySelector("#drive-host .drive")).focus();
   });
+  new ResizeObserver(drawGaussian).observe(byId("gaussian"));
   byId("release").addEventListener("click", () => { sliders(); again(); });
   return {
     choose(run) { // nothing is loaded before it is asked for

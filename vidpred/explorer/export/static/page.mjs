@@ -3,7 +3,11 @@ import { Futures, givenTo, readClip } from "./imagine.mjs";
 import { prepareDrive } from "./drive.mjs";
 
 const byId = (id) => document.getElementById(id);
-const read = (path) => fetch(path).then((answer) => answer.json());
+async function read(path) {
+  const answer = await fetch(path);
+  if (!answer.ok) throw new Error(path + ": " + answer.status);
+  return answer.json();
+}
 const asked = new URLSearchParams(location.search);
 const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
 const MOST_OTHERS = 3; // runs beside the chosen one
@@ -23,6 +27,15 @@ export const showCurves = mount("chart");
 
 let worker = null, messages = 0;
 const waiting = new Map(); // id -> {resolve, reject, told}
+const loaded = new Set(); // folders of runs
+
+function discard(reason) { // a worker that did not come up stays so: the next question starts another
+  worker.terminate();
+  worker = null;
+  loaded.clear();
+  for (const one of waiting.values()) one.reject(new Error(reason));
+  waiting.clear();
+}
 
 function ask(what, data = {}, told = () => {}) {
   if (!worker) {
@@ -31,23 +44,23 @@ function ask(what, data = {}, told = () => {}) {
       const one = waiting.get(id);
       if (!one) return;
       if (!("answer" in rest) && !("error" in rest)) return one.told(rest);
+      if (rest.useless) return discard(rest.error);
       waiting.delete(id);
       if ("error" in rest) one.reject(new Error(rest.error)); else one.resolve(rest.answer);
     };
-    worker.onerror = (event) => { for (const one of waiting.values()) one.reject(new Error(event.message || "the worker could not start")); waiting.clear(); };
+    worker.onerror = (event) => discard(event.message || "the worker could not start");
   }
   const id = ++messages;
   return new Promise((resolve, reject) => { waiting.set(id, { resolve, reject, told }); worker.postMessage({ id, what, ...data }); });
 }
 
-const loaded = new Set(); // folders of runs
-async function load(run) {
+async function load(run, wanted = () => true) { // wanted: whether the visitor still waits for it
   if (loaded.has(run.folder)) return;
   requireOwn();
   const whole = run.bytes + (loaded.size ? 0 : menuOfRuntime.bytes), began = performance.now();
   say("Loading " + run.name + ", " + megabytes(whole) + " …");
   const { seconds } = await ask("load", { folder: new URL(run.folder, location.href).href }, ({ fetched }) => {
-    say("Loading " + run.name + ": " + megabytes(fetched) + " of " + megabytes(run.bytes) + " …");
+    if (wanted()) say("Loading " + run.name + ": " + megabytes(fetched) + " of " + megabytes(run.bytes) + " …");
   });
   loaded.add(run.folder);
   document.body.dataset.loaded = ((performance.now() - began) / 1000).toFixed(2); // seconds, for tests and measurements
@@ -114,14 +127,14 @@ function stored() {
     if (mine !== request) return;
     const at = asked.get("frame"); // the frame that a link names, once
     asked.delete("frame");
-    showClip({ ...value, request: mine, ...(at === null ? {} : { at: Number(at) }) });
-  });
+    showClip({ ...value, request: mine, ...(/^\d{1,6}$/.test(at) ? { at: Number(at) } : {}) });
+  }).catch(() => { if (mine === request) showClip({ request: mine, message: "This clip could not be loaded." }); });
 }
 
 function chooseRun() {
   const name = byId("run").value, chosen = menu[name], before = byId("clip").value || asked.get("clip");
   options(byId("clip"), Object.keys(chosen.views));
-  if (chosen.views[before]) byId("clip").value = before;
+  if (Object.hasOwn(chosen.views, before)) byId("clip").value = before;
   byId("about").textContent = chosen.about;
   byId("live").hidden = !chosen.live;
   drive.choose(chosen.live ? run() : null);
@@ -155,7 +168,7 @@ function stop() { busy += 1; if (worker) ask("stop"); byId("predict").textConten
 async function predict() {
   if (byId("predict").dataset.running) { stop(); say("Stopped."); return; }
   if (!byId("settings").reportValidity()) return;
-  const mine = ++busy, runs = [run(), ...compared().slice(0, MOST_OTHERS)], settings = numbers();
+  const mine = ++busy, wanted = () => mine === busy, runs = [run(), ...compared().slice(0, MOST_OTHERS)], settings = numbers();
   keep();
   byId("predict").dataset.running = "yes";
   byId("predict").textContent = "Stop";
@@ -163,12 +176,13 @@ async function predict() {
     const pressed = performance.now(), clip = await clipOf(run(), byId("clip").value);
     settings.frames = Math.min(settings.frames, (clip.poses ?? clip.conditions ?? clip.pictures).length - runs[0].n_past);
     const futures = new Futures(clip, runs, settings);
-    for (const one of runs) await load(one);
+    for (const one of runs) if (wanted()) await load(one, wanted);
+    if (!wanted()) return;
     let drawn = 0, next = 0, seconds = 0;
     const began = performance.now();
     for (const [number, one] of runs.entries()) {
       const answer = await ask("predict", { folder: new URL(one.folder, location.href).href, given: givenTo(clip), ...settings }, ({ t, ...made }) => {
-        if (mine !== busy) return;
+        if (!wanted()) return;
         futures.add(number, made);
         say(one.name + ": frame " + t + " of " + (runs[0].n_past + settings.frames - 1) + " …");
         if (!drawn) document.body.dataset.first = (performance.now() - pressed).toFixed(0);
@@ -179,7 +193,7 @@ async function predict() {
           next = performance.now() + Math.max(100, 4 * (performance.now() - drawn));
         }
       });
-      if (answer.ended || mine !== busy) return;
+      if (answer.ended || !wanted()) return;
     }
     seconds = (performance.now() - began) / 1000;
     const count = runs.length * settings.frames * futures.each[0].samples.length;
@@ -187,9 +201,9 @@ async function predict() {
     say(count + " frames in " + seconds.toFixed(1) + " s, in this page: " + (count / seconds).toFixed(0) + " a second.");
     document.body.dataset.predicted = request; // for tests
   } catch (error) {
-    if (mine === busy) say("This did not work: " + error.message, true);
+    if (wanted()) say("This did not work: " + error.message, true);
   } finally {
-    if (mine === busy) stop();
+    if (wanted()) stop();
   }
 }
 
@@ -234,7 +248,7 @@ async function begin() {
     byId("missing").textContent = "This browser has no WebAssembly SIMD: the model cannot run here. What is shown was computed before.";
   }
   options(byId("run"), Object.keys(menu));
-  byId("run").value = menu[asked.get("run")] ? asked.get("run") : Object.keys(menu).find((name) => menu[name].first);
+  byId("run").value = Object.hasOwn(menu, asked.get("run")) ? asked.get("run") : Object.keys(menu).find((name) => menu[name].first);
   byId("seed").value = asked.get("seed") ?? 0;
   byId("temperature").value = asked.get("temperature") ?? 1;
   chooseRun();
@@ -247,10 +261,17 @@ async function begin() {
   new MutationObserver(rest).observe(document.querySelector("#player-host [data-part=stage]"), { attributes: true, attributeFilter: ["data-frame"] });
   byId("copy").addEventListener("click", async () => {
     keep();
-    await navigator.clipboard?.writeText(location.href);
-    byId("copy").textContent = "Copied";
-    setTimeout(() => { byId("copy").textContent = "Copy link"; }, 1500);
+    const copied = await (navigator.clipboard?.writeText(location.href).then(() => true, () => false) ?? false); // without https there is none
+    byId("address").hidden = copied;
+    if (copied) {
+      byId("copy").textContent = "Copied";
+      setTimeout(() => { byId("copy").textContent = "Copy link"; }, 1500);
+    } else {
+      byId("address").value = location.href;
+      byId("address").select();
+    }
   });
-  read("views/curves.json").then(showCurves);
+  byId("address").addEventListener("blur", () => { byId("address").hidden = true; });
+  read("views/curves.json").then(showCurves, () => { byId("chart-host").textContent = "The curves could not be loaded."; });
 }
 begin();

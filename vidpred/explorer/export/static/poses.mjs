@@ -109,7 +109,9 @@ export function preparePoses({ ask, load, clipOf, numbers, clip, say, step }) {
     const { seed, temperature } = numbers();
     points = structuredClone(skeleton.points);
     steps = 0;
-    await ask("drive", { act: "begin", folder: new URL(chosen.folder, location.href).href, given: givenTo(film), seed, temperature });
+    const run = chosen;
+    await ask("drive", { act: "begin", folder: new URL(run.folder, location.href).href, given: givenTo(film), seed, temperature });
+    if (run !== chosen) return;
     paint(picture, film.pictures[0]);
     byId("poses").hidden = false;
     follow();
@@ -135,7 +137,7 @@ export function preparePoses({ ask, load, clipOf, numbers, clip, say, step }) {
   for (const end of ["pointerup", "pointercancel"]) board.addEventListener(end, () => { held = null; });
   board.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
-    if (!move || following) return;
+    if (!move || following || event.ctrlKey || event.altKey || event.metaKey) return;
     shift(joint.value, ...move);
     event.preventDefault();
   });
@@ -144,22 +146,29 @@ export function preparePoses({ ask, load, clipOf, numbers, clip, say, step }) {
   byId("pose-restart").addEventListener("click", restart);
 
   return {
-    hide() { following = 0; byId("poses").hidden = true; },
+    hide() { chosen = null; following = 0; byId("poses").hidden = true; },
     async begin(run) {
+      chosen = run;
+      const gone = () => run !== chosen;
       try {
-        chosen = run;
-        film = await clipOf(run, clip());
+        const opened = await clipOf(run, clip());
         skeleton ??= await read("live/skeleton.json");
+        await load(run, () => !gone());
+        if (gone()) return;
+        film = opened;
         const beside = (name) => skeleton.limbs.flatMap(([a, b]) => (a === name ? [b] : b === name ? [a] : []));
         const hanging = (name, from) => beside(name).filter((one) => one !== from).flatMap((one) => [one, ...hanging(one, name)]);
         const order = (name, from) => [[name, hanging(name, from)], ...beside(name).filter((one) => one !== from).flatMap((one) => order(one, name))];
         below = Object.fromEntries(order("pelvis", null));
         joint.replaceChildren(...Object.keys(below).map((name) => new Option(name.replace("_", " "), name)));
         joint.value = "right_hand";
-        await load(run);
         say("");
         await restart();
-      } catch (error) { say("This did not work: " + error.message, true); }
+      } catch (error) {
+        if (gone()) return;
+        say("This did not work: " + error.message, true);
+        byId("drive-start").hidden = false;
+      }
     },
   };
 }

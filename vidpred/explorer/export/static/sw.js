@@ -20,7 +20,8 @@ self.addEventListener("fetch", (event) => {
     if (kept && !page) return kept;
     try {
       const answer = await fetch(request, { cache: "no-cache" }); // what the browser kept may be an earlier export's
-      if (answer.ok) await cache.put(page ? request.url.split("?")[0] : request, answer.clone());
+      // beside what the page reads of it; where there is no room for it, it is fetched again next time
+      if (answer.ok) event.waitUntil(cache.put(page ? request.url.split("?")[0] : request, answer.clone()).catch(() => {}));
       return answer;
     } catch (error) {
       if (kept) return kept; // the page itself is asked for anew where there is a network

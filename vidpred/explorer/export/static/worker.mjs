@@ -4,7 +4,7 @@ import { keyOf, normals } from "./philox.mjs";
 import { diversity, floats, meanAndSpread, rgba, scorer } from "./scores.mjs";
 
 const RUNTIME = new URL("../runtime/", import.meta.url).href;
-let ort = null, predicting = 0, drive = null;
+let ort = null, works = false, predicting = 0, drive = null; // works: a model has been opened
 const models = new Map(); // folder -> promise of {about, context, step}, so that two who ask load once
 
 async function runtime() {
@@ -41,6 +41,7 @@ async function open(folder, told) {
   for (const [name, file] of Object.entries(files)) {
     const graph = await bytes(folder + file.file, (count) => told(fetched += count));
     sessions[name] = await InferenceSession.create(graph, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
+    works = true;
   }
   return { about, ...sessions, seconds: (performance.now() - began) / 1000 };
 }
@@ -153,7 +154,7 @@ const ACTS = {
 };
 let before = Promise.resolve(); // a drive's steps come one after the other
 onmessage = ({ data: { id, what, ...rest } }) => {
-  const run = () => ACTS[what](id, rest).then((answer) => postMessage({ id, answer }), (error) => postMessage({ id, error: String(error.message ?? error) }));
+  const run = () => ACTS[what](id, rest).then((answer) => postMessage({ id, answer }), (error) => postMessage({ id, error: String(error.message ?? error), useless: !works })); // the runtime keeps a failed start
   if (what === "drive") before = before.then(run);
   else run();
 };
