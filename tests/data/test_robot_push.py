@@ -192,6 +192,17 @@ def test_cache_in_another_folder(root, tmp_path):
     assert (cache / "train" / "frames.npy").exists()
 
 
+def test_a_cache_deletes_nothing_but_packed_clips(root, written, tmp_path):
+    """A folder of the split's name may be another data set's."""
+    other = shutil.copytree(written / "train", tmp_path / "other" / "train")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(BadInput, match="other/train: holds traj_0_to_255, which packing would delete"):
+        open_split(root, "train", other.parent)
+    with pytest.raises(BadInput, match="the clips themselves lie there"):
+        open_split(root, "train", root / "train" / "..")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_training_batches_are_a_function_of_seed_and_iteration(root):
     clips = open_split(root, "train")
     config = DataConfig(n_past=2, n_future=4)

@@ -27,6 +27,7 @@ from vidpred.randomness import Generator
 
 CACHE_FOLDER = ".packed"  # beside the splits, unless another folder is given
 VERSION = 1  # of the packed files
+INDEX, FRAMES, CONDITIONS = "index.json", "frames.npy", "conditions.npy"
 PIECES_AT_ONCE = 256  # clips, or parts of a video
 POSES_AT_ONCE = 30  # of a video: about as much as a robot clip holds
 
@@ -55,14 +56,14 @@ class PackedClips:
     """
 
     def __init__(self, folder: Path):
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / INDEX).read_text())
         self.ids: list[str] = index["ids"]
         self.offsets = np.asarray(index["offsets"], np.int64)
         self.frame_offsets = np.asarray(index.get("frame_offsets", index["offsets"]), np.int64)
         self.has_actions: bool = index.get("has_actions", True)
         # plain arrays over the mapped files: a window of a memmap costs five times as much
-        self.frames = np.load(folder / "frames.npy", mmap_mode="r").view(np.ndarray)
-        self.conditions = np.load(folder / "conditions.npy", mmap_mode="r").view(np.ndarray)
+        self.frames = np.load(folder / FRAMES, mmap_mode="r").view(np.ndarray)
+        self.conditions = np.load(folder / CONDITIONS, mmap_mode="r").view(np.ndarray)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -138,11 +139,14 @@ def pack_split(root: Path, split: str, cache: Path | None = None, progress: bool
         clips = robot_push.list_clips(root, split)
         fingerprint = _fingerprint({f"{clip.parent.name}/{clip.name}": clip for clip in clips}, str(IMAGE_SIZE))
         source = functools.partial(_robot_source, root, clips)
+    if cache is not None and Path(cache).resolve() == root.resolve():
+        raise BadInput(f"{cache}: the clips themselves lie there; give another folder for the packed ones")
     folder = _cache_folder(root, cache) / split
     if not _is_current(folder, fingerprint):
         with _held(folder.parent):
             if not _is_current(folder, fingerprint):  # another process has packed them meanwhile
                 remove_unfinished(folder.parent)
+                _require_replaceable(folder)
                 try:
                     _pack(source(), folder, fingerprint, progress)
                 except OSError:  # one that has taken over, where this process was silent for too long, was quicker
@@ -236,9 +240,16 @@ def _identity(entry: os.DirEntry) -> tuple[str, int, int]:
     return entry.name, found.st_size, found.st_mtime_ns
 
 
+def _require_replaceable(folder: Path) -> None:
+    """BadInput for a folder of anything but packed clips, which packing would delete."""
+    others = {path.name for path in folder.iterdir()} - {INDEX, FRAMES, CONDITIONS} if folder.is_dir() else set()
+    if others:
+        raise BadInput(f"{folder}: holds {min(others)}, which packing would delete; give another folder")
+
+
 def _is_current(folder: Path, fingerprint: str) -> bool:
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / INDEX).read_text())
         clips = PackedClips(folder)
     except (OSError, EOFError, ValueError, LookupError, TypeError):  # not there, or damaged: packed again
         return False
@@ -252,8 +263,8 @@ def _pack(source: Source, folder: Path, fingerprint: str, progress: bool) -> Non
         frames_shape = (sum(source.frames), *source.frame_shape)
         conditions_shape = (sum(source.conditions), *source.condition_shape)
         with (
-            _array_file(building / "frames.npy", np.uint8, frames_shape) as frames,
-            _array_file(building / "conditions.npy", source.dtype, conditions_shape) as conditions,
+            _array_file(building / FRAMES, np.uint8, frames_shape) as frames,
+            _array_file(building / CONDITIONS, source.dtype, conditions_shape) as conditions,
             ThreadPoolExecutor(os.cpu_count()) as pool,
             tqdm(total=len(source.pieces), desc=f"packing {folder.name}", unit="clip", disable=not progress) as bar,
         ):
@@ -275,7 +286,7 @@ def _pack(source: Source, folder: Path, fingerprint: str, progress: bool) -> Non
             index["frame_offsets"] = frame_offsets
         if not source.has_actions:
             index["has_actions"] = False
-        (building / "index.json").write_text(json.dumps(index))
+        (building / INDEX).write_text(json.dumps(index))
 
 
 @contextlib.contextmanager
