@@ -55,6 +55,15 @@ def test_a_zipped_dance_is_the_dance_it_was(tiny_dance, tmp_path):
     assert "12 frames of 64 x 32 pixels (every frame taken). Every frame has its pose." in uploaded.description
 
 
+def test_a_long_dance_is_taken_whole(tmp_path):
+    count = MOST_FRAMES + 9
+    files = {f"{part}/{n}.png": png(n, (32, 64)) for part in ("img", "label") for n in range(count)}
+    uploaded = clip_of_pictures(tmp_path, files)
+    assert uploaded.description.startswith(f"{count} frames of 64 x 32 pixels (every frame taken).")
+    frames, poses = (list((tmp_path / "out" / "val" / f"val_{part}").iterdir()) for part in ("img", "label"))
+    assert len(frames) == len(poses) == uploaded.clip.frames == count
+
+
 def test_a_film_is_cropped_and_says_so(film, tmp_path):
     uploaded = convert_clip(film, tmp_path / "out", every=5)
     assert uploaded.footage.frames[:, 30, 30, 0].tolist() == [0, 100, 200]

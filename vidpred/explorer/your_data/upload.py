@@ -159,7 +159,8 @@ def _pictures(archive: Archive, paths: list[PurePosixPath], size: tuple[int, int
         with archive.open(path) as file:
             return read_picture(file, path.name)
 
-    return footage(map(picture, sorted(paths, key=lambda path: number_key(path.name))), archive.name, size)
+    numbered = sorted(paths, key=lambda path: number_key(path.name))
+    return footage(map(picture, numbered), archive.name, size, most=most)
 
 
 def _conditions(archive: Archive, inside: PurePosixPath, folder: Path, frames: int) -> np.ndarray | None:
