@@ -68,7 +68,7 @@ def simulate_robot(
     """
     require_simulator()
     common = {"simulator": SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES}
-    _simulate_clips(out, RobotClipJob, dict(zip(SPLITS, (train, validate, test))), common, workers, files=N_FRAMES + 3)
+    _simulate_clips(out, RobotClipJob, dict(zip(SPLITS, (train, validate, test))), common, workers)
 
 
 def simulate_bounce(
@@ -91,7 +91,7 @@ def simulate_bounce(
         raise BadInput(f"--shapes {shapes}: from 1 to 3")
     common = {"simulator": bounce.SIMULATOR_VERSION, "seed": seed, "size": size, "frames": N_FRAMES, "shapes": shapes}
     job = functools.partial(BounceClipJob, shapes=shapes)
-    _simulate_clips(out, job, dict(zip(SPLITS, (train, validate, test))), common, workers, files=N_FRAMES + 1)
+    _simulate_clips(out, job, dict(zip(SPLITS, (train, validate, test))), common, workers)
 
 
 def simulate_dance(
@@ -140,9 +140,9 @@ def simulate_dance(
 
 
 def _simulate_clips(
-    out: Path, job: Callable[..., "ClipJob"], counts: dict[str, int], common: dict, workers: int, files: int
+    out: Path, job: Callable[..., "ClipJob"], counts: dict[str, int], common: dict, workers: int
 ) -> None:
-    """The clips that are not there whole, each of so many files; common: what all clips of the folder share."""
+    """The clips that are not there; common: what all clips of the folder share."""
     size, seed = common["size"], common["seed"]
     if min(counts.values()) < 0 or seed < 0 or workers < 0:
         raise BadInput("numbers of clips, seed and workers cannot be negative")
@@ -152,7 +152,7 @@ def _simulate_clips(
         _write_manifest(out, "clips", common, counts)
         _remove_begun(out, CLIP_GROUPS)
         jobs = [job(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
-        todo = [job for job in jobs if not (job.folder.is_dir() and len(list(job.folder.iterdir())) == files)]
+        todo = [job for job in jobs if not job.folder.is_dir()]
         try:
             run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
         finally:

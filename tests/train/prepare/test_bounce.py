@@ -32,8 +32,12 @@ def test_clips_hold_frames_and_what_was_not_to_be_known(clips, tmp_path):
 
 
 def test_a_larger_number_extends_the_folder(clips, tmp_path):
-    for train in (3, 5):
-        simulate(tmp_path / "out", train, 4, 4)
+    """Clips that are there stay as they are, with whatever somebody has put beside their frames."""
+    simulate(tmp_path / "out", 3, 4, 4)
+    labels = tmp_path / "out" / "train" / "bounce_0_to_255" / "2" / "labels.csv"
+    labels.write_text("circle\n")
+    simulate(tmp_path / "out", 5, 4, 4)
+    assert labels.read_text() == "circle\n"
     for path in clips.rglob("*.png"):
         assert (tmp_path / "out" / path.relative_to(clips)).read_bytes() == path.read_bytes()
 
