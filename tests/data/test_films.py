@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.films import ffmpeg, make_film
 from vidpred.data.films import STILL_FRAMES, Film, ShotCutter, crop_box, film_frames, inspect_film
@@ -163,6 +164,26 @@ def test_damage_and_uneven_time_are_said(made, tmp_path):
     assert 10 < film.frames < 40 and film.damage
     select = "select='lt(n,20)+not(mod(n,4))'"
     assert inspect_film(make_film(tmp_path / "uneven.mp4", "-vf", select, "-fps_mode", "vfr")).uneven
+
+
+def test_a_whole_film_is_not_called_damaged(made, tmp_path):
+    """Its last picture stands for long, or its sound goes on after the picture."""
+    ffmpeg("-i", made, "-f", "lavfi", "-i", "sine=d=9", "-c:v", "copy", "-movflags", "+faststart", tmp_path / "a.mp4")
+    first, *rest = [Image.fromarray(frame) for frame in moving(7, 9)]
+    first.save(tmp_path / "b.gif", save_all=True, append_images=rest, duration=[100] * 8 + [5000])
+    for name in ("a.mp4", "b.gif"):
+        assert inspect_film(tmp_path / name).damage == ""
+    sounding = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(sounding[: len(sounding) // 2])
+    assert "of 9.0 s are there" in inspect_film(tmp_path / "cut.mp4").damage
+
+
+def test_frames_before_a_cut_that_copied_are_not_counted(made, tmp_path):
+    """A film that was cut without compressing it again begins earlier, at a frame that needs no other."""
+    ffmpeg("-ss", 0.8, "-i", made, "-c", "copy", tmp_path / "trimmed.mp4")
+    film = inspect_film(tmp_path / "trimmed.mp4")
+    assert film.frames == len(list(film_frames(film, SIZE, 1, "centre"))) < 30
+    assert (film.uneven, film.damage) == (False, "")
 
 
 @pytest.mark.parametrize(

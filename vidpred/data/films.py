@@ -27,6 +27,8 @@ SHOT_CHANGE = 10.0  # per cent of the brightness; see find_cuts
 STILL_LEVELS = 3.0  # of 255; what compression alone changes, mean over a block
 STILL_FRAMES = 15
 BLOCKS = 8  # across and down
+DISCARDED = 4  # flag of a packet that is decoded and not shown: one before the place where a film was cut
+UNTIMED = -(2**62)  # times below it are none: some containers note none
 
 
 class Film(NamedTuple):
@@ -40,21 +42,40 @@ class Film(NamedTuple):
     damage: str
 
 
+class Packet(NamedTuple):
+    """A compressed frame, or a piece of sound. time, duration: in units of its stream; content: size and checksum."""
+
+    time: int
+    duration: int
+    content: tuple[str, str]
+    is_shown: bool
+
+
 def inspect_film(path: Path) -> Film:
-    """Reads a file once without decoding it. What is no film is BadInput."""
+    """Reads a file without decoding it. What is no film is BadInput."""
+    packets, seconds, said = _packets(path, "0:V:0")
+    shown = [packet for packet in packets if packet.is_shown]
+    if not shown:
+        raise BadInput(f"{path.name}: {_refusal(path, said)}")
+    content = hashlib.blake2b(repr([packet.content for packet in packets]).encode(), digest_size=16).hexdigest()
+    damage = _damage(path, _lasts(shown, seconds), said)
+    return Film(path, len(shown), content, _uneven(shown), damage)
+
+
+def _packets(path: Path, stream: str) -> tuple[list[Packet], float, str]:
+    """The packets of one stream, the seconds in a unit of their times, and what ffmpeg says about the file."""
     given = ["-nostdin", "-hide_banner", "-v", "level+info", "-protocol_whitelist", "file", *WHITELIST]
-    copied = ["-map", "0:V:0", "-c", "copy", "-f", "framecrc", "-"]
+    copied = ["-map", stream, "-c", "copy", "-f", "framecrc", "-"]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), *given, "-i", f"file:{path}", *copied]
     done = subprocess.run(command, capture_output=True, check=False)
-    said = done.stderr.decode(errors="replace")
-    rows = re.findall(r"^0, *(-?\d+), *(-?\d+), *\d+, *(\d+), *(0x\w+)", done.stdout.decode(errors="replace"), re.M)
-    if not rows:
-        raise BadInput(f"{path.name}: {_refusal(path, said)}")
-    unit = re.search(r"^#tb 0: (\d+)/(\d+)", done.stdout.decode(errors="replace"), re.M)
-    seconds = int(unit[1]) / int(unit[2]) if unit else 0.0
-    times = sorted(int(shown) for _, shown, _, _ in rows)
-    content = hashlib.blake2b(repr([row[2:] for row in rows]).encode(), digest_size=16).hexdigest()
-    return Film(path, len(rows), content, _uneven(times), _damage(said, times, seconds))
+    listed, said = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    row = r"^0, *-?\d+, *(-?\d+), *(\d+), *(\d+), *(0x\w+)(?:, *F=(0x\w+))?"
+    packets = [
+        Packet(int(time), int(duration), (size, checksum), not int(flags or "0", 16) & DISCARDED)
+        for time, duration, size, checksum, flags in re.findall(row, listed, re.M)
+    ]
+    unit = re.search(r"^#tb 0: (\d+)/(\d+)", listed, re.M)
+    return packets, int(unit[1]) / int(unit[2]) if unit else 0.0, said
 
 
 def _refusal(path: Path, said: str) -> str:
@@ -67,19 +88,27 @@ def _refusal(path: Path, said: str) -> str:
     return "no film that ffmpeg reads"
 
 
-def _uneven(times: list[int]) -> bool:
-    steps = np.diff([time for time in times if time > -(2**62)])  # some containers note none
+def _uneven(packets: list[Packet]) -> bool:
+    steps = np.diff(sorted(packet.time for packet in packets if packet.time > UNTIMED))
     if len(steps) < 2:
         return False
     usual = np.median(steps)
     return bool((abs(steps - usual) > usual / 4).mean() > 0.05)
 
 
-def _damage(said: str, times: list[int], seconds: float) -> str:
-    there = (times[-1] - times[0]) * seconds
+def _lasts(packets: list[Packet], seconds: float) -> float:
+    """Seconds from the beginning of the first packet to the end of the last one."""
+    timed = [packet for packet in packets if packet.time > UNTIMED]
+    if not timed:
+        return 0.0
+    return (max(packet.time + packet.duration for packet in timed) - min(packet.time for packet in timed)) * seconds
+
+
+def _damage(path: Path, there: float, said: str) -> str:
     whole = re.search(r"Duration: (\d+):(\d+):(\d+\.\d+)", said)
     lasts = sum(float(part) * 60**power for part, power in zip(whole.groups(), (2, 1, 0))) if whole else 0.0
-    if 0 < there < 0.9 * lasts - 0.5:
+    enough = 0.9 * lasts - 0.5
+    if 0 < there < enough and _lasts(*_packets(path, "0:a:0")[:2]) < enough:  # sound may go on without a picture
         return f"{there:.1f} of {lasts:.1f} s are there"
     return "damaged" if re.search(r"\[(error|fatal)\]", said) else ""
 
