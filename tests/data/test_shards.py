@@ -2,8 +2,10 @@
 
 import io
 import json
+import shutil
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ import torch
 from tests.commands import fails, run, succeeds
 from vidpred.config import DataConfig
 from vidpred.data.batches import open_split, training_batch, window_batch
-from vidpred.data.shards import SHARDS_TOGETHER, ShardedClips
+from vidpred.data.shards import SHARDS_TOGETHER, ShardedClips, write_shards
 from vidpred.errors import BadInput
 from vidpred.randomness import generator
 
@@ -75,6 +77,29 @@ def test_read_through_a_command(shards, tiny_data, tmp_path, monkeypatch):
     assert np.array_equal(ours.window(3, 0, 16)[0], theirs.window(3, 0, 16)[0])
 
 
+@pytest.mark.parametrize("name", ["a b", "a#1", "a?1", "a{0..1}", "clips:v2", "pipe:touch hacked;"])
+def test_a_folder_may_have_any_name(tiny_data, tmp_path, monkeypatch, name):
+    """Which is no address, let alone a command."""
+    monkeypatch.chdir(tmp_path)
+    clips = open_split(tiny_data, "test")
+    write_shards(clips, Path(name) / "test", 3)
+    assert np.array_equal(open_split(Path(name), "test").window(3, 0, 16)[0], clips.window(3, 0, 16)[0])
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_group_may_have_any_name(tiny_data, tmp_path):
+    """In a tar file a dot ends the name of a clip."""
+    groups = ("a.b", "a_b")
+    for number, group in enumerate(groups, start=1):
+        copied = tiny_data / "test" / "traj_0_to_255" / str(number)
+        shutil.copytree(copied, tmp_path / "clips" / "test" / group / "1")
+    clips = open_split(tmp_path / "clips", "test")
+    write_shards(clips, tmp_path / "shards" / "test", len(groups))
+    shards = open_split(tmp_path / "shards", "test")
+    for i in range(len(groups)):
+        assert np.array_equal(shards.window(i, 0, 16)[0], clips.window(i, 0, 16)[0])
+
+
 def test_training_and_evaluation_read_shards(shards, tmp_path):
     command = ("--data", shards, "--cpu", "--json")
     options = "--preset debug --data.n-future 4 --train.kl-anneal none --train.epochs 2 --train.iterations-per-epoch 2"
@@ -125,6 +150,8 @@ def test_too_long_a_window_is_named(shards):
 def test_bad_options_are_one_line(tiny_data, tmp_path):
     out = tmp_path / "out"
     assert "at least 1, got 0" in fails("train.prepare", "shard", tiny_data, out, "--clips-per-shard", 0)
+    base = ("--base", "http://host/a b/")
+    assert "--base http://host/a b/: no address" in fails("train.prepare", "shard", tiny_data, out, *base)
     (tmp_path / "no").mkdir()
     assert "no train, validate or test" in fails("train.prepare", "shard", tmp_path / "no", out)
     assert "inside the data set" in fails("train.prepare", "shard", tiny_data, tiny_data / "shards")

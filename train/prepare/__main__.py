@@ -62,9 +62,11 @@ def shard(
     if is_dance(data):
         raise BadInput(f"{data}: dance videos; shards are for robot clips, of which there are many")
     from vidpred.data.packed import pack_split
-    from vidpred.data.shards import write_shards
+    from vidpred.data.shards import is_address, write_shards
     from vidpred.simulate.bounce import bounces_of
 
+    if not is_address(base):
+        raise BadInput(f"--base {base}: no address to read files from")
     splits = [split for split in SPLITS if (data / split).is_dir()]
     if not splits:
         raise BadInput(f"{data}: no train, validate or test folder in it")

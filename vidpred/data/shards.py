@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import webdataset
 from tqdm import tqdm
+from webdataset.tariterators import group_by_keys, tar_file_expander
 
 from vidpred.config import CHANNELS, CONDITION_DIM, IMAGE_SIZE, shown
 from vidpred.data.layout import SHARD_INDEX
@@ -25,6 +26,7 @@ VERSION = 1  # of the index
 MOST_INDEX_BYTES = 500_000_000
 NAME = re.compile(r"[\w.-]+", re.ASCII)  # of a file; addresses reach a shell, by way of webdataset
 BASE = re.compile(r"[\w.:/%~@=+,-]*", re.ASCII)
+PIPE = "pipe:"  # begins a base that is a command
 PIPES = "VIDPRED_PIPES"  # environment variable: 1 lets an index name a command to run
 SHARDS_TOGETHER = 4
 """Shards whose clips are mixed in training; as many, and one more, are held in memory."""
@@ -66,9 +68,9 @@ class ShardedClips:
         if not sound:
             raise BadInput(f"{path}: not an index of shards; write them again with train.prepare shard")
         self._moments = moments(mean, variance)
-        if self._base.startswith("pipe:") and os.environ.get(PIPES) != "1":
+        if self._base.startswith(PIPE) and os.environ.get(PIPES) != "1":
             raise BadInput(f"{path}: its files come from a command, {shown(self._base)}; {PIPES}=1 allows that")
-        if not self._base.startswith("pipe:") and not BASE.fullmatch(self._base):
+        if not is_address(self._base):
             raise BadInput(f"{path}: no address to read files from: {shown(self._base)}")
         self.folder = folder
         self._firsts = np.cumsum([0, *self._sizes])  # number of each shard's first clip
@@ -148,20 +150,26 @@ class ShardedClips:
         try:
             if not self._base:
                 require_file(Path(where))
-            for sample in webdataset.WebDataset([where], shardshuffle=False):
-                if found == size:
-                    raise ValueError("clips of another data set")
-                length = int(self._lengths[first + found])
-                frames = _array(sample["frames.npy"], np.uint8, (length, IMAGE_SIZE, IMAGE_SIZE, CHANNELS))
-                conditions = _array(sample["conditions.npy"], np.float32, (length, CONDITION_DIM))
-                if not np.isfinite(conditions).all():
-                    raise ValueError("conditions that are not finite")
-                yield frames, conditions
-                found += 1
+            with webdataset.gopen(where) if self._base else open(where, "rb") as stream:
+                for sample in group_by_keys(tar_file_expander([{"url": where, "stream": stream}])):
+                    if found == size:
+                        raise ValueError("clips of another data set")
+                    length = int(self._lengths[first + found])
+                    frames = _array(sample["frames.npy"], np.uint8, (length, IMAGE_SIZE, IMAGE_SIZE, CHANNELS))
+                    conditions = _array(sample["conditions.npy"], np.float32, (length, CONDITION_DIM))
+                    if not np.isfinite(conditions).all():
+                        raise ValueError("conditions that are not finite")
+                    yield frames, conditions
+                    found += 1
             if found < size:
                 raise ValueError(f"{size} clips expected, {found} found")
         except (OSError, ValueError, KeyError, EOFError, tarfile.TarError) as error:
             raise BadInput(f"{where}: not a readable shard ({' '.join(str(error).split())[:200]})") from None
+
+
+def is_address(base: str) -> bool:
+    """Whether files can be read from there: the start of an address that needs no quoting, or a command."""
+    return base.startswith(PIPE) or bool(BASE.fullmatch(base))
 
 
 def write_shards(
@@ -182,11 +190,11 @@ def write_shards(
             for first in range(0, len(clips), clips_per_shard):
                 some = range(first, min(first + clips_per_shard, len(clips)))
                 name = f"{len(shards):06d}.tar"
-                with webdataset.TarWriter(str(building / name), mtime=0) as tar:
+                with open(building / name, "wb") as file, webdataset.TarWriter(file, mtime=0) as tar:
                     for i in some:
                         frames, conditions = clips.window(i, 0, int(clips.lengths()[i]))
-                        key = clips.ids[i].replace("/", "-").replace(".", "_")  # a dot would end the key
-                        tar.write({"__key__": key, "frames.npy": _npy(frames), "conditions.npy": _npy(conditions)})
+                        arrays = {"frames.npy": _npy(frames), "conditions.npy": _npy(conditions)}
+                        tar.write({"__key__": f"{i:06d}", **arrays})  # ids without their dots may be alike
                         clips.release()
                         bar.update()
                 shards.append({"name": name, "clips": len(some)})
