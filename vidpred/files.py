@@ -145,6 +145,12 @@ def is_vacant(folder: Path, *but: str) -> bool:
     return all(path.name.startswith((UNFINISHED, LOCK)) or path.name in but for path in Path(folder).iterdir())
 
 
+def require_vacant(folder: Path) -> None:
+    """BadInput for a folder that is not."""
+    if not is_vacant(folder):
+        raise BadInput(f"{folder} is not empty; give another folder")
+
+
 def _sync(file: Path) -> None:
     with open(file, "rb") as written:
         os.fsync(written.fileno())

@@ -1,6 +1,7 @@
 """Checkpoints of other programs become runs that predict what the published modules predict, in either file format."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,9 @@ from vidpred.data.batches import open_split
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.summary import describe_run
+from vidpred.foreign import checkpoints
 from vidpred.foreign.checkpoints import import_checkpoint
+from vidpred.lock import held
 from vidpred.rollout import predict, rollout_noise
 from vidpred.training.loop import train
 
@@ -140,9 +143,29 @@ def test_quirks_are_options(nets, tmp_path):
     assert (config.model.skip_frame, config.model.prior_at_test) == ("last_context", "standard")
     with pytest.raises(BadInput, match="--leaky-relu is a setting of another family than SVG"):
         import_checkpoint(file, tmp_path / "b", leaky_relu="leaky")
-    with pytest.raises(BadInput, match="is not an empty folder"):
+    with pytest.raises(BadInput, match="is not empty"):
         import_checkpoint(file, tmp_path / "a")
     assert not (tmp_path / "b").exists()
+
+
+def test_what_comes_into_the_folder_meanwhile_stays(nets, tmp_path, monkeypatch):
+    """And no second import goes there. The folder may be the one that a command is called in."""
+    file, out = saved_by_a_script(nets, tmp_path / "model.pth", True), tmp_path / "out"
+
+    def late(run):
+        with pytest.raises(BadInput, match="is writing it"), held(out):
+            pass
+        (out / "notes").write_text("hours of work")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints, "check_run", late)
+        with pytest.raises(BadInput, match="out is not empty"):
+            import_checkpoint(file, out)
+    assert [path.name for path in out.iterdir()] == ["notes"]
+    (out / "notes").unlink()
+    monkeypatch.chdir(out)
+    import_checkpoint(file, Path("."))
+    assert {path.name for path in out.iterdir()} == {runs.CONFIG, runs.WEIGHTS}
 
 
 @both_formats

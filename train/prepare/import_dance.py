@@ -16,11 +16,12 @@ from tqdm import tqdm
 from train.cli import OutFolder
 from vidpred.config import DANCE_SIZE
 from vidpred.data import films
-from vidpred.data.dance import video_folders, write_pair
+from vidpred.data.dance import FOLDERS, video_folders, write_pair
 from vidpred.data.layout import SPLITS
 from vidpred.data.video import fit
 from vidpred.errors import BadInput
-from vidpred.files import is_vacant, replaced_folder
+from vidpred.files import remove_unfinished, replaced_together, require_vacant
+from vidpred.lock import held
 from vidpred.simulate.skeleton import draw_skeleton
 
 ENDS = {"train": 0.8, "validate": 0.9, "test": 1.0}  # of the film, one part after the other
@@ -67,19 +68,27 @@ def import_dance(
     for path in (film, pose_model):
         if not path.is_file():
             raise BadInput(f"{path}: no such file")
-    if out.is_file() or not is_vacant(out):
-        raise BadInput(f"{out} is not empty; give another folder")
+    with held(out):
+        require_vacant(out)
+        remove_unfinished(out, FOLDERS["train"])
+        counts, without = _import(film, out, pose_model, every, crop)
+    parts = ", ".join(f"{split} {counts[split]:,} frames" for split in SPLITS)
+    print(f"{out}: {parts}" + (f"; no person in {len(without):,}: {_ranges(without)}" if without else ""))
+
+
+def _import(film: Path, out: Path, pose_model: Path, every: int, crop: str) -> tuple[dict[str, int], list[int]]:
+    """Write a data set; as _write."""
     found = films.inspect_film(film)
     if found.damage:
         tqdm.write(f"{film.name}: {found.damage}", file=sys.stderr)
-    with replaced_folder(out) as building:
+    with replaced_together(out, FOLDERS["train"]) as building:
         with PoseFinder(pose_model) as poses:
             counts, without = _write(found, building, poses, every, crop)
         missing = [split for split in ("train", "validate") if not counts[split]]
         if missing:
             raise BadInput(f"{film.name}: a person in {sum(counts.values())} frames, none of them to {missing[0]}")
-    parts = ", ".join(f"{split} {counts[split]:,} frames" for split in SPLITS)
-    print(f"{out}: {parts}" + (f"; no person in {len(without):,}: {_ranges(without)}" if without else ""))
+        require_vacant(out)  # still: what has come meanwhile may be another data set
+    return counts, without
 
 
 class PoseFinder:

@@ -10,11 +10,12 @@ from vidpred import runs
 from vidpred.checkpoint import check_run, laid_out, save_tensors
 from vidpred.config import PoseCVAEConfig, RunConfig, SVGConfig
 from vidpred.errors import BadInput, in_one_line
-from vidpred.files import is_vacant, replaced_folder
+from vidpred.files import remove_unfinished, replaced_together, require_vacant
 from vidpred.foreign import pose_cvae, svg
 from vidpred.foreign.inert import Damaged
 from vidpred.foreign.layers import fit
 from vidpred.foreign.torch_files import TorchFile, open_torch_file
+from vidpred.lock import held
 
 FAMILIES = {"skip_frame": SVGConfig, "prior_at_test": SVGConfig, "leaky_relu": PoseCVAEConfig,
             "output_activation": PoseCVAEConfig}  # fmt: skip
@@ -28,18 +29,20 @@ def import_checkpoint(file: Path, out: Path, **options: str | None) -> RunConfig
     would run.
     """
     file, out = Path(file), Path(out)
-    if out.is_file() or not is_vacant(out):
-        raise BadInput(f"{out} is not an empty folder; give another one")
-    found = open_torch_file(file)
-    try:
-        config, weights = _fitted(found, {name: value for name, value in options.items() if value is not None})
-        with replaced_folder(out) as run:
-            runs.write_config(run, config, {"imported": in_one_line(file.name)})
-            save_tensors(run / runs.WEIGHTS, weights)
-            weights.clear()
-            check_run(run)  # reads them again: that all are there, and none is too many
-    except (BadInput, Damaged) as error:
-        raise BadInput(f"{file}: {in_one_line(str(error))}") from None
+    with held(out):
+        require_vacant(out)
+        remove_unfinished(out, runs.CONFIG)
+        found = open_torch_file(file)
+        try:
+            config, weights = _fitted(found, {name: value for name, value in options.items() if value is not None})
+            with replaced_together(out, runs.CONFIG) as run:
+                runs.write_config(run, config, {"imported": in_one_line(file.name)})
+                save_tensors(run / runs.WEIGHTS, weights)
+                weights.clear()
+                check_run(run)  # reads them again: that all are there, and none is too many
+                require_vacant(out)  # still: what has come meanwhile may be another run
+        except (BadInput, Damaged) as error:
+            raise BadInput(f"{file}: {in_one_line(str(error))}") from None
     return config
 
 

@@ -15,6 +15,8 @@ from tests.films import make_film, real_films
 from train.prepare import import_dance
 from train.prepare.import_dance import LANDMARKS, skeleton
 from vidpred.data.dance import list_videos, read_pictures
+from vidpred.errors import BadInput
+from vidpred.lock import held
 from vidpred.simulate.dance import Dance, DanceStage, project
 from vidpred.simulate.skeleton import LIMBS, draw_skeleton
 
@@ -104,6 +106,30 @@ def test_frames_without_a_person_are_left_out_and_named(tmp_path, monkeypatch):
         assert (poses == skeleton(landmarks_of(STANDING))).all()
         assert len(np.unique(frames, axis=0)) == len(frames)
     assert {path.name for path in tmp_path.iterdir()} == {"film.mp4", "pose.task", "out"}
+
+
+def test_what_comes_into_the_folder_meanwhile_stays(tmp_path, monkeypatch):
+    """And no second import goes there. The folder may be the one that a command is called in, or a link to one."""
+    film, model, out = make_film(tmp_path / "film.mp4", frames=50), tmp_path / "pose.task", tmp_path / "out"
+    model.touch()
+    out.mkdir()
+    (tmp_path / "link").symlink_to(out)
+    words = ("train.prepare", "import-dance", film, "--pose-model", model)
+
+    class Late(EveryOther):
+        def __exit__(self, *_):
+            with pytest.raises(BadInput, match="is writing it"), held(out):
+                pass
+            (out / "notes").write_text("hours of work")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(import_dance, "PoseFinder", Late)
+        assert "out is not empty" in fails(*words, out)
+    assert [path.name for path in out.iterdir()] == ["notes"]
+    (out / "notes").unlink()
+    monkeypatch.setattr(import_dance, "PoseFinder", EveryOther)
+    succeeds(*words, tmp_path / "link")
+    assert {path.name for path in out.iterdir()} == {"train", "val", "test"}
 
 
 def test_bad_input_is_one_line(tmp_path):
