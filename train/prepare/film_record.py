@@ -20,7 +20,7 @@ SHARES = {"train": 0.8, "validate": 0.1, "test": 0.1}  # of the clips
 class ImportedFilm:
     """A film that was read to its end. name: as it was given, below the folder; group: the folder of its clips; split:
     None while other films are still to be read; frames: those taken, of which `still` moved too little and `short` were
-    too few for a clip; note: what was wrong with it."""
+    too few for a clip; note: what was wrong with it; source: the file it was read from, '' in earlier records."""
 
     name: str
     bytes: int
@@ -34,6 +34,7 @@ class ImportedFilm:
     still: int
     short: int
     note: str = ""
+    source: str = ""
 
     def __str__(self) -> str:
         clips = count(self.clips, "clip") if self.clips else "no clip"
@@ -44,7 +45,8 @@ class ImportedFilm:
 
 
 class Record:
-    """OUT/films.json, read and written. A folder of anything else, or one made with other settings, is BadInput."""
+    """OUT/films.json, read and written. A folder of anything else, or one with clips made with other settings, is
+    BadInput."""
 
     def __init__(self, out: Path, settings: dict):
         self.out, self.settings, self.films = out, settings, []
@@ -52,9 +54,12 @@ class Record:
         if path.is_file():
             try:
                 found = json.loads(path.read_text())
-                self.films = [ImportedFilm(**film) for film in found.pop("films")]
+                films = [ImportedFilm(**film) for film in found.pop("films")]
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise BadInput(f"{path}: not an import's record; give another folder") from None
+            if not any(film.clips for film in films):
+                return  # they are read again: with other settings they may have clips
+            self.films = films
             for name, value in settings.items():
                 if found.get(name) != value:
                     option = name.replace("_", "-")

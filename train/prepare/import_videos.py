@@ -1,6 +1,8 @@
 """Anyone's films into clips without actions; run again to go on after an interruption, or with more films."""
 
 import contextlib
+import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -70,11 +72,14 @@ def _import(files: dict[str, Path], record: Record) -> None:
         for name, film in todo:
             with _refusals_noted(refused, name, film.path):
                 tqdm.write(str(record.add(_read(record, name, film, progress))))
-    with_clips = [film for film in record.films if film.clips]
-    if not with_clips:
+    if not any(film.clips for film in record.films):
         short = f"no clip in them: each has fewer than {frames} frames that move; fewer --frames makes shorter clips"
-        raise BadInput(f"{out}: {short if record.films else 'none of the files is a film'}")
+        nothing = "none of the films was taken" if todo else "none of the files is a film"
+        raise BadInput(f"{out}: {short if record.films else nothing}")
     record.place()
+    with_clips = [film for film in record.films if film.clips and (out / film.split / film.group).is_dir()]
+    if not with_clips:
+        raise BadInput(f"{out}: the folders of all films have been deleted; give another folder, or add films")
     save_png(out / CONTACT_SHEET, contact_sheet(out, with_clips))
     left_out = f", {count(len(refused), 'file')} left out" * bool(refused)
     print(f"{out}: {_summary(with_clips)}{left_out}; look at {out / CONTACT_SHEET}")
@@ -117,7 +122,7 @@ def _read(record: Record, name: str, film: Film, progress: tqdm) -> ImportedFilm
     uneven = "variable frame rate: the time between frames differs" * film.uneven
     note, file = "; ".join(filter(None, (film.damage, uneven))), film.path.stat()
     counts = {"clips": clips, "shots": cutter.shots, "frames": cutter.frames, "still": cutter.still}
-    place = {"fingerprint": film.fingerprint, "group": group, "split": None}
+    place = {"source": str(film.path.resolve()), "fingerprint": film.fingerprint, "group": group, "split": None}
     return ImportedFilm(name, file.st_size, file.st_mtime_ns, **place, **counts, short=cutter.short, note=note)
 
 
@@ -130,16 +135,21 @@ def _counted(frames: Iterator[np.ndarray], progress: tqdm, every: int) -> Iterat
 def _choose(files: dict[str, Path], record: Record) -> tuple[list[tuple[str, Film]], list[str]]:
     """The films that are still to be read, and a line, which is said, for every file that is none."""
     known = {film.name: film for film in record.films}
+    read = {film.source: film for film in record.films}
     seen = {film.fingerprint: film.name for film in record.films}
     todo, refused = [], []
     for name, path in tqdm(files.items(), unit="film", desc="look at films", leave=False, disable=not files):
-        file, found = path.stat(), known.get(name)
+        file, source = path.stat(), str(path.resolve())
+        found = read.get(source) or known.get(name)
         if found and (found.bytes, found.changed) == (file.st_size, file.st_mtime_ns):
             continue
         with _refusals_noted(refused, name, path):
             film = inspect_film(path)
             if found and found.fingerprint != film.fingerprint:
-                raise BadInput("another film than the one that was imported from it, which stays")
+                if found.source in (source, ""):
+                    raise BadInput("another film than the one that was imported from it, which stays")
+                found, name = None, _name(path if _name(path) not in {*known, *files} else path.resolve())
+            name = found.name if found else name
             if seen.setdefault(film.fingerprint, name) != name:
                 raise BadInput(f"the same film as {seen[film.fingerprint]}, left out")
             if not found:
@@ -167,11 +177,16 @@ def _files(given: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
             require_outside(place, out)
         below = _walk(place) if place.is_dir() else [place]
         for path in below:
-            name = path.relative_to(place).as_posix() if place.is_dir() else path.name
+            name = _name(path.relative_to(place)) if place.is_dir() else _name(Path(path.name))
             if name in names:
-                name = path.as_posix()
+                name = _name(path)
             names.add(name)
             yield name, path
+
+
+def _name(path: Path) -> str:
+    """A path that can be printed, whatever bytes the file system takes."""
+    return os.fsencode(path.as_posix()).decode(errors="backslashreplace")
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -187,8 +202,8 @@ def _require_settings(size: int, every: int, crop: str, frames: int, shot_change
         raise BadInput(f"--size {size}: a multiple of {films.BLOCKS} from 16 to 512 pixels")
     if every < 1 or frames < 2:
         raise BadInput(f"--every {every}, --frames {frames}: at least 1 and 2")
-    if not shot_change > 0:
-        raise BadInput(f"--shot-change {shot_change}: per cent, above 0")
+    if not 0 < shot_change < math.inf:
+        raise BadInput(f"--shot-change {shot_change}: per cent, above 0 and finite")
     if crop not in films.SIDES:
         films.rectangle(crop)
 

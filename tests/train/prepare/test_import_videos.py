@@ -1,6 +1,8 @@
 """`train.prepare import-videos`: whole films per split, odd files, resumption. tests/e2e/test_own_video.py goes on."""
 
 import json
+import os
+import re
 import shutil
 
 import numpy as np
@@ -118,6 +120,49 @@ def test_more_films_later_change_nothing_that_is_there(folder, imported, tmp_pat
     assert contents(out) == after
 
 
+def test_a_film_of_a_known_name_from_another_folder_is_another_film(folder, tmp_path):
+    out, films = tmp_path / "out", [tmp_path / day / "cam.mp4" for day in ("day1", "day2")]
+    for path, name in zip(films, ("one.mp4", "more/one.mp4")):
+        path.parent.mkdir()
+        shutil.copy(folder / name, path)
+        assert imports(path.parent, out, "--frames", 12)[0] == 0
+    record = json.loads((out / "films.json").read_text())["films"]
+    assert [(film["name"], film["group"]) for film in record] == [("cam.mp4", "cam"), (films[1].as_posix(), "cam_2")]
+    before = contents(out)
+    for path in films:
+        assert imports(path.parent, out, "--frames", 12)[2] == []
+        path.touch()
+        assert imports(path.parent, out, "--frames", 12)[2] == []
+    shutil.copy(folder / "two two.mkv", films[1])
+    assert "another film than the one that was imported from it" in imports(films[1], out, "--frames", 12)[2][0]
+    assert contents(out) == before
+
+
+def test_an_import_goes_on_without_a_film_whose_clips_were_deleted(folder, imported, tmp_path):
+    out = shutil.copytree(imported, tmp_path / "out")
+    shutil.rmtree(next(out.glob("*/b")))
+    code, printed, lines = imports(folder, out, "--frames", 12)
+    assert (code, lines) == (0, []) and sum(map(int, re.findall(r"clips? of (\d) film", printed))) == 3
+    with Image.open(out / "contact.png") as sheet:
+        assert sheet.height == 3 * (import_videos.CELL + import_videos.LINE + import_videos.GAP)
+    for film in json.loads((out / "films.json").read_text())["films"]:
+        shutil.rmtree(out / film["split"] / film["group"], ignore_errors=True)
+    assert "the folders of all films have been deleted" in refuses(folder, out, "--frames", 12)
+
+
+def test_settings_that_gave_no_clip_may_be_changed(folder, tmp_path):
+    out = tmp_path / "out"
+    assert "fewer --frames" in imports(folder / "b.gif", out, "--frames", 200)[2][-1]
+    assert imports(folder / "b.gif", out, "--frames", 12)[0] == 0
+
+
+def test_a_name_of_any_bytes_is_printed(folder, tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.gif")
+    shutil.copy(folder / "b.gif", path)
+    code, printed, _ = imports(path, tmp_path / "out", "--frames", 12)
+    assert code == 0 and printed.encode().startswith(b"caf\\xe9.gif: 2 clips")
+
+
 def film(clips, split=None, name=""):
     return ImportedFilm(name, 0, 0, name, name, split, clips, 1, clips, 0, 0)
 
@@ -182,8 +227,10 @@ def test_bad_input_is_one_line(folder, imported, tmp_path):
     assert "no such file or folder" in refuses(folder / "nothing", out)
     assert "lies inside" in refuses(folder, folder / "out")
     assert "is not empty and has no films.json" in refuses(folder, folder.parent)
-    for option, value in (("size", 60), ("size", 8), ("every", 0), ("frames", 1), ("shot-change", 0), ("crop", "a:b")):
+    wrong = {"size": (60, 8), "every": (0,), "frames": (1,), "shot-change": (0, "inf"), "crop": ("a:b",)}
+    for option, value in [(option, value) for option, values in wrong.items() for value in values]:
         assert f"--{option}" in refuses(folder, out, f"--{option}", value)
+    assert "none of the films was taken" in imports(folder / "b.gif", out, "--crop", "90:90:0:0")[2][-1]
     (tmp_path / "texts").mkdir()
     assert "none of the files is a film" in refuses(tmp_path / "texts", out)
     assert "--frames" in refuses(folder / "b.gif", out, "--frames", 200)
