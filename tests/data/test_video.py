@@ -1,10 +1,12 @@
 """Films, GIFs and picture files of any size become frames as a model takes them, or one line that names the file."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from vidpred import render
 from vidpred.data import video
@@ -69,6 +71,25 @@ def test_pictures_in_any_mode_become_rgb(frames):
         assert read_picture(file, "a").mode == "RGB"
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_that_lies_on_its_side_is_turned_upright(frames, kind):
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise
+    Image.fromarray(frames[3]).save(file, kind, exif=exif)
+    file.seek(0)
+    upright = np.asarray(read_picture(file, "a")).astype(int)
+    assert np.abs(upright - np.rot90(frames[3], -1)).mean() < 2
+
+
+def test_damaged_exif_data_turn_nothing(frames):
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    exif[ExifTags.Base.Make] = "film"
+    Image.fromarray(frames[3]).save(file, "JPEG", exif=exif)
+    damaged = file.getvalue().replace(b"\x01\x0f\x00\x02", b"\x01\x11\x00\x07")  # now an offset, of bytes
+    assert read_picture(io.BytesIO(damaged), "a").size == (160, 90)
+
+
 def test_no_more_of_a_film_is_decoded_than_is_taken(frames):
     decoded = []
 
@@ -129,6 +150,16 @@ def test_pictures_of_different_sizes_are_refused(frames):
         footage([], "a.zip", (64, 64))
 
 
-def test_a_damaged_picture_is_named():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_damaged_picture_is_named(frames, kind):
+    Image.fromarray(frames[3]).save(file := io.BytesIO(), kind)
+    torn = bytearray(file.getvalue()[: len(file.getvalue()) // 2] if kind == "JPEG" else file.getvalue())
+    if kind == "PNG":  # rows that cannot be unpacked, though their checksum is right
+        start = torn.index(b"IDAT")
+        (length,) = struct.unpack(">I", torn[start - 4 : start])
+        torn[start + 24 : start + 44] = b"\xff" * 20
+        torn[start + 4 + length : start + 8 + length] = struct.pack(">I", zlib.crc32(torn[start : start + 4 + length]))
+    with pytest.raises(BadInput, match=r"3\.png: not a readable PNG or JPEG"):
+        read_picture(io.BytesIO(torn), "3.png")
     with pytest.raises(BadInput, match=r"3\.png: not a readable PNG or JPEG"):
         read_picture(io.BytesIO(b"GIF89a"), "3.png")

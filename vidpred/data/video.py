@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 import imageio_ffmpeg
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image, ImageOps, ImageSequence
 
 from vidpred.data.layout import MOST_PIXELS, MOST_PNG_BYTES, SIGNATURE, require_png
 from vidpred.errors import BadInput
@@ -76,7 +77,7 @@ def centre_box(picture: tuple[int, int], size: tuple[int, int]) -> tuple[float, 
 
 
 def read_picture(file: BinaryIO, name: str) -> Image.Image:
-    """A PNG or JPEG file, RGB."""
+    """A PNG or JPEG file, RGB, upright."""
     with _readable(name, "PNG or JPEG picture"):
         content = file.read(MOST_PNG_BYTES + 1)
         if len(content) > MOST_PNG_BYTES:
@@ -85,7 +86,16 @@ def read_picture(file: BinaryIO, name: str) -> Image.Image:
             require_png(name, content)
         picture = Image.open(io.BytesIO(content), formats=["PNG", "JPEG"])
         _require_pixels(picture.size, name)
-        return picture.convert("RGB")
+        picture.load()  # before its EXIF data: its own damage is not theirs
+        return _upright(picture).convert("RGB")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turned as its EXIF data say; as it is where they are damaged."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error):
+        return picture
 
 
 def film_pictures(path: Path, container: list[str]) -> Iterator[Image.Image]:
