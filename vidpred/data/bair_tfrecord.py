@@ -78,21 +78,18 @@ def _is_whole(clip: Path) -> bool:
     return clip.is_dir() and wanted <= {path.name for path in clip.iterdir()}
 
 
-def _read_records(path: Path) -> Iterator[tuple[int, memoryview]]:
-    """Number (from 1) and bytes of each record. The package's reader checks neither lengths nor checksums, and makes
-    room for whatever length a damaged file claims: both are checked here around it."""
-    from tfrecord.reader import tfrecord_iterator
+def _read_records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number (from 1) and bytes of each record. Not by the package's reader, which checks neither lengths nor
+    checksums, and makes room for whatever length a damaged file claims."""
     from tfrecord.writer import TFRecordWriter
 
     size = path.stat().st_size
     if size == 0:
         raise BadInput(f"{path}: empty file")
-    records = tfrecord_iterator(str(path))
     with path.open("rb") as file:
         offset, number = 0, 0
         while offset < size:
             number += 1
-            file.seek(offset)
             length_bytes, checksum = file.read(8), file.read(4)
             if len(checksum) < 4:
                 raise BadInput(f"{path}: record {number}: truncated file")
@@ -101,15 +98,14 @@ def _read_records(path: Path) -> Iterator[tuple[int, memoryview]]:
             (length,) = struct.unpack("<Q", length_bytes)
             if offset + 16 + length > size:
                 raise BadInput(f"{path}: record {number}: truncated file")
-            record = next(records)
-            file.seek(offset + 12 + length)
+            record = file.read(length)
             if TFRecordWriter.masked_crc(record) != file.read(4):
                 raise BadInput(f"{path}: record {number}: damaged (checksum of the data)")
             yield number, record
             offset += 16 + length
 
 
-def _parse(record: memoryview, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _parse(record: bytes, where: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """frames uint8 (30, 64, 64, 3), actions (30, 4), positions (30, 3) float32 of one record; `where` names it."""
     from google.protobuf.message import DecodeError
     from tfrecord import example_pb2
