@@ -49,7 +49,7 @@ def run_commands(commands: dict[str, Callable], prog: str, args: list[str] | Non
 def require_outside(data: Path, out: Path) -> None:
     """Nothing is written among the clips: they would not be readable as a data set any more."""
     if out.resolve().is_relative_to(data.resolve()):
-        raise BadInput(f"--out {out} lies inside the data set {data}; give another folder")
+        raise BadInput(f"{out} lies inside {data}; give another folder")
 
 
 def require_at_least(least: int, **options: int | None) -> None:

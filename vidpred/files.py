@@ -80,7 +80,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """The same for a folder: what was there is deleted once the new one is whole."""
+    """The same for a folder, which need not be on the disk yet: what was there is deleted once the new one is whole."""
     folder = Path(folder)
     with _unfinished(folder) as building:
         yield building

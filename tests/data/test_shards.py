@@ -154,7 +154,7 @@ def test_bad_options_are_one_line(tiny_data, tmp_path):
     assert "--base http://host/a b/: no address" in fails("train.prepare", "shard", tiny_data, out, *base)
     (tmp_path / "no").mkdir()
     assert "no train, validate or test" in fails("train.prepare", "shard", tmp_path / "no", out)
-    assert "inside the data set" in fails("train.prepare", "shard", tiny_data, tiny_data / "shards")
+    assert "lies inside" in fails("train.prepare", "shard", tiny_data, tiny_data / "shards")
     assert run("train.prepare", "shard", "--help").returncode == 0
 
 

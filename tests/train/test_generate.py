@@ -62,7 +62,7 @@ def test_bad_input_is_one_line(tiny_run, tiny_data, tmp_path):
         assert said in fails("train.generate", tiny_run, "--data", tiny_data, *out, option, 0)
     assert "are needed" in fails("train.generate", tiny_run, "--data", tiny_data, *out, "--n-future", 99)
     inside = ["--out", tiny_data / "test" / "futures"]
-    assert "inside the data set" in fails("train.generate", tiny_run, "--data", tiny_data, *inside)
+    assert "lies inside" in fails("train.generate", tiny_run, "--data", tiny_data, *inside)
     assert not (tmp_path / "out").exists()
 
 

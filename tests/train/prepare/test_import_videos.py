@@ -225,7 +225,7 @@ def test_bad_input_is_one_line(folder, imported, tmp_path):
     out = tmp_path / "out"
     assert "give films" in refuses(folder)
     assert "no such file or folder" in refuses(folder / "nothing", out)
-    assert "lies inside" in refuses(folder, folder / "out")
+    assert f": {folder / 'out'} lies inside {folder}; give" in refuses(folder, folder / "out")
     assert "is not empty and has no films.json" in refuses(folder, folder.parent)
     wrong = {"size": (60, 8), "every": (0,), "frames": (1,), "shot-change": (0, "inf"), "crop": ("a:b",)}
     for option, value in [(option, value) for option, values in wrong.items() for value in values]:
