@@ -1,5 +1,6 @@
 """The Drive tab in a real browser: what is drawn is what the model imagined, by key, pad and screen reader alike."""
 
+import json
 import re
 import shutil
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.e2e.page import IDLE
 from vidpred import runs
 from vidpred.data.robot_push import write_clip
 from vidpred.explorer.drive.session import Drives
@@ -175,6 +177,20 @@ def test_an_answer_that_is_lost_is_said_and_the_address_stays_that_of_the_drive(
         drive.step(move, 0)
     assert near(page, drive.replay().image)
     page.wait_for_function("location.search === '?tab=drive&actions=90-18-o'")
+
+
+def test_an_answer_that_comes_after_another_drive_has_begun_is_not_drawn_into_it(open_page):
+    page, presses = open_page(**DRIVE, new=True), []
+    page.locator(".drive").focus()
+    page.route(PRESSES, lambda route: presses.append((route, route.fetch())))
+    with page.expect_request(PRESSES):
+        page.keyboard.press("ArrowRight")
+    after(page, lambda: page.get_by_role("button", name="Another seed").locator("visible=true").click())
+    route, answer = presses[0]
+    with page.expect_event("requestfinished", lambda request: PRESSES.search(request.url)):
+        route.fulfill(body=json.dumps({**answer.json(), "request": page.evaluate(REQUEST) + 1}))
+    page.evaluate(IDLE)
+    assert counter(page) == "given frame 1"
 
 
 def test_hold_to_repeat_and_diagonals(open_page):

@@ -88,7 +88,12 @@ function send(what, data = {}) {
   sent = performance.now();
   if (what === "begin") trigger("submit", {});
   else if (what === "save") trigger("download", {});
-  else server.press({ drive: setup.drive, what, ...data }).then((value) => {
+  else press({ drive: setup.drive, what, ...data });
+}
+
+function press(data) {
+  server.press(data).then((value) => {
+    if (data.drive !== setup?.drive) return; // another drive has begun meanwhile
     waiting = false;
     if (value) return accept(value);
     part("refusal").textContent = "The server could not be reached. Please try again."; // Gradio's client keeps the reason to itself
