@@ -1,6 +1,7 @@
 """The run folder: what is damaged is named, and runs are found."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -45,6 +46,8 @@ def test_runs_are_found_by_name(tiny_run, tmp_path):
     for folder in ("a/tiny", "b/tiny", "b/other"):
         runs.write_config(tmp_path / folder, runs.read_config(tiny_run), {})
     assert set(runs.list_runs([tmp_path / "a", tmp_path / "b"])) == {"a/tiny", "b/tiny", "other"}
+    nested = shutil.copytree(tmp_path / "a", tmp_path / "b" / "more" / "a")
+    assert set(runs.list_runs([tmp_path / "a", nested])) == {f"{tmp_path.name}/a/tiny", "more/a/tiny"}
     assert runs.list_runs([tiny_run]) == {"tiny": tiny_run}
     with pytest.raises(BadInput, match="no run in it"):
         runs.list_runs([tmp_path])

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,8 +132,8 @@ def other_prior(model: ModelConfig, evaluated: Any) -> str | None:
 
 
 def list_runs(folders: list[Path]) -> dict[str, Path]:
-    """Name -> run folder. Each folder is a run or holds runs; two runs of one name carry their folder's name too."""
-    found: list[Path] = []
+    """Name -> run folder. Each folder is a run or holds runs; runs of one name carry what tells their folders apart."""
+    found: dict[Path, Path] = {}
     for folder in map(Path, folders):
         require_folder(folder)
         if not folder.is_dir():
@@ -141,12 +143,16 @@ def list_runs(folders: list[Path]) -> dict[str, Path]:
             pickled = sorted(path for path in folder.iterdir() if path.suffix in PICKLED)
             instead = f". {OF_CHECKPOINT.format(pickled[0])}" if pickled else ""
             raise BadInput(f"{folder}: no run in it (a run has a {CONFIG}){instead}")
-        found += [run for run in inside if run.resolve() not in {f.resolve() for f in found}]
-    names = [run.resolve().name for run in found]
-    return {
-        name if names.count(name) == 1 else f"{run.resolve().parent.name}/{name}": run
-        for name, run in zip(names, found)
-    }
+        for run in inside:
+            found.setdefault(run.resolve(), run)
+    return dict(zip(names_apart(found), found.values()))
+
+
+def names_apart(folders: Iterable[Path]) -> list[str]:
+    """Of each folder its name, with as many of its parents before it as no other has; all are resolved, each once."""
+    parts = [folder.parts for folder in folders]
+    owners = Counter(own[i:] for own in parts for i in range(len(own)))
+    return [next("/".join(own[i:]) for i in reversed(range(len(own))) if owners[own[i:]] == 1) for own in parts]
 
 
 def remove(run: Path) -> None:

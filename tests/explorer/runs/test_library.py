@@ -63,6 +63,8 @@ def test_names(families, tiny_data, tiny_run, tmp_path):
     (other / "test" / "more").rename(other / "test" / "traj_0_to_255")
     twin = shutil.copytree(tiny_data, tmp_path / "twin" / "other")
     assert "twin/other/traj_0_to_255/1" in Library([tiny_run], [other, twin]).clips
+    deeper = shutil.copytree(tiny_data, tmp_path / "deeper" / "twin" / "other")
+    assert len(Library([tiny_run], [twin, deeper]).clips) == 8
 
 
 def test_a_name_becomes_what_it_stands_for(families, tiny_run, tiny_data):

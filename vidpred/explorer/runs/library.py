@@ -186,18 +186,15 @@ def _without_path(folder: Path, name: str) -> Iterator[None]:
 
 
 def _list_clips(folders: list[Path]) -> dict[str, Clip]:
-    """Name -> clip: group/clip, or a dance's split and sequence; with the folder's name before it where another folder
-    has clips of these names, too."""
+    """Name -> clip: group/clip, or a dance's split and sequence; before it what tells the folder apart, where another
+    one has clips of these names, too."""
     roots = list(dict.fromkeys(Path(folder).resolve() for folder in folders))
     found = {root: list((_dance_clips if dance.is_dance(root) else _robot_clips)(root)) for root in roots}
     found = dict(sorted(found.items(), key=lambda item: bool(item[1]) and item[1][0].has_poses))  # robots come first
     owners = Counter(name for clips in found.values() for name in names(clips))
-    root_names = Counter(root.name for root in roots)
     listed = {}
-    for root, clips in found.items():
-        prefix = ""
-        if any(owners[clip.name] > 1 for clip in clips):
-            prefix = f"{root.parent.name}/{root.name}/" if root_names[root.name] > 1 else f"{root.name}/"
+    for root_name, clips in zip(runs.names_apart(found), found.values()):
+        prefix = f"{root_name}/" if any(owners[clip.name] > 1 for clip in clips) else ""
         listed |= {prefix + clip.name: replace(clip, name=prefix + clip.name) for clip in clips}
     return listed
 
