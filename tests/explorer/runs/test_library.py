@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,16 @@ def test_names(families, tiny_data, tiny_run, tmp_path):
     assert "twin/other/traj_0_to_255/1" in Library([tiny_run], [other, twin]).clips
     deeper = shutil.copytree(tiny_data, tmp_path / "deeper" / "twin" / "other")
     assert len(Library([tiny_run], [twin, deeper]).clips) == 8
+
+
+def test_a_clip_no_longer_than_the_context_is_for_no_run(families):
+    run, dancer = families.run("tiny"), families.run("dance")
+    first, *others = families.clips_for(run)
+    short, dance = replace(first, frames=run.n_past, known=run.n_past), replace(families.clip("test/0"), known=1)
+    library = families.with_own({}, {clip.name: clip for clip in (short, dance)})
+    assert library.clips_for(run) == library.clips_for(run, known=True) == others
+    assert names(library.clips_for(dancer)) == ["validate", "test/0", "test/1"]
+    assert names(library.clips_for(dancer, known=True)) == ["validate", "test/1"]
 
 
 def test_a_name_becomes_what_it_stands_for(families, tiny_run, tiny_data):

@@ -100,8 +100,12 @@ class Library:
         return found
 
     def clips_for(self, run: Run, known: bool = False) -> list[Clip]:
-        """Clips that a run can continue. known: those alone whose true frames are known."""
-        return [clip for clip in self.clips.values() if not run.lacks(clip) and (clip.known > 1 or not known)]
+        """Clips that a run can continue, longer than its context. known: their true frames alone count."""
+
+        def frames(clip: Clip) -> int:
+            return clip.known if known else clip.frames
+
+        return [clip for clip in self.clips.values() if not run.lacks(clip) and frames(clip) > run.n_past]
 
     def read_clip(self, clip: Clip, frames: int) -> "Batch":
         """The first `frames` conditions of a clip, and its true frames as far as they are known."""
