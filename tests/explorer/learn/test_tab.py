@@ -5,6 +5,7 @@ import re
 import gradio as gr
 import pytest
 
+from tests.commands import ROOT
 from vidpred import runs
 from vidpred.explorer.findings.stored import read_findings
 from vidpred.explorer.findings.tab import DOORS
@@ -20,8 +21,9 @@ from vidpred.explorer.learn.tab import (
     evaluated,
     page_chart,
 )
+from vidpred.explorer.page import build_demo
 from vidpred.explorer.runs import comparison
-from vidpred.explorer.runs.library import names
+from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.ui.doors import opening
 
 
@@ -167,6 +169,15 @@ def test_every_door_leads_to_a_tab(demo):
         <= places
     )
     assert all([type(output) for output in fn.outputs] == [gr.Tabs] for fn in doors)
+    setting = [fn for fn in demo.fns.values() if fn.name == "set_widgets"]
+    assert setting
+    for fn in setting:
+        assert fn.fn() and fn.fn().keys() <= set(fn.outputs)
+
+
+@pytest.mark.parametrize("data", ["robot_push", "bounce", "dance"])
+def test_doors_open_where_no_clip_is_for_their_run(data):
+    demo = build_demo(Library([ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / data]))
     setting = [fn for fn in demo.fns.values() if fn.name == "set_widgets"]
     assert setting
     for fn in setting:

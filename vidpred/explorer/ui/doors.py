@@ -1,10 +1,12 @@
 """Buttons that open another tab with some of its widgets set."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
 
+from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.events import chain
 from vidpred.explorer.ui.handlers import QUIET
@@ -35,7 +37,10 @@ def wire_door(
     others = {name: value for name, value in sets.items() if name not in given}
 
     def set_widgets() -> dict[gr.blocks.Block, Any]:
-        updates = link.open(given, library) if given else {}
+        updates = dict.fromkeys(given, gr.skip())
+        if given:
+            with contextlib.suppress(BadInput):  # say, there are no clips for its run: the tab opens as it stands
+                updates |= link.open(given, library)
         updates |= {name: gr.Tabs(selected=value) if name == "views" else value for name, value in others.items()}
         return {known[name]: update for name, update in updates.items()}
 
