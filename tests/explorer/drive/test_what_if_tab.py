@@ -15,7 +15,7 @@ import pytest
 from vidpred.errors import BadInput
 from vidpred.explorer.drive import tab
 from vidpred.explorer.drive.simulator import Physics
-from vidpred.explorer.drive.what_if import CHANGED, ORIGINAL, TRUTH
+from vidpred.explorer.drive.what_if import CHANGED, ORIGINAL, POSE_CHANGES, TRUTH
 from vidpred.explorer.drive.what_if_tab import NO_CLIP, WhatIfHandlers
 from vidpred.explorer.runs.library import Library
 
@@ -126,6 +126,18 @@ def test_widgets_are_fitted_whatever_they_hold(handlers, value):
 def test_where_there_are_no_clips_for_a_run(dance_run, tiny_data):
     with pytest.raises(gr.Error, match="None of the clips here is for dance"):
         WhatIfHandlers(Library([dance_run], [tiny_data]), Physics()).fit("dance", CLIP, "still", 5)
+
+
+def test_runs_without_clips_are_not_offered(tiny_run, dance_run, tiny_data, tiny_dance):
+    demo = built(Library([tiny_run, dance_run], [tiny_dance]))
+    fields = dict(zip(event(demo, "what_if").input_parameter_names, event(demo, "what_if").inputs))
+    assert [name for _, name in fields["run"].choices] == [fields["run"].value] == ["dance"]
+    assert fields["clip"].value == "validate"
+    assert fields["change"].value == "still"
+    assert [change for _, change in fields["change"].choices] == list(POSE_CHANGES)
+    robots = str(built(Library([tiny_run, dance_run], [tiny_data])).get_config_file())
+    assert "There are no clips for it" in robots and "None is open" not in robots
+    assert "None is open" in str(built(Library([tiny_run], [tiny_data])).get_config_file())
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------

@@ -235,3 +235,11 @@ def test_first_runs_are_a_pair_that_differs_in_one_respect_or_any_of_one_family(
     unlike = library_of(tmp_path, {"one": BASE, "dancer": preset("pose-small"), "two": trained(lr=0.1, seed=2)})
     assert names(comparison.first_runs(unlike)) == ["one", "two"]
     assert comparison.first_runs(families) == []
+
+
+def test_first_runs_have_clips(bundled):
+    for data in ("dance", "bounce"):
+        library = Library([ROOT / "assets" / "runs"], [ROOT / "assets" / "data" / data])
+        assert library.clips_for(comparison.first_runs(library)[0])
+    without = Library([ROOT / "assets" / "runs"], [])
+    assert names(comparison.first_runs(without)) == names(comparison.first_runs(bundled))

@@ -135,7 +135,7 @@ class WhatIfHandlers(Handlers):
         clips, clip = self.require_clips(run, clip, known=True)
         longest = longest_future(run, self.library.clip(clip))
         stays = validate.finite(n_future) is not None and 1 <= n_future <= longest
-        changes = [pair for pair in CHANGE_LABELS if not run.takes_poses or pair[1] in POSE_CHANGES]
+        changes = change_menu(run)
         change = change if change in [value for _, value in changes] else changes[0][1]
         others = [name for name in clips if name != clip]
         # where nothing is taken from it, it stays: the address would name it
@@ -148,21 +148,30 @@ class WhatIfHandlers(Handlers):
         )
 
     def runs(self) -> list[Run]:
-        """Those whose actions or poses can be changed."""
-        return [*drivable_runs(self.library), *self.pose_runs()]
+        """Those whose actions or poses can be changed, where there are clips for them."""
+        return [*self._with_clips(drivable_runs(self.library)), *self.pose_runs()]
 
     def pose_runs(self) -> list[Run]:
         """Those that follow poses, where there are clips for them."""
-        return [run for run in self.library.all_runs() if run.takes_poses and self.library.clips_for(run, known=True)]
+        return self._with_clips([run for run in self.library.all_runs() if run.takes_poses])
+
+    def _with_clips(self, runs: list[Run]) -> list[Run]:
+        return [run for run in runs if self.library.clips_for(run, known=True)]
+
+
+def change_menu(run: Run) -> list[tuple[str, str]]:
+    """(label, change) of what can be changed for a run."""
+    return [pair for pair in CHANGE_LABELS if not run.takes_poses or pair[1] in POSE_CHANGES]
 
 
 def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | None]:
     """Other actions or poses for a clip, beside its own."""
     runs = handlers.runs()
-    clips = handlers.library.clips_for(runs[0], known=True) if runs else []
-    if not clips:
-        gr.Markdown("No run here is told about actions or poses, so nothing can be changed.")
+    if not runs:
+        gr.Markdown("No run here is told about actions or poses and has clips, so nothing can be changed.")
         return {}, None
+    clips, changes = handlers.library.clips_for(runs[0], known=True), change_menu(runs[0])
+    change = changes[0][1] if runs[0].takes_poses else "opposite"
     longest, others = longest_future(runs[0], clips[0]), names(clips[1:])
     gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
@@ -171,7 +180,7 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | 
                 run_menu(runs), value=runs[0].name, label="Run", info="one that knows actions or poses"
             )
             clip_dd = gr.Dropdown(names(clips), value=clips[0].name, label="Clip")
-            change_radio = gr.Radio(CHANGE_LABELS, value="opposite", label="What if it moved …")
+            change_radio = gr.Radio(changes, value=change, label="What if it moved …")
             other_dd = gr.Dropdown(others, value=(others or [None])[0], label="Taken from", visible=False)
             n_future_slider = gr.Slider(1, longest, value=min(FUTURE, longest), step=1, label="Predicted frames")
             temperature_slider, seed_number, shuffle_number = _noise("Seed of the random order")
@@ -204,7 +213,7 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | 
     }
     chain(functools.partial(gr.on, [tab.select, predict_btn.click, other_dd.input]), waiting, predicting)
     chain(functools.partial(gr.on, [run_dd.input, clip_dd.input, change_radio.input]), fitting, waiting, predicting)
-    first = {"run": runs[0].name, "clip": clips[0].name, "change": "opposite", "other": (others or [None])[0]}
+    first = {"run": runs[0].name, "clip": clips[0].name, "change": change, "other": (others or [None])[0]}
     first |= {"n_future": min(FUTURE, longest), "seed": 0, "shuffle_seed": 0, "temperature": 1}
     named = {f"{NAMED}{name}": widget for name, widget in asked.items()}
     link = Link(named, {f"{NAMED}{name}": value for name, value in first.items()}, handlers.restore)
@@ -215,9 +224,12 @@ def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
     """A plan of poses, from any sequences, for a run to follow."""
     runs = handlers.pose_runs()
     if not runs:
+        missing, options = "None is open: train one with `python -m train.pose_cvae` and", "`--runs` and `--data`"
+        if any(run.takes_poses for run in handlers.library.all_runs()):
+            missing, options = "There are no clips for it:", "`--data`"
         gr.Markdown(
-            "Here a run that draws a dancer from pose pictures follows the poses you choose. None is open: train one "
-            "with `python -m train.pose_cvae` and start the app with `--runs` and `--data` of dance videos."
+            "Here a run that draws a dancer from pose pictures follows the poses you choose. "
+            f"{missing} start the app with {options} of dance videos."
         )
         return {}
     clips = handlers.library.clips_for(runs[0], known=True)

@@ -94,14 +94,13 @@ def chosen_runs(library: Library, names: Any, fewest: Literal[1, 2] = 2) -> list
 
 
 def first_runs(library: Library) -> list[Run]:
-    """What is compared before anyone has chosen: the first telling pair, or any two of one family; none if there is no
-    such pair."""
-    if found := groups(library):
-        return found[0].runs
+    """What is compared before anyone has chosen: the first telling group, or any two of one family, those with clips
+    before all others; none if there are no two of one family."""
     families: dict[bool, list[Run]] = {}
     for run in library.all_runs():
         families.setdefault(run.takes_poses, []).append(run)
-    return next((runs[:2] for runs in families.values() if len(runs) > 1), [])
+    found = [group.runs for group in groups(library)] + [runs[:2] for runs in families.values() if len(runs) > 1]
+    return min(found, key=lambda runs: not library.clips_for(runs[0]), default=[])
 
 
 def first_view(library: Library, run: Run) -> dict[str, Any]:
