@@ -84,21 +84,45 @@ def test_zoom_and_its_end(library):
 
 def test_following_a_training(two_runs):
     handlers, folder = CurveHandlers(two_runs), two_runs.run("tiny").folder
-    timer, chosen, said = handlers.live(True)
+    timer, chosen, said, table = handlers.live(True, ["old"])
     assert timer.active is True
     assert "value" not in chosen and said["value"].startswith("No run is training now")  # all are finished
-    assert [handlers.live(on)[0].active for on in (False, None, "yes", 1)] == [False] * 4
+    assert table["chosen"] == ["old"]
+    assert [handlers.live(on, ["old"])[0].active for on in (False, None, "yes", 1)] == [False] * 4
     first, told, seen, _ = handlers.draw(**GOOD)
     assert not told["visible"]  # all epochs have ended
     assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 3
     rows = [row | {"seconds": 20.0 * (row["epoch"] + 1)} for row in runs.read_metrics(folder)]  # on any machine
     runs.write_metrics(folder, rows[:2])
-    assert handlers.live(True)[1]["value"] == ["tiny"]
+    assert handlers.live(True, ["old"])[1]["value"] == ["tiny"]
     drawn, told, later = handlers.refresh(**GOOD, window=[0, 1], seen=seen)
     assert (kl(drawn)["x"], drawn["x_lim"]) == ([0, 1], [0, 1])
     assert drawn["request"] > first["request"]
     assert later != seen
     assert told["visible"] and told["value"] == "**tiny**: 2 of 4 epochs, about 1 min to go"
+
+
+def test_a_run_that_was_begun_since_is_ticked_in_the_table_when_it_is_followed(two_runs):
+    handlers, folder = CurveHandlers(two_runs), two_runs.run("tiny").folder
+    shutil.copytree(folder, folder.with_name("later"))
+    runs.write_metrics(folder.with_name("later"), runs.read_metrics(folder)[:2])
+    _, chosen, _, table = handlers.live(True, ["old"])
+    assert chosen["value"] == table["chosen"] == ["later"]
+    assert "later" in [row["name"] for row in table["rows"]]
+    with gr.Blocks() as demo:
+        tab.build(two_runs, demo)
+    (following,) = (fn for fn in demo.fns.values() if fn.name == "live")
+    assert "training-table" in [widget.elem_id for widget in following.outputs]
+
+
+def test_a_run_that_is_deleted_while_it_is_followed_leaves_the_others(two_runs):
+    handlers, both = CurveHandlers(two_runs), {**GOOD, "runs": ["tiny", "old"]}
+    *_, seen, _ = handlers.draw(**both)
+    shutil.rmtree(two_runs.run("tiny").folder)
+    drawn, _, seen = handlers.refresh(**both, window=None, seen=seen)
+    assert [entry["name"] for entry in drawn["legend"]] == ["old"]
+    two_runs.rescan()
+    assert handlers.refresh(**both, window=None, seen=seen) == (gr.skip(),) * 3
 
 
 def test_an_epoch_that_ends_while_the_curves_are_drawn_is_drawn_next_time(two_runs, monkeypatch):

@@ -64,7 +64,10 @@ class CurveHandlers(Handlers):
 
     @toast_refusals
     def refresh(self, runs: Any, seen: Any, **fields: Any) -> tuple:
-        """The same again, if an epoch has ended since."""
+        """The same again, of the runs that are still there, if an epoch has ended since."""
+        there = names(self.library.all_runs())
+        if isinstance(runs, list):
+            runs = [name for name in runs if name in there]
         if self.progress(runs) == seen:
             return gr.skip(), gr.skip(), gr.skip()
         return self._drawn(runs, **fields)
@@ -83,16 +86,16 @@ class CurveHandlers(Handlers):
         """The runs that are ticked in the table."""
         return names(chosen_runs(self.library, getattr(event, "runs", None)))
 
-    def live(self, on: Any) -> tuple[dict, dict, dict]:
-        """The timer, which runs only while someone has asked for it; and then, of the runs, those that train now."""
+    def live(self, on: Any, runs: Any) -> tuple[dict, dict, dict, dict]:
+        """The timer, which runs only while someone has asked for it; and then, of the runs, those that train now, and
+        the table, in which they may be new."""
         if on is not True:
-            return gr.Timer(active=False), gr.skip(), gr.skip()
+            return gr.Timer(active=False), gr.skip(), gr.skip(), gr.skip()
         self.library.rescan()
-        runs = self.library.all_runs()
-        now = names(curves.training_now(runs)[:COLOURS])
+        now = names(curves.training_now(self.library.all_runs())[:COLOURS])
         said = "" if now else "No run is training now: what is drawn is drawn again as soon as an epoch ends."
         chosen = gr.update(choices=list(self.library.runs), **({"value": now} if now else {}))
-        return gr.Timer(active=True), chosen, gr.update(value=said, visible=bool(said))
+        return gr.Timer(active=True), chosen, gr.update(value=said, visible=bool(said)), self.table(now or runs)
 
     @toast_refusals
     def figure(self, runs: Any, figure: Any) -> tuple[str, dict]:
@@ -198,7 +201,8 @@ def _build_curves(library: Library) -> TabParts:
         outputs=drawn,
         **following,
     )
-    live_check.change(handlers.live, live_check, [live_timer, runs_dd, progress_md], queue=False, **following)
+    live = [live_timer, runs_dd, progress_md, table_html]
+    live_check.change(handlers.live, [live_check, runs_dd], live, queue=False, **following)
     table_html.select(handlers.tick, None, runs_dd, queue=False, **following)
     runs_dd.change(None, runs_dd, None, js=TICK_JS, **PRIVATE)
     listing = {"fn": handlers.table, "inputs_kwargs": {"runs": runs_dd}, "outputs": table_html, **QUIET}

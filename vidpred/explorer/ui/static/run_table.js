@@ -56,7 +56,8 @@ function draw() {
       tick.addEventListener("change", () => {
         if (tick.checked) chosen.add(name); else chosen.delete(name);
         row.className = tick.checked ? "chosen" : "";
-        trigger("select", { runs: shown.rows.map((one) => one.name).filter((one) => chosen.has(one)) });
+        const names = shown.rows.map((one) => one.name), others = [...chosen].filter((one) => !names.includes(one));
+        trigger("select", { runs: [...names.filter((one) => chosen.has(one)), ...others] });
       });
     });
   }
