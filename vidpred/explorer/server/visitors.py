@@ -45,10 +45,13 @@ class Visitors:
 
     def seen(self, session: str, address: str) -> bool:
         """Someone asks in the name of a session; False where it is new and there are too many. One without a
-        connection makes room for it, the one that has been away longest."""
+        connection makes room for it, the one that has been away longest; of its own address where that has too many."""
         if session not in self._visitors:
-            if len(self._visitors) >= MOST_VISITORS or self._count(address) >= MOST_VISITORS_OF_ADDRESS:
-                away = next((name for name, visitor in self._visitors.items() if not visitor.connections), None)
+            alike = {name: visitor for name, visitor in self._visitors.items() if visitor.address == address}
+            many = len(alike) >= MOST_VISITORS_OF_ADDRESS
+            if many or len(self._visitors) >= MOST_VISITORS:
+                among = alike if many else self._visitors
+                away = next((name for name, visitor in among.items() if not visitor.connections), None)
                 if away is None:
                     return False
                 self._forget(away)
@@ -92,14 +95,12 @@ class Visitors:
             return f"{MOST_WAITING} requests are waiting already: please try again in a minute"
         mine = [event for event in waiting if event.session_hash == session]
         of_model = [event for event in mine if event.concurrency_id == fn.concurrency_id == "model"]
-        if len(mine) >= MOST_OF_ONE or len(of_model) >= MOST_OF_MODEL:
-            return f"{len(of_model) or len(mine)} of your requests are waiting already: please let them end first"
+        for found, most in ((of_model, MOST_OF_MODEL), (mine, MOST_OF_ONE)):
+            if len(found) >= most:
+                return f"{len(found)} of your requests are waiting already: please let them end first"
         if sum(address_of(event.request.scope) == address for event in waiting) >= MOST_OF_ADDRESS:
             return f"{MOST_OF_ADDRESS} requests from your network are waiting already: please try again in a minute"
         return None
-
-    def _count(self, address: str) -> int:
-        return sum(visitor.address == address for visitor in self._visitors.values())
 
     @property
     def _queue(self) -> Any:
