@@ -138,14 +138,18 @@ def list_runs(folders: list[Path]) -> dict[str, Path]:
         require_folder(folder)
         if not folder.is_dir():
             raise BadInput(f"{folder}: no such folder of runs")
-        inside = [folder] if (folder / CONFIG).exists() else sorted(p.parent for p in folder.glob(f"*/{CONFIG}"))
-        if not inside:
+        if not (inside := runs_in(folder)):
             pickled = sorted(path for path in folder.iterdir() if path.suffix in PICKLED)
             instead = f". {OF_CHECKPOINT.format(pickled[0])}" if pickled else ""
             raise BadInput(f"{folder}: no run in it (a run has a {CONFIG}){instead}")
         for run in inside:
             found.setdefault(run.resolve(), run)
     return dict(zip(names_apart(found), found.values()))
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The folder itself where it is a run, else those in it that are."""
+    return [folder] if (folder / CONFIG).exists() else sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
 
 
 def names_apart(folders: Iterable[Path]) -> list[str]:

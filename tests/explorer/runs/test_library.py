@@ -126,6 +126,18 @@ def test_runs_that_were_begun_since_are_taken_in(copied_run, tiny_data, tiny_run
     assert list(library.runs) == ["later"]
 
 
+def test_runs_are_taken_in_where_another_folder_is_gone_or_empty(tiny_run, tiny_data, tmp_path):
+    gone, empty, held = tmp_path / "gone", tmp_path / "empty", tmp_path / "held"
+    for folder in (gone, empty, held):
+        shutil.copytree(tiny_run, folder / folder.name)
+    library = Library([gone, empty, held], [tiny_data])
+    shutil.rmtree(gone)
+    shutil.rmtree(empty / "empty")
+    shutil.copytree(tiny_run, held / "later")
+    library.rescan()
+    assert list(library.runs) == ["held", "later"]
+
+
 # --- what is read -----------------------------------------------------------------------------------------------------
 
 

@@ -57,7 +57,7 @@ class Library:
         """Take in the runs that have been begun since, and leave out what is no run any more."""
         there = {}
         with contextlib.suppress(BadInput):
-            for name, path in runs.list_runs(self._run_folders).items():
+            for name, path in runs.list_runs(list(filter(runs.runs_in, self._run_folders))).items():
                 with contextlib.suppress(BadInput):
                     runs.read_config(path)
                     there[name] = path
