@@ -273,8 +273,8 @@ def test_the_id_of_another_ones_session_is_not_taken_from_a_request(open_app):
     number, labels = function(app.demo, "read_again")
     given = {"Every n-th frame": 2, "Runs": [], "Clip": CLIP, None: mine_id}
     data = [given[label] for label in labels]
-    assert "Please choose a file first" in json.dumps(theirs.call(number, data))
-    assert "Please choose a file first" not in json.dumps(mine.call(number, data))
+    assert "film.gif" not in json.dumps(theirs.call(number, data))
+    assert "film.gif" in json.dumps(mine.call(number, data))
 
 
 # --- what is handed in ------------------------------------------------------------------------------------------------

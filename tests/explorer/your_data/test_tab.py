@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.explorer.menus import names_of
-from tests.explorer.your_data.files import files_of, sent, zipped
+from tests.explorer.your_data.files import files_of, png, sent, zipped
 from tests.hub import Hub
 from vidpred import render, runs
 from vidpred.errors import BadInput
@@ -95,7 +95,20 @@ def test_a_film_is_read_again_with_another_step_after_the_upload_is_gone(handler
     assert (again, clip["value"]) == (session_id, "film.gif (2)")
     assert "every 3rd frame taken" in description
     for stranger in ("", "guess", None):
-        assert "Please choose a file first" in refusal(handlers.read_again(stranger, 3, [], CLIP))
+        assert handlers.read_again(stranger, 3, [], CLIP) == (stranger, *[gr.skip()] * 5)
+
+
+def test_a_step_between_frames_is_for_films_alone(library, tiny_run, tmp_path):
+    handlers = YourDataHandlers(library)
+    for file in (
+        zipped(tmp_path / "myrun.zip", {name: tiny_run / name for name in (runs.CONFIG, runs.WEIGHTS)}),
+        zipped(tmp_path / "pictures.zip", {f"{i}.png": png(20 * i) for i in range(6)}),
+    ):
+        session_id, *_ = handlers.upload("", sent(file), 1, [], CLIP)
+        session = handlers.sessions.find(session_id)
+        kept = [*session.runs, *session.clips]
+        assert handlers.read_again(session_id, 3, [], CLIP) == (session_id, *[gr.skip()] * 5)
+        assert [*session.runs, *session.clips] == kept and len(kept) == 1
 
 
 def test_what_is_refused_takes_nobody_s_place(library, film, tmp_path):

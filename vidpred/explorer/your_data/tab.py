@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from vidpred.data.video import FILMS
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import comparison, curves, prediction, validate
 from vidpred.explorer.runs.library import Library, names
@@ -63,11 +64,11 @@ class YourDataHandlers(Handlers):
         return self._kept(session_id, request, upload)
 
     def read_again(self, session_id: Any, every: Any, runs: Any, clip: Any) -> tuple:
-        """The same for the last film, with another step between its frames."""
+        """The same for the last file where that is a film, with another step between its frames."""
 
         def read(session: Session) -> tuple:
-            if session.original is None:
-                raise BadInput("Please choose a file first")
+            if session.original is None or session.original.suffix.lower() not in FILMS:
+                return (gr.skip(),) * 5
             return self._read(session, session.original, every, runs, clip)
 
         return self._kept(session_id, None, read)
