@@ -211,7 +211,7 @@ def test_a_link_that_cannot_be_opened_says_so_first(opening, monkeypatch):
     ]
 
 
-def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, tiny_data, tiny_dance, tmp_path):
+def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, dance_run, tiny_data, tiny_dance, tmp_path):
     for name in ("run-1", "run-2"):
         shutil.copytree(tiny_run, tmp_path / name)
     demo = build_demo(Library([tmp_path], [tiny_data, tiny_dance]))
@@ -228,3 +228,7 @@ def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, tiny_dat
         offered = [value[1] if isinstance(value, tuple) else value for value in answer[widget]["choices"]]
         assert {value.replace("run-2", "later") for value in before} <= set(offered), widget.label
     assert [answer[widget].get("value") for widget in menus].count("later") == 1  # Predict's
+    shutil.copytree(dance_run, tmp_path / "dancer")
+    answer = event.fn(gr.Request(query_params={}))
+    (views,) = (value for widget, value in answer.items() if isinstance(widget, gr.JSON))
+    assert views["predict"]["runs"]["dancer"]["frames"] == 100  # what an address of it leaves out

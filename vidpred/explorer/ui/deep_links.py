@@ -123,6 +123,7 @@ def wire(
     def open_address(request: gr.Request) -> dict[gr.blocks.Block, Any]:
         library.rescan()
         updates = {widget: gr.update(choices=listed()) for widget, listed in menus.items()}
+        updates[views_json] = first_views(library, links)
         try:
             query = dict(request.query_params)
             tab, view = open_view(library, links, query)
@@ -142,7 +143,7 @@ def wire(
     # progress would be noted on every widget, again and again while the first view is drawn: on one that nobody sees
     opening = {"concurrency_limit": None, "show_progress_on": led_text, **QUIET}
     within = [part.pages.tabs for part in parts.values() if part.pages]
-    opened = demo.load(open_address, None, [*widgets, tabs, *within, led_text], **opening)
+    opened = demo.load(open_address, None, [*widgets, tabs, *within, views_json, led_text], **opening)
     opened.then(None, led_text, js="tab => links.opened(tab)", **QUIET)
     for tab, place in places.items():
         part, link = parts[tab], links[tab]
