@@ -53,3 +53,12 @@ def test_a_run_without_weights_still_has_its_curves(tiny_run, tiny_data, tmp_pat
     folder = shutil.copytree(tiny_run, tmp_path / "copy")
     (folder / runs.WEIGHTS).unlink()
     assert "4 epochs" in describe_run(Library([folder], [tiny_data]).run("copy"))
+
+
+def test_an_epoch_without_a_step_is_counted_all_the_same(tiny_run, tiny_data, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "copy")
+    library, rows = Library([folder], [tiny_data]), runs.read_metrics(folder)
+    assert "12 iterations in 4 epochs" in describe_run(library.run("copy"))
+    rows[-1]["step"] = None
+    runs.write_metrics(folder, rows)
+    assert describe_run(library.run("copy")).splitlines()[0].endswith(" · 4 epochs")

@@ -1,6 +1,7 @@
 """A run has one colour in every picture."""
 
 import shutil
+from copy import copy
 
 import pytest
 
@@ -38,3 +39,11 @@ def test_own_runs_take_what_is_free_and_nobody_else_s(bundled, tiny_run):
         assert list(chosen) == ["mine", name, "also mine"]  # in the order of the choice
         assert chosen[name] == every[name]
         assert len(set(chosen.values())) == 3
+
+
+def test_a_run_that_has_left_the_library_since_takes_what_is_free(bundled):
+    left, other = bundled.run("run0"), bundled.run("run1")
+    later = copy(bundled)
+    later.runs = {name: folder for name, folder in bundled.runs.items() if name != "run0"}
+    chosen = run_colours(later, [left, other])
+    assert chosen["run1"] == run_colours(later, [other])["run1"] != chosen["run0"]

@@ -3,6 +3,7 @@
 from vidpred.config import TrainConfig
 from vidpred.explorer.runs.curves import metrics_rows
 from vidpred.explorer.runs.run import Evaluation, Run
+from vidpred.explorer.runs.validate import finite
 from vidpred.schedules import beta_reached
 
 COLLAPSE_NOTE = (
@@ -86,7 +87,8 @@ def _forcing(train: TrainConfig) -> str:
 def _progress(rows: list[dict]) -> str:
     if not rows:
         return "in its first epoch"
-    return f"{rows[-1].get('step', 0):,} iterations in {len(rows):,} epoch{'s' * (len(rows) > 1)}"
+    step, epochs = finite(rows[-1].get("step")), f"{len(rows):,} epoch{'s' * (len(rows) > 1)}"
+    return epochs if step is None else f"{step:,.0f} iterations in {epochs}"
 
 
 def _evaluated(result: Evaluation) -> str:
