@@ -127,9 +127,14 @@ def test_all_test_clips_stand_beside_this_one(bundled, free, clip, found):
     assert f"Over all 32 test clips, PSNR with z posterior {result.z_from['posterior']:.1f}, prior " in found.note
     assert "other conditions" not in found.note  # nothing is known of its steps
     curves = {curve.name: list(curve.y) for curve in found.best.panels[0].lines}
-    assert curves["all test clips"] == result.psnr_best_of and len(result.psnr_best_of) == 100
+    assert curves["32 test clips"] == result.psnr_best_of and len(result.psnr_best_of) == 100
     told = analysis.analyse(bundled, bundled.run("push-learned-cyclical"), clip, 0).note
     assert "With other conditions than the true ones (28.6 dB): shuffled " in told
+    dancer = bundled.run("dance-cyclical").evaluation
+    assert [line.name for line in analysis._best_of([20.0, 21.0], dancer).panels[0].lines] == [
+        "this clip",
+        "1 validate clip",
+    ]
     damaged = replace(free, evaluation=replace(result, z_from={}, psnr_best_of=[]))
     bare = analysis.analyse(bundled, damaged, clip, 0)
     assert "Over all" not in bare.note and [curve.name for curve in bare.best.panels[0].lines] == ["this clip"]

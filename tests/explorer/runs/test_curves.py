@@ -1,6 +1,7 @@
 """What was recorded of trainings: read as it is on disk now, whatever one line of it looks like."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -91,3 +92,15 @@ def test_an_epoch_that_ended_since_is_read(two_runs):
     runs.write_metrics(run.folder, before[:3])
     assert curves.metrics_stamp(run) != stamp
     assert curves.metrics_rows(run) == before[:3]
+
+
+def test_curves_of_many_runs_are_read_once(two_runs, monkeypatch):
+    """Every menu walks through all of them."""
+    folder = two_runs.run("tiny").folder
+    for i in range(70):
+        shutil.copytree(folder, folder.with_name(f"run{i}"))
+    two_runs.rescan()
+    before = [curves.metrics_rows(run) for run in two_runs.all_runs()]
+    monkeypatch.setattr(runs, "read_metrics", None)
+    again = [curves.metrics_rows(run) for run in two_runs.all_runs()]
+    assert all(one is other for one, other in zip(before, again, strict=True))

@@ -22,8 +22,8 @@ from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 
 NUMBERS = ["run", "PSNR (dB)", "best of N", "SSIM", "KL per step (nats)", "protocol"]
 SURE = (
-    "*±: 95 % interval of the mean over the same test clips, all samples averaged. It is one training of each: another "
-    "seed may fall out otherwise. The clip below is one of them, and may say the opposite.*"
+    "*±: 95 % interval of the mean over the same clips, all samples averaged. It is one training of each: another seed "
+    "may fall out otherwise. The clip below is a single one, and may say the opposite.*"
 )
 LEAD = (
     "**Several runs, the same clip, the same noise.** Choose a question: below it stands which run is better, and how "

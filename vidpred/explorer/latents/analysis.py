@@ -203,8 +203,8 @@ def _traverse(model: "Model", batch: "Batch", n_past: int, dimension: Any) -> np
 
 
 def _best_of(best: list[float], evaluation: Evaluation | None) -> Plot:
-    """PSNR of the best of N samples of this clip and, where that is known, of all test clips."""
-    curves = {"this clip": best, **({"all test clips": evaluation.psnr_best_of} if evaluation else {})}
+    """PSNR of the best of N samples of this clip and, where that is known, of all that were evaluated."""
+    curves = {"this clip": best, **({evaluation.scored_clips: evaluation.psnr_best_of} if evaluation else {})}
     lines = [
         Line(name, name, i, "solid", range(1, len(values) + 1), values)
         for i, (name, values) in enumerate(curves.items())
@@ -216,7 +216,7 @@ def _best_of(best: list[float], evaluation: Evaluation | None) -> Plot:
 def _over_all(evaluation: Evaluation) -> str:
     """What z and conditions bring on every clip that was evaluated, in words."""
     z, known = evaluation.z_from, evaluation.conditions
-    line = f"Over all {evaluation.text('clips')} {evaluation.split} clips, PSNR with z " + _listed(z)
+    line = f"Over all {evaluation.scored_clips}, PSNR with z " + _listed(z)
     if known:
         line += f". With other conditions than the true ones ({known.get('true', 0):.1f} dB): " + _listed(
             {name: value for name, value in known.items() if name != "true"}

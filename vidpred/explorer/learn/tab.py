@@ -118,7 +118,7 @@ def evaluated(library: Library) -> str:
     first = next(iter(results.values()))
     headers = ["run", "prior", "knows", "PSNR", f"best of {first.samples}", "SSIM", "KL per step"]
     note = (
-        f"*{first.clips} {first.split} clips, {first.scored_frames}, {first.samples} samples, "
+        f"*{first.scored_clips}, {first.scored_frames}, {first.samples} samples, "
         f"temperature {first.text('temperature')}, protocol {first.protocol}; "
         f"the last frame copied: {first.text('copy_last_psnr', '.2f')} dB*"
     )

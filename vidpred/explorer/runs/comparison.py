@@ -261,7 +261,7 @@ def score_texts(run: Run) -> list[str]:
         return ["–"] * 4 + ["not evaluated yet"]
     numbers = [("psnr", ".2f"), ("psnr_best", ".2f"), ("ssim", ".3f"), ("kld_per_step", ".3f")]
     protocol = (
-        f"{result.protocol}: {result.text('clips')} {result.split} clips, {result.text('n_future')} frames, "
+        f"{result.protocol}: {result.scored_clips}, {result.text('n_future')} frames, "
         f"{result.text('samples')} samples, temperature {result.text('temperature')}"
     )
     return [*(result.text(name, form) for name, form in numbers), protocol]

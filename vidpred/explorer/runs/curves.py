@@ -1,12 +1,13 @@
 """Training curves of any runs, and the reports' figures of them."""
 
-import functools
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from vidpred import runs
 from vidpred.errors import BadInput
@@ -22,6 +23,8 @@ FIGURES = {
     "Loss by forcing": "loss_by_forcing",
     "Dashboard": "dashboard",
 }
+
+NUMBERS_KEPT = 8_000_000  # of all runs, twice: by epochs and by columns; hundreds of runs have fewer
 
 Number = float | int | None
 Stamp = tuple[int, int]  # when a file was written, ns, and its size
@@ -110,12 +113,21 @@ def figure(chosen: list[Run], kind: Any) -> np.ndarray:
     return plots.rasterise(draw(metrics))
 
 
-@functools.lru_cache(maxsize=64)
+def _kept() -> Callable[[Callable], Callable]:
+    """Keep what a function returns of the runs that were used last, up to NUMBERS_KEPT."""
+
+    def numbers(found: list[dict] | dict[str, list]) -> int:
+        return 1 + sum(map(len, found.values() if isinstance(found, dict) else found))
+
+    return cached(LRUCache(NUMBERS_KEPT, numbers), lock=threading.Lock())
+
+
+@_kept()
 def _rows(folder: Path, written: Stamp) -> list[dict[str, Any]]:
     return [] if written == NO_FILE else runs.read_metrics(folder, damaged="skip")
 
 
-@functools.lru_cache(maxsize=64)
+@_kept()
 def _columns(folder: Path, written: Stamp) -> dict[str, list[Number]]:
     rows = _rows(folder, written)
     keys = dict.fromkeys(key for row in rows for key in row)

@@ -105,6 +105,11 @@ class Evaluation:
         return "–" if value is None else format(value, form)
 
     @property
+    def scored_clips(self) -> str:
+        """How many clips of which split were scored, in words."""
+        return f"{self.text('clips')} {self.split} clip{'s' * (self.clips != 1)}"
+
+    @property
     def scored_frames(self) -> str:
         """Which frames were scored, in words."""
         if self.n_past is None or self.n_future is None:

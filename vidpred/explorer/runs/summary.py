@@ -99,6 +99,6 @@ def _evaluated(result: Evaluation) -> str:
     return (
         f"Evaluated: PSNR **{result.text('psnr', '.2f')} dB**{best}, SSIM **{result.text('ssim', '.3f')}**; "
         f"copying the last frame {result.text('copy_last_psnr', '.2f')} dB. *{result.protocol}: "
-        f"{result.text('clips')} {result.split} clips, {result.scored_frames}, {samples}, "
+        f"{result.scored_clips}, {result.scored_frames}, {samples}, "
         f"temperature {result.text('temperature')}*"
     )
