@@ -211,6 +211,15 @@ def test_two_families_are_not_compared(settings):
     assert names(comparison.chosen_runs(settings, ["fixed", "learned", "fixed"])) == ["fixed", "learned"]
 
 
+def test_every_group_can_be_drawn_as_the_tab_opens_with_it(bundled):
+    dancers = [run for run in bundled.all_runs() if run.takes_poses]
+    for chosen in [dancers, *(group.runs for group in comparison.groups(bundled))]:
+        first = comparison.first_view(bundled, chosen[0])
+        first |= {"clip": bundled.clip(first["clip"])}
+        for samples in range(1, comparison.MOST_SAMPLES + 1):
+            assert len(comparison.checked_each(chosen, **{**first, "samples": samples})) == len(chosen)
+
+
 @pytest.mark.parametrize("samples", [0, 6, 1.5, "2", True])
 def test_samples_are_checked(bundled, pair, samples):
     with pytest.raises(BadInput, match="number of samples"):

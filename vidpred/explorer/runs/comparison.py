@@ -10,7 +10,7 @@ from vidpred.config import RunConfig
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import Prediction, Settings, checked, frames_of, predict, require_few
+from vidpred.explorer.runs.prediction import MAX_FRAMES, Prediction, Settings, checked, frames_of, predict, require_few
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.runs.setting_names import setting_name, setting_value
 from vidpred.explorer.runs.summary import sentence_case, title_parts
@@ -113,11 +113,12 @@ def checked_each(
     runs: list[Run], clip: Clip, seed: Any, temperature: Any, samples: Any, n_future: Any = None
 ) -> list[Settings]:
     """A prediction of each run, alike in all that can be: the same frames and seed and, where z is alike, the same
-    noise. n_future: None takes the shortest of the runs' own."""
+    noise. n_future: None takes the shortest of the runs' own, or as many frames as are predicted in one go."""
     samples = validate.whole_number(samples, "The number of samples", 1, MOST_SAMPLES)
     n_past = max(run.n_past for run in runs)
     if n_future is None:
-        n_future = min(run.first_future(clip, n_past) for run in runs)
+        own = min(run.first_future(clip, n_past) for run in runs)
+        n_future = min(own, MAX_FRAMES // (len(runs) * samples))
     each = [checked(run, clip, seed, temperature, n_future, n_past, samples, most_past=n_past) for run in runs]
     require_few(*each)
     return each
