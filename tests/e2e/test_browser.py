@@ -7,7 +7,8 @@ from tests.e2e.page import SHOWN, answered, close, drawn
 from vidpred import render
 from vidpred.data.batches import open_split
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED, predict_clip
+from vidpred.explorer.runs.prediction import predict_clip
+from vidpred.explorer.runs.validate import MAX_SEED
 
 ANSWERED = "document.querySelector('#player [data-answered]')?.dataset.answered"
 

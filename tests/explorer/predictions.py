@@ -2,7 +2,8 @@
 
 import math
 
-from vidpred.explorer.runs.prediction import MAX_SEED, Prediction, predict_clip
+from vidpred.explorer.runs.prediction import Prediction, predict_clip
+from vidpred.explorer.runs.validate import MAX_SEED
 
 ROBOT = {"run": "tiny", "clip": "traj_0_to_255/2", "seed": 3, "n_future": 4, "samples": 3}
 DANCE = {"run": "dance", "clip": "test/1", "seed": 3, "n_future": 6, "samples": 2}

@@ -17,7 +17,7 @@ from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.drive.tab import DriveHandlers, drive_value, recording, setup
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED
+from vidpred.explorer.runs.validate import MAX_SEED
 
 CLIP = "traj_0_to_255/2"
 RIGHT = {"what": "step", "move": [0, 1, 0], "fingers": 0}

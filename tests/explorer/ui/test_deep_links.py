@@ -14,7 +14,7 @@ from vidpred.explorer.latents import tab as latents_tab
 from vidpred.explorer.page import build_demo
 from vidpred.explorer.predict import tab as predict_tab
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED
+from vidpred.explorer.runs.validate import MAX_SEED
 from vidpred.explorer.training import tab as training_tab
 from vidpred.explorer.ui.deep_links import first_views, open_view
 

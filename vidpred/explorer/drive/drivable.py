@@ -5,7 +5,6 @@ from typing import Any
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Clip, Run
 
 
@@ -31,7 +30,4 @@ def require_drivable(library: Library, run: Run, clip: Clip) -> None:
 def checked_noise(library: Library, run: Run, clip: Clip, seed: Any, temperature: Any) -> tuple[int, float]:
     """(seed, temperature) of a drive that can begin."""
     require_drivable(library, run, clip)
-    return (
-        validate.whole_number(seed, "The seed", 0, MAX_SEED),
-        validate.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE),
-    )
+    return validate.seed(seed), validate.temperature(temperature)

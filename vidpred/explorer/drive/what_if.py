@@ -15,7 +15,7 @@ from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.gripper_model import GripperModel, gripper_model_of
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE, by_name
+from vidpred.explorer.runs.prediction import by_name
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.simulate.robot_push.scene import scene_of
 
@@ -128,7 +128,7 @@ def what_if(
     length = run.n_past + validate.whole_number(
         n_future, "The number of predicted frames", 1, longest_future(run, clip)
     )
-    shuffle_seed = validate.whole_number(shuffle_seed, "The seed of the order", 0, MAX_SEED)
+    shuffle_seed = validate.seed(shuffle_seed, "The seed of the order")
     batch, others = library.read_clip(clip, length), None
     if change == "other":
         if other is None or other == clip:
@@ -221,8 +221,7 @@ def _predict(
 
     from vidpred.data.batches import Batch
 
-    seed = validate.whole_number(seed, "The seed", 0, MAX_SEED)
-    temperature = validate.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE)
+    seed, temperature = validate.seed(seed), validate.temperature(temperature)
     (label, frames), count = true, len(conditions)
     repeated = torch.from_numpy(frames)[None].repeat(count, 1, 1, 1, 1)
     batch = Batch(repeated, torch.from_numpy(np.stack(list(conditions.values()))), [noise_name] * count)

@@ -27,7 +27,6 @@ from vidpred.explorer.drive.what_if import (
 )
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain
 from vidpred.explorer.ui.fields import temperature_field
@@ -106,8 +105,8 @@ class WhatIfHandlers(Handlers):
             require_drivable(self.library, run, clip)
         frames = validate.whole_number(view["n_future"], "The number of predicted frames", 1, longest_future(run, clip))
         for name, text in (("seed", "The seed"), ("shuffle_seed", "The seed of the order")):
-            view[name] = validate.whole_number(view[name], text, 0, MAX_SEED)
-        view["temperature"] = validate.number_between(view["temperature"], "The temperature", 0, MAX_TEMPERATURE)
+            view[name] = validate.seed(view[name], text)
+        view["temperature"] = validate.temperature(view["temperature"])
         fitted = dict(zip(("clip", "change", "other", "n_future"), self.fit(run.name, clip.name, change, frames)))
         if change == "other":
             others = [name for name in names(self.library.clips_for(run, known=True)) if name != clip.name]

@@ -8,7 +8,7 @@ import numpy as np
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_SEED, predict_clip
+from vidpred.explorer.runs.prediction import predict_clip
 from vidpred.explorer.runs.run import COLLAPSED, Clip, Evaluation, Run
 from vidpred.explorer.ui.chart import Line, Panel
 from vidpred.explorer.ui.player import Choice, Display, Tile
@@ -113,8 +113,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
 
 def checked_window(run: Run, clip: Clip, seed: Any) -> tuple[int, int, int]:
     """(seed, n_past, frames) of what can be analysed."""
-    seed = validate.whole_number(seed, "The seed", 0, MAX_SEED)
-    length = run.n_past + min(run.first_future(clip), DANCE_STEPS)
+    seed, length = validate.seed(seed), run.n_past + min(run.first_future(clip), DANCE_STEPS)
     if clip.known < length:
         raise BadInput(f"The true frames of {clip.name} are not known: there is nothing to infer z from")
     return seed, run.n_past, length

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from vidpred.evaluation import Scores
     from vidpred.models import Model
 
-MAX_SEED = 2**31 - 1
-MAX_TEMPERATURE = 2.0
 MAX_SAMPLES = 20
 MAX_FRAMES = 1000  # predicted in one go, of all samples: half a minute of a small server's time
 SWEEP = (0.0, 0.5, 1.0, 1.5, 2.0)
@@ -110,8 +108,8 @@ def checked(
     settings = Settings(
         run,
         clip,
-        validate.whole_number(seed, "The seed", 0, MAX_SEED),
-        (validate.number_between(temperature, "The temperature", 0, MAX_TEMPERATURE),),
+        validate.seed(seed),
+        (validate.temperature(temperature),),
         n_past,
         validate.whole_number(
             run.first_future(clip, n_past) if n_future is None else n_future,

@@ -6,6 +6,8 @@ from typing import Any
 
 from vidpred.errors import BadInput
 
+MAX_SEED = 2**31 - 1
+MAX_TEMPERATURE = 2.0
 LONGEST_NAME = 40  # of an unknown name, in what is said about it
 
 
@@ -23,6 +25,16 @@ def number_between(value: Any, what: str, low: float, high: float) -> float:
     if number is None or not low <= number <= high:
         raise BadInput(f"{what} must be a number from {low:g} to {high:g}")
     return float(number)
+
+
+def seed(value: Any, what: str = "The seed") -> int:
+    """A seed of any noise."""
+    return whole_number(value, what, 0, MAX_SEED)
+
+
+def temperature(value: Any) -> float:
+    """By which the noise is multiplied."""
+    return number_between(value, "The temperature", 0, MAX_TEMPERATURE)
 
 
 def within(value: Any, low: int, high: int, otherwise: int) -> int:

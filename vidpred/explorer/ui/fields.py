@@ -2,7 +2,7 @@
 
 import gradio as gr
 
-from vidpred.explorer.runs.prediction import MAX_SEED, MAX_TEMPERATURE
+from vidpred.explorer.runs.validate import MAX_SEED, MAX_TEMPERATURE
 from vidpred.explorer.ui.handlers import PRIVATE
 
 TEMPERATURE_INFO = "scales the noise; 0 takes the means"

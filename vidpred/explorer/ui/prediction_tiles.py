@@ -2,7 +2,8 @@
 
 from vidpred.explorer.runs.comparison import short_names
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_TEMPERATURE, Future, Prediction
+from vidpred.explorer.runs.prediction import Future, Prediction
+from vidpred.explorer.runs.validate import MAX_TEMPERATURE
 from vidpred.explorer.ui.player import Choice, Display, Tile, score_text
 from vidpred.explorer.ui.run_colors import run_colours
 
