@@ -260,6 +260,13 @@ def test_a_network_that_comes_back_is_enough(open_page, file):
     page.locator("#drive-host [data-part=content]").wait_for()
 
 
+def test_where_there_is_no_room_to_keep_the_files_they_are_used_all_the_same(open_page):
+    page = open_page("?run=tiny&frames=2", app="site_url", until=FIRST, new=True)
+    room = {"origin": page.evaluate("location.origin"), "quotaSize": 3_000_000}
+    page.context.new_cdp_session(page).send("Storage.overrideQuotaForOrigin", room)
+    predict(page)
+
+
 def test_without_simd_it_says_so(open_page):
     page = open_page("?run=tiny", app="site_url", until=FIRST, new=True)
     page.add_init_script("WebAssembly.validate = () => false")

@@ -7,13 +7,17 @@ new MutationObserver((changes) => {
   }
 }).observe(document.documentElement, { childList: true, subtree: true });
 
-// A widget that is driven by keys takes them when its tab opens: the first press works. Whoever is in a field, or reads on, keeps them.
+// A widget that is driven by keys takes them when its tab opens: the first press works. Whoever is in a field keeps them, and
+// whoever has begun to read and scroll before it came into sight.
 window.takeKeys = (widget) => {
-  let laidOut = false;
+  let laidOut = false, waits = false;
+  for (const act of ["keydown", "pointerdown", "touchmove", "wheel"]) addEventListener(act, () => { waits = false; }, { capture: true, passive: true });
   new ResizeObserver(() => {
-    const opens = !laidOut && widget.clientWidth > 0, { top, bottom } = widget.getBoundingClientRect();
-    laidOut = widget.clientWidth > 0;
-    const free = !document.activeElement || document.activeElement.matches("body, [role=tab]");
-    if (opens && free && top < innerHeight && bottom > 0) widget.focus({ preventScroll: true });
+    if (laidOut !== widget.clientWidth > 0) waits = laidOut = !laidOut;
+  }).observe(widget);
+  new IntersectionObserver(([{ isIntersecting }]) => {
+    if (!isIntersecting || !waits) return;
+    waits = false;
+    if (!document.activeElement || document.activeElement.matches("body, [role=tab]")) widget.focus({ preventScroll: true });
   }).observe(widget);
 };
