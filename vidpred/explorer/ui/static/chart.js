@@ -1,7 +1,7 @@
 // Small multiples with one x axis: a zoom or a cursor on one plot is on all. Text goes through textContent only.
 const BEHIND = new Set(["faint", "band"]); // styles that are no curve of their own
 const part = (name) => element.querySelector('[data-part="' + name + '"]');
-const SVG = "http://www.w3.org/2000/svg", LEFT = 48, RIGHT = 10, TOP = 8, BOTTOM = 34, HEIGHT = 190, LEAST_DRAG = 6;
+const SVG = "http://www.w3.org/2000/svg", LEFT = 54, RIGHT = 10, TOP = 8, BOTTOM = 34, HEIGHT = 190, LEAST_DRAG = 6;
 
 let latest = 0; // newest request whose answer has come
 let shown = null, view = null; // the value; what part of the x axis is looked at (null: all)
