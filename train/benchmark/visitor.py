@@ -13,20 +13,24 @@ EDGE = "edge-of-a-part"
 
 
 class Visitor:
-    """Of an app at a URL, with a session of its own."""
+    """Of an app at a URL, with a session of its own. address: where they come from, if not from where any would."""
 
-    def __init__(self, url: str):
+    def __init__(self, url: str, address: str = ""):
         self.host = urlsplit(url).netloc
+        self._source = (address, 0) if address else None
         self.session = secrets.token_hex(8)
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict | None = None) -> tuple[int, bytes]:
         """(status, answer) of a request; the path is sent as it is. body: bytes, or what becomes JSON."""
         if body is not None and not isinstance(body, bytes):
             body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}
-        with contextlib.closing(http.client.HTTPConnection(self.host, timeout=PATIENCE)) as connection:
+        with contextlib.closing(self._connection()) as connection:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()
             return answer.status, answer.read()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(self.host, timeout=PATIENCE, source_address=self._source)
 
     def get(self, path: str) -> tuple[int, bytes]:
         return self.ask("GET", path)
@@ -49,7 +53,7 @@ class Visitor:
     @contextlib.contextmanager
     def stream(self, path: str | None = None) -> Iterator[http.client.HTTPResponse]:
         """A connection that lasts, by default the one on which answers come; its lines, as they come."""
-        with contextlib.closing(http.client.HTTPConnection(self.host, timeout=PATIENCE)) as connection:
+        with contextlib.closing(self._connection()) as connection:
             connection.request("GET", path or f"/gradio_api/queue/data?session_hash={self.session}")
             with contextlib.closing(connection.getresponse()) as lines:
                 yield lines

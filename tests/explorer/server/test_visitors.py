@@ -1,6 +1,5 @@
 """The queue, what is kept of a visitor, and what is handed in: bounded, and gone with whoever has left."""
 
-import asyncio
 import contextlib
 import json
 import re
@@ -213,40 +212,18 @@ def test_sessions_are_bounded_and_those_who_are_there_keep_theirs(open_app, monk
         assert present.call(number, [["tiny"]])["success"]
 
 
-class Blocks:
-    """What `Visitors` needs of an app, with these events in its queue."""
-
-    def __init__(self, *events):
-        self.state_holder = SimpleNamespace(session_data={}, time_last_used={}, delete_state=lambda session: None)
-        self._queue = SimpleNamespace(
-            event_queue_per_concurrency_id={"all": SimpleNamespace(queue=list(events))},
-            pending_messages_per_session={},
-            pending_event_ids_session={},
-            clean_events=self.clean_events,
-        )
-
-    def get_blocks(self):
-        return self
-
-    async def clean_events(self, session_hash):
-        pass
-
-
-def test_one_address_makes_room_among_its_own(monkeypatch):
+def test_one_address_makes_room_among_its_own(open_app, monkeypatch):
     monkeypatch.setattr(visitors, "MOST_VISITORS_OF_ADDRESS", 3)
-
-    async def come():
-        there = visitors.Visitors(Blocks())
-        assert there.seen("stranger", "1.1.1.1")
-        for session in "abc":
-            assert there.seen(session, "6.6.6.6")
-            there.connected(session, listens=True)
-        assert not there.seen("d", "6.6.6.6")
-        there.disconnected("b", listened=True)
-        assert there.seen("d", "6.6.6.6")
-        assert set(there._visitors) == {"stranger", "a", "c", "d"}
-
-    asyncio.run(come())
+    app = open_app(**EASY)
+    number, _ = function(app.demo, "curves")
+    stranger = Visitor(app.url, "127.0.0.2")
+    assert hand_in(app, stranger)["success"]
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(Visitor(app.url).heartbeat()).readline()
+        assert Visitor(app.url).join(number, [["tiny"]])[0] == 503
+    until(lambda: Visitor(app.url).join(number, [["tiny"]])[0] == 200)  # one of the three has gone
+    assert stranger.session in app.app.state_holder
 
 
 @pytest.mark.parametrize(("of_model", "others"), [(2, visitors.MOST_OF_ONE - 2), (visitors.MOST_OF_MODEL, 1)])
@@ -255,7 +232,9 @@ def test_the_number_of_ones_requests_is_that_of_the_bound(of_model, others):
         SimpleNamespace(session_hash="me", concurrency_id=name, request=SimpleNamespace(scope={}))
         for name in ["model"] * of_model + ["files"] * others
     ]
-    said = visitors.Visitors(Blocks(*events)).refusal("me", "1.1.1.1", SimpleNamespace(concurrency_id="model"))
+    queue = SimpleNamespace(event_queue_per_concurrency_id={"all": SimpleNamespace(queue=events)})
+    app = SimpleNamespace(get_blocks=lambda: SimpleNamespace(_queue=queue))
+    said = visitors.Visitors(app).refusal("me", "1.1.1.1", SimpleNamespace(concurrency_id="model"))
     most = visitors.MOST_OF_MODEL if of_model == visitors.MOST_OF_MODEL else visitors.MOST_OF_ONE
     assert said == f"{most} of your requests are waiting already: please let them end first"
 
