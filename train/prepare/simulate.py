@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 
@@ -15,7 +15,7 @@ from train.prepare.jobs import run_jobs
 from vidpred.config import DANCE_SIZE
 from vidpred.data.dance import Folders, video_folders, write_pair
 from vidpred.data.layout import SPLITS, remove_hidden
-from vidpred.data.robot_push import write_clip
+from vidpred.data.robot_push import ACTIONS_CSV, POSITIONS_CSV, is_whole, write_clip
 from vidpred.errors import BadInput
 from vidpred.files import is_vacant, remove_unfinished, write_json
 from vidpred.lock import held
@@ -142,7 +142,7 @@ def simulate_dance(
 def _simulate_clips(
     out: Path, job: Callable[..., "ClipJob"], counts: dict[str, int], common: dict, workers: int
 ) -> None:
-    """The clips that are not there; common: what all clips of the folder share."""
+    """The clips that are not there whole; common: what all clips of the folder share."""
     size, seed = common["size"], common["seed"]
     if min(counts.values()) < 0 or seed < 0 or workers < 0:
         raise BadInput("numbers of clips, seed and workers cannot be negative")
@@ -152,7 +152,7 @@ def _simulate_clips(
         _write_manifest(out, "clips", common, counts)
         _remove_begun(out, CLIP_GROUPS)
         jobs = [job(out, seed, split, index, size) for split, count in counts.items() for index in range(count)]
-        todo = [job for job in jobs if not job.folder.is_dir()]
+        todo = [job for job in jobs if not is_whole(job.folder, N_FRAMES, *job.beside)]
         try:
             run_jobs(todo, workers, "clip", total=len(jobs), done=len(jobs) - len(todo))
         finally:
@@ -197,8 +197,9 @@ def _robot() -> RobotSimulation:
 
 @dataclass(frozen=True)
 class ClipJob:
-    """Which clip a process makes."""
+    """Which clip a process makes. beside: the files of its folder that are no frames."""
 
+    beside: ClassVar[tuple[str, ...]] = (RECORD_FILE,)
     out: Path
     seed: int
     split: str
@@ -216,6 +217,8 @@ class ClipJob:
 @dataclass(frozen=True)
 class RobotClipJob(ClipJob):
     """Makes a robot clip: frames, two CSVs, the scene."""
+
+    beside = (ACTIONS_CSV, POSITIONS_CSV, RECORD_FILE)
 
     def __call__(self) -> int:
         clip = simulate_clip(_robot(), self.seed, self.split, self.index, N_FRAMES, self.size)

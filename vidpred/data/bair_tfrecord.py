@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vidpred.data.layout import remove_hidden
-from vidpred.data.robot_push import ACTION_DIM, ACTIONS_CSV, POSITION_DIM, POSITIONS_CSV, write_clip
+from vidpred.data.robot_push import ACTION_DIM, ACTIONS_CSV, POSITION_DIM, POSITIONS_CSV, is_whole, write_clip
 from vidpred.errors import BadInput
 from vidpred.lock import held
 
@@ -51,7 +51,7 @@ def _import(plan: dict[str, list[Path]], out: Path) -> dict[str, tuple[int, int]
             for file in files:
                 for number, record in _read_records(file):
                     clip = out / split / file.stem / str(number)
-                    if not _is_whole(clip):
+                    if not is_whole(clip, N_FRAMES, ACTIONS_CSV, POSITIONS_CSV):
                         write_clip(clip, *_parse(record, f"{file}: record {number}"))
                     clips[split] += 1
                     progress.update(16 + len(record))
@@ -71,11 +71,6 @@ def plan_splits(tfrecords: Path) -> dict[str, list[Path]]:
     held_out = max(1, len(train) * VALIDATE_PERCENT // 100) if len(train) > 1 else 0
     cut = len(train) - held_out
     return {"train": train[:cut], "validate": train[cut:], "test": found["test"]}
-
-
-def _is_whole(clip: Path) -> bool:
-    wanted = {ACTIONS_CSV, POSITIONS_CSV, *(f"{t}.png" for t in range(N_FRAMES))}
-    return clip.is_dir() and wanted <= {path.name for path in clip.iterdir()}
 
 
 def _read_records(path: Path) -> Iterator[tuple[int, bytes]]:

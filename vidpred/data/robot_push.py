@@ -88,6 +88,12 @@ def write_clip(
             (building / name).write_text(json.dumps(content, indent=1) + "\n")
 
 
+def is_whole(clip: Path, frames: int, *beside: str) -> bool:
+    """Whether a clip folder holds so many frames and these files beside them, whatever else lies there."""
+    wanted = {*beside, *(f"{t}.png" for t in range(frames))}
+    return clip.is_dir() and wanted <= {path.name for path in clip.iterdir()}
+
+
 def _read_frame(path: Path) -> np.ndarray:
     frame = read_png(path)
     height, width = frame.shape[:2]
