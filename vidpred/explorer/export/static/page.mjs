@@ -121,6 +121,7 @@ function weigh() { // what a run costs, before it is loaded
 function stored() {
   const mine = ++request;
   stop();
+  say("");
   keep();
   if (newer) return location.reload();
   read(menu[byId("run").value].views[byId("clip").value]).then((value) => {
@@ -154,7 +155,6 @@ function chooseRun() {
       label.append(box, " " + other);
       return label;
     }));
-    say("");
     limit();
     weigh();
   }
