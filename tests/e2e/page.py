@@ -22,7 +22,8 @@ PIXELS = """tile => {
 STILL = """() => Promise.all(document.getAnimations()
   .filter(move => move.playState === 'running' && move.effect.getComputedTiming().iterations !== Infinity)
   .map(move => move.finished.catch(() => {})))"""
-IDLE = "() => new Promise(done => requestAnimationFrame(() => requestIdleCallback(done)))"
+# On a page on which nothing moves Chromium's idle callback may never come (4 times of some 700): hence a timeout.
+IDLE = "() => new Promise(done => requestAnimationFrame(() => requestIdleCallback(done, {timeout: 1000})))"
 # Counts a page's events and their answers as Gradio's client sees them. Its answer stream does not tell: it may stay
 # open after the last answer.
 NOTE_EVENTS = """(() => {
