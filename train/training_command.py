@@ -148,7 +148,8 @@ def describe(config: RunConfig) -> str:
     height, width = m.frame_size
     beta = schedules.beta_reached(t)
     sigma = schedules.equivalent_sigma(beta, CHANNELS * height * width)
-    weight = f"beta {t.kl_anneal} to {beta:g} (a Gaussian decoder with sigma {sigma:.2g})"
+    way = f"{beta:g} throughout" if t.kl_anneal == "none" else f"{t.kl_anneal} to {beta:g}"
+    weight = f"beta {way} (a Gaussian decoder with sigma {sigma:.2g})"
     if t.kl_anneal == "calibrated":
         weight = "beta calibrated: 2 MSE / D as the training goes"
     iterations = t.iterations_per_epoch or "as many as a pass takes"

@@ -54,8 +54,8 @@ def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
     [
         ({}, "beta cyclical to 0.0001 (a Gaussian decoder with sigma 0.78)"),
         ({"kl_anneal": "monotonic", "kl_anneal_stop": 0.01}, "beta monotonic to 1e-06 (a Gaussian decoder with sigma"),
-        ({"kl_anneal": "none", "kl_anneal_value": 0.0}, "beta none to 0 (a Gaussian decoder with sigma 0)"),
-        ({"kl_anneal": "none", "kl_anneal_stop": 0.0}, "beta none to 0.0001 ("),
+        ({"kl_anneal": "none", "kl_anneal_value": 0.0}, "beta 0 throughout (a Gaussian decoder with sigma 0)"),
+        ({"kl_anneal": "none", "kl_anneal_stop": 0.0}, "beta 0.0001 throughout ("),
         ({"kl_anneal": "calibrated"}, "beta calibrated: 2 MSE / D as the training goes"),
     ],
 )
