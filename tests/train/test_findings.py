@@ -92,7 +92,7 @@ def test_seeds_and_clips_are_paired():
     assert measured(statistics.PSNR, [("one", "other")], results) is None  # one pair has no interval
 
 
-@pytest.mark.parametrize(("key", "value"), [("samples", 5), ("other_prior", "standard")])
+@pytest.mark.parametrize(("key", "value"), [("samples", 5), ("other_prior", "standard"), ("copy_last_psnr", 17.1)])
 def test_runs_that_were_scored_differently_are_no_pair(key, value):
     one, other = (result(f"{name}-s{seed}") for name, seed in (("one", 0), ("other", 0)))
     other.scores[key] = value
@@ -148,6 +148,12 @@ def test_what_forcing_does_to_an_epoch_is_told_from_the_way_that_all_epochs_go()
     run = result("a", epoch=list(epochs), teacher_forced=list(forced * 1.0), mse=list(loss), val_loss=list(1 / loss))
     assert statistics.FORCED_TRAINING.of(run) == pytest.approx([-0.5])
     assert statistics.UNFORCED_VALIDATION.of(run) == pytest.approx([-0.5])
+
+
+@pytest.mark.parametrize("forced", [0.0, 1.0, 0.5])
+def test_nothing_is_said_of_forcing_where_all_epochs_were_forced_alike(forced):
+    run = result("a", epoch=[*range(9)], teacher_forced=[forced] * 9, mse=[2.0 ** (3 - 0.1 * e) for e in range(9)])
+    assert np.isnan(statistics.FORCED_TRAINING.of(run)).all()
 
 
 def test_statistics_of_a_video():

@@ -74,11 +74,11 @@ def unrest(result: Result) -> np.ndarray:
 
 def forced_loss(curve: str) -> Callable[[Result], np.ndarray]:
     """By how many doublings a loss is higher in epochs that were teacher forced: least squares of its logarithm on
-    1, epoch, log(epoch + 1) and whether the epoch was forced."""
+    1, epoch, log(epoch + 1) and whether the epoch was forced. NaN where all epochs were, or none."""
 
     def of(result: Result) -> np.ndarray:
         epoch, forced, loss = (_array(result.curves[name]) for name in ("epoch", "teacher_forced", curve))
-        if not np.isfinite(forced + loss).all():
+        if not np.isfinite(forced + loss).all() or np.ptp(forced) == 0:
             return np.array([np.nan])
         known = np.stack([np.ones_like(epoch), epoch, np.log(epoch + 1), forced], 1)
         return np.linalg.lstsq(known, np.log2(loss), rcond=None)[0][-1:]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import scipy.stats
 
 from tests.commands import ROOT
 from tests.promise import same_picture
@@ -158,7 +159,7 @@ def test_numbers_carry_their_protocol(pair, settings):
     row = comparison.score_texts(pair[0])
     result = runs.read_eval(pair[0].folder)
     assert row[:2] == [f"{result['psnr']:.2f}", f"{result['psnr_best']:.2f}"]
-    assert row[4] == "finn: 32 test clips, 10 frames, 100 samples, temperature 1"
+    assert row[4] == "finn: 32 test clips, frames 2…11, 100 samples, temperature 1"
     assert comparison.score_texts(settings.run("fixed"))[4] == "not evaluated yet"
 
 
@@ -170,6 +171,26 @@ def test_scores_with_z_from_another_prior_are_not_compared(tmp_path, prior, alik
         scores = {"split": "test", "per_clip": {"clip": ["a", "b"], "psnr": [20.0, 21.0], "psnr_best": [21.0, 22.0]}}
         runs.write_json(tmp_path / name / runs.EVAL, scores | ({"prior_at_test": said} if said else {}))
     assert (comparison.paired(*map(library.run, ("fixed", "learned"))) is not None) == alike
+
+
+@pytest.mark.parametrize(("copied", "alike"), [(17.0000001, True), (10.0, False)])
+def test_clips_of_two_data_sets_that_share_their_names_are_not_compared(tmp_path, copied, alike):
+    library = library_of(tmp_path, {"fixed": BASE, "learned": LEARNED})
+    for name, copy in (("fixed", 17.0), ("learned", copied)):
+        scores = {"split": "test", "per_clip": {"clip": ["a", "b"], "psnr": [20.0, 21.0], "psnr_best": [21.0, 22.0]}}
+        runs.write_json(tmp_path / name / runs.EVAL, scores | {"copy_last_psnr": copy})
+    assert (comparison.paired(*map(library.run, ("fixed", "learned"))) is not None) == alike
+
+
+def test_a_prior_that_is_not_the_runs_own_is_part_of_the_protocol(tmp_path):
+    library = library_of(tmp_path, {"learned": LEARNED})
+    runs.write_json(tmp_path / "learned" / runs.EVAL, {"psnr": 20.0, "prior_at_test": "standard"})
+    assert comparison.score_texts(library.run("learned"))[4].endswith(", z from the standard prior")
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 7, 30, 31, 60, 1000])
+def test_intervals_of_few_clips_are_students(degrees):
+    assert comparison.student(degrees) == pytest.approx(scipy.stats.t.ppf(0.975, degrees), rel=1e-3)
 
 
 def test_every_run_predicts_the_same_clip_as_it_does_alone(bundled, pair):

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from math import sqrt
+from math import isclose, sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
@@ -22,6 +22,12 @@ MOST_SAMPLES = 5  # predicted by each of the runs
 INCIDENTAL = {"train.precision", "train.gif_every", "train.seed", "train.best_by", "train.validation_clips"}
 INCIDENTAL |= {"train.accumulation", "train.save_every"}
 MEASURED = {"model.condition_mean", "model.condition_scale"}  # not chosen by anyone
+
+
+# 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom; from 31 on they are 1.96 + 2.5 / degrees.
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
+           2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045,
+           2.042)  # fmt: skip
 
 
 class Question(NamedTuple):
@@ -202,20 +208,34 @@ def difference_rows(runs: list[Run]) -> list[list[str]]:
 
 
 def paired(run: Run, other: Run, score: str = "psnr") -> Paired | None:
-    """The paired difference of two runs that were evaluated alike, over the clips of both; None where they were not."""
-    if run.evaluation is None or other.evaluation is None or _evaluated_as(run) != _evaluated_as(other):
+    """The paired difference of two runs that were evaluated alike, over the clips of both, with Student's interval;
+    None where they were not."""
+    if run.evaluation is None or other.evaluation is None or not _evaluated_alike(run, other):
         return None
     one, two = (each.evaluation.per_clip.get(score, {}) for each in (run, other))
     differences = [one[clip] - two[clip] for clip in one if clip in two]
     if len(differences) < 2:
         return None
-    half = 1.96 * stdev(differences) / sqrt(len(differences))
+    half = student(len(differences) - 1) * stdev(differences) / sqrt(len(differences))
     return Paired(fmean(differences), half, sum(d > 0 for d in differences), len(differences))
 
 
-def _evaluated_as(run: Run) -> tuple:
-    ways = (getattr(run.evaluation, name) for name in ALIKE)
-    return (*ways, other_prior(run.config.model, run.evaluation.prior_at_test))
+def student(degrees: int) -> float:
+    """97.5 % quantile of Student's t: half a 95 % interval in standard errors."""
+    return STUDENT[degrees - 1] if degrees <= len(STUDENT) else 1.96 + 2.5 / degrees
+
+
+def _evaluated_alike(run: Run, other: Run) -> bool:
+    """In the same way and, as far as the scores show it, on the same clips: those of two data sets may share their
+    names, but not what copying the last frame scores on all of them."""
+    ways, clips, copied = [], [], []
+    for one, result in ((run, run.evaluation), (other, other.evaluation)):
+        prior = other_prior(one.config.model, result.prior_at_test)
+        ways.append((*(getattr(result, name) for name in ALIKE), prior))
+        clips.append([*result.per_clip.get("psnr", {})])
+        copied.append(result.copy_last_psnr)
+    same_clips = clips[0] != clips[1] or None in copied or isclose(*copied, rel_tol=1e-5)
+    return ways[0] == ways[1] and same_clips
 
 
 def groups(library: Library) -> list[Group]:
@@ -261,8 +281,9 @@ def score_texts(run: Run) -> list[str]:
     if result is None:
         return ["–"] * 4 + ["not evaluated yet"]
     numbers = [("psnr", ".2f"), ("psnr_best", ".2f"), ("ssim", ".3f"), ("kld_per_step", ".3f")]
+    prior = other_prior(run.config.model, result.prior_at_test)
     protocol = (
-        f"{result.protocol}: {result.scored_clips}, {result.text('n_future')} frames, "
+        f"{result.protocol}: {result.scored_clips}, {result.scored_frames}, "
         f"{result.text('samples')} samples, temperature {result.text('temperature')}"
-    )
+    ) + (f", z from the {prior} prior" if prior else "")
     return [*(result.text(name, form) for name, form in numbers), protocol]
