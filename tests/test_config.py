@@ -48,6 +48,7 @@ def test_moments_of_the_conditions_survive_json():
         (TrainConfig, {"tfr": 1.1}, "tfr"),
         (TrainConfig, {"batch_size": 0}, "batch_size"),
         (TrainConfig, {"kl_anneal_ratio": 0.0}, "kl_anneal_ratio"),
+        (TrainConfig, {"kl_anneal": "calibrated", "kld_reduction": "length"}, "needs train.kld_reduction batch"),
         (DataConfig, {"n_past": 0}, "n_past"),
         (SVGConfig, {"condition_mean": [1.0], "condition_scale": [1.0]}, "condition_mean"),
         (SVGConfig, {"condition_mean": 3}, "condition_mean"),

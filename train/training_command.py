@@ -147,7 +147,8 @@ def describe(config: RunConfig) -> str:
     m, t = config.model, config.train
     height, width = m.frame_size
     beta = schedules.beta_reached(t)
-    sigma = schedules.equivalent_sigma(beta, CHANNELS * height * width)
+    weight_of_kl = beta * schedules.kld_share(t, config.data.length)
+    sigma = schedules.equivalent_sigma(weight_of_kl, CHANNELS * height * width)
     way = f"{beta:g} throughout" if t.kl_anneal == "none" else f"{t.kl_anneal} to {beta:g}"
     weight = f"beta {way} (a Gaussian decoder with sigma {sigma:.2g})"
     if t.kl_anneal == "calibrated":

@@ -161,6 +161,11 @@ class SVGConfig:
         return self.code == "vector" and self.norm_stats != "group"
 
     @property
+    def z_is_map(self) -> bool:
+        """Whether z has channels of pixels, not dimensions."""
+        return self.code == "map"
+
+    @property
     def summary(self) -> str:
         """The model in a few words."""
         return f"SVG, {'learned' if self.learned_prior else 'fixed'} prior, condition {self.condition}"
@@ -178,6 +183,8 @@ class PoseCVAEConfig:
     """the definition of PSNR by which the family's numbers are published"""
     needs_two_clips: ClassVar[bool] = False
     """in a batch: codes are maps, whose pixels have a variance"""
+    z_is_map: ClassVar[bool] = True
+    """it has channels of pixels, not dimensions"""
     condition: ClassVar[str] = "poses"
     """what is known about each frame: its pose picture"""
     condition_mean: ClassVar[tuple[float, ...]] = ()
@@ -341,6 +348,10 @@ class TrainConfig:
         _require(
             self.accumulation >= 1 and self.batch_size % self.accumulation == 0,
             f"train.accumulation must divide batch_size {self.batch_size}, got {self.accumulation}",
+        )
+        _require(
+            self.kl_anneal != "calibrated" or self.kld_reduction == "batch",
+            "train.kl_anneal calibrated needs train.kld_reduction batch: 2 MSE / D weighs the KL of a clip",
         )
         _require(0 <= self.seed < 2**63, f"train.seed must lie in [0, 2^63), got {self.seed}")
 

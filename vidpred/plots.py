@@ -24,7 +24,7 @@ GREY = "#666666"
 
 # Panel: title, unit on the y axis, then the keys of metrics.jsonl with what each is called; solid, dashed.
 _PANELS = (
-    ("KL divergence", "nats per clip, sum of steps", (("kld", "training"),)),
+    ("KL divergence", "nats as logged, sum of steps", (("kld", "training"),)),
     ("KL weight", "beta", (("beta", "beta"),)),
     ("Teacher forcing", "ratio", (("tfr", "ratio (tfr)"), ("teacher_forced", "share of batches forced"))),
     ("PSNR", "dB", (("val_psnr", "validation"), ("train_psnr", "training"))),

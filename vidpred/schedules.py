@@ -52,6 +52,12 @@ def beta_reached(config: TrainConfig) -> float:
     return config.beta_max * (config.kl_anneal_value if config.kl_anneal == "none" else config.kl_anneal_stop)
 
 
+def kld_share(config: TrainConfig, frames: int) -> float:
+    """The KL that beta weighs, over the mean of a clip: kld_reduction length divides the sum over a batch by the frames
+    of a clip, not by the clips."""
+    return config.batch_size / frames if config.kld_reduction == "length" else 1.0
+
+
 def kl_anneal_at(config: TrainConfig, iteration: int) -> float:
     """The schedule, without beta_max, at an iteration counted from 0 over the whole training; calibrated has none."""
     if config.kl_anneal == "none":

@@ -30,8 +30,29 @@ CHART = """([request, x, y, log]) => import(new URL('live/page.mjs', location.hr
   request, legend: [], marks: [], hint: '', x_title: 'iterations', x_ticks: [], x_full: x, x_whole: true,
   panels: [{title: 'Loss', unit: '', keys: [], log, lines: [{x, y, name: 'a', label: 'a', colour: 0, style: 'solid'}]}],
 }))"""
+TWO = """request => import(new URL('live/page.mjs', location.href).href).then(page => page.showCurves({
+  request, legend: [], marks: [], hint: '', x_title: 'epoch', x_ticks: [], x_full: [0, 100], x_whole: true,
+  panels: [{title: 'Loss', unit: '', keys: [], log: false, lines: [20, 100].map(last => {
+    const x = [...Array(last + 1).keys()];
+    return {x, y: x, name: `to ${last}`, label: `to ${last}`, colour: 0, style: 'solid'};
+  })}],
+}))"""
 LABELS = """anchor => [...document.querySelectorAll(`#chart-host svg.plot > text[text-anchor=${anchor}]`)]
   .map(text => text.textContent)"""
+
+
+def test_what_is_read_off_is_of_one_place(open_page):
+    """A run that has not got as far has nothing to say there."""
+    page = open_page("?run=dance", app="site_url", until=SHOWN)
+    page.evaluate(TWO, 7)
+    plot = page.locator("#chart-host svg.plot")
+    plot.scroll_into_view_if_needed()
+    box, tip = plot.bounding_box(), page.locator("#chart-host .tip:not([hidden])")
+    for share, said in ((0.9, ["to 100"]), (0.15, ["to 20", "to 100"])):
+        page.mouse.move(box["x"] + box["width"] * share, box["y"] + 60)
+        epoch, *rows = tip.inner_text().split("\n")
+        told = dict(zip(*[iter(" ".join(rows).replace("to ", "to_").split())] * 2))
+        assert told == {name.replace(" ", "_"): epoch.removeprefix("epoch ") for name in said}
 
 
 def test_axes_of_a_narrow_range_have_labels_that_differ(open_page):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.files import replaced
+from vidpred.schedules import kld_share
 
 FILE = "results.jsonl"
 CURVES = ("epoch", "loss", "mse", "kld", "train_psnr", "val_psnr", "val_loss", "beta", "tfr", "teacher_forced")
@@ -69,7 +70,8 @@ def _of_run(run: Path) -> Result | None:
     if missing:
         raise BadInput(f"{run / runs.EVAL}: no {missing[0]!r} in it; run python -m train.evaluate again")
     curves = {name: [row[name] for row in rows] for name in CURVES}
-    curves["kld"] = [kld and kld / (config.data.length - 1) for kld in curves["kld"]]
+    steps = (config.data.length - 1) * kld_share(config.train, config.data.length)
+    curves["kld"] = [kld and kld / steps for kld in curves["kld"]]
     scores = {name: evaluation[name] for name in (*PROTOCOL, *OF_A_RUN)}
     scores["other_prior"] = runs.other_prior(config.model, evaluation.get("prior_at_test"))
     scores["per_clip"] = {name: evaluation["per_clip"][name] for name in ("clip", *OF_CLIPS)}

@@ -11,8 +11,18 @@ def test_thinning_keeps_a_lone_peak_and_a_gap():
     x, kept = thin(range(3000), y, most=100)
     assert 1234 in x and kept[x.index(1234)] == 9
     assert None in kept
-    assert thin([], []) == ([], [])
-    assert thin([3], [None]) == ([3], [None])
+    assert thin([], []) == [[], []]
+    assert thin([3], [None]) == [[3], [None]]
+
+
+def test_a_thinned_band_keeps_the_peaks_and_dips_of_both_edges():
+    low, high = [0.0] * 1000, [1.5] * 1000
+    low[301], high[503] = -4.0, 9.0
+    (line,) = chart_value([Panel("a", "b", [Line("n", "l", 0, "band", range(1000), low, high)])], "x", 1)["panels"][0][
+        "lines"
+    ]
+    assert len(line["x"]) == len(line["y"]) == len(line["top"]) < 1000
+    assert (min(line["y"]), max(line["top"])) == (-4, 9)
 
 
 def test_a_chart_without_lines_and_one_with_infinity():

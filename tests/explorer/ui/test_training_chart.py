@@ -145,3 +145,16 @@ def test_seeds_of_a_kind_are_one_mean_and_a_band(tiny_run, tiny_data, tmp_path):
     assert (band["style"], mean["style"]) == ("band", "solid")
     assert (band["y"], mean["y"], band["top"]) == ([0, 1, 2], [1, 2, 2.5], [2, 3, 3])
     assert "band from the lowest" in drawn["hint"]
+
+
+def test_a_mean_over_hours_goes_on_where_the_slower_seed_ends(tiny_run, tiny_data, tmp_path):
+    """And an epoch is that of all seeds, whatever lines are missing in one of them."""
+    for seed, hours, epochs in ((0, 1, [*range(6)]), (1, 3, [0, 1, 3])):
+        folder = shutil.copytree(tiny_run, tmp_path / f"kind-s{seed}")
+        write_seed(folder, seed)
+        runs.write_metrics(folder, [{"epoch": t, "seconds": 3600 * hours * (t + 1), "val_ssim": t} for t in epochs])
+    library = Library([tmp_path], [tiny_data])
+    _, mean, *_ = panel(value(library, ["kind-s0", "kind-s1"], seeds_as_one=True, axis="hours"), "SSIM")["lines"]
+    assert mean["x"] == [2, 4, 5, 6, 7, 8]
+    band, mean, *_ = panel(value(library, ["kind-s0", "kind-s1"], seeds_as_one=True), "SSIM")["lines"]
+    assert mean["x"] == mean["y"] == band["y"] == band["top"] == [0, 1, 2, 3, 4, 5]

@@ -112,7 +112,7 @@ def design(library: Library, start: Any, values: dict[str, Any]) -> Design:
     schedules.beta_at(drawn, 0)  # a schedule that makes no sense is refused here
     preset = nearest_preset(config) if start.startswith(PREFIX) else start
     height, width = config.model.frame_size
-    curves = _curves(drawn, CHANNELS * height * width)
+    curves = _curves(drawn, CHANNELS * height * width, schedules.kld_share(train, config.data.length))
     return Design(config, preset, command(config, preset), _summary(config, drawn, curves), curves)
 
 
@@ -150,13 +150,13 @@ def _option(path: str, name: str, value: Any) -> list[str]:
     return [f"--{path}", str(value)]
 
 
-def _curves(train: TrainConfig, pixels: int) -> list[Panel]:
-    """beta, its equivalent sigma and the teacher-forcing ratio over the epochs."""
+def _curves(train: TrainConfig, pixels: int, share: float) -> list[Panel]:
+    """beta, its equivalent sigma and the teacher-forcing ratio over the epochs. share: of `kld_share`."""
     per_epoch = train.iterations_per_epoch
     iterations = _positions(train)
     epochs = [i / per_epoch for i in iterations]
     betas = [schedules.beta_at(train, i, CALIBRATED_MSE, pixels) for i in iterations]
-    sigmas = [schedules.equivalent_sigma(beta, pixels) for beta in betas]
+    sigmas = [schedules.equivalent_sigma(beta * share, pixels) for beta in betas]
     every = math.ceil(train.epochs / POSITIONS)
     forced = sorted({*range(0, train.epochs, every), train.epochs - 1})
     ratios = [schedules.tfr_at(train, epoch) for epoch in forced]

@@ -65,10 +65,10 @@ def chart_value(
     for panel in panels:
         lines = []
         for line in panel.lines:
-            x, y = thin(line.x, line.y, window)
+            edges = (line.y, line.top) if line.top else (line.y,)
+            x, y, *top = thin(line.x, *edges, window=window)
             left_out |= len(x) < len(line.x)
-            top = thin(line.x, line.top, window, like=line.y)[1] if line.top else []
-            lines.append({**line._asdict(), "x": x, "y": y, "top": top})
+            lines.append({**line._asdict(), "x": x, "y": y, "top": top[0] if top else []})
         drawn.append({**panel._asdict(), "lines": lines, "keys": [list(key) for key in panel.keys]})
         drawn[-1]["y_lim"] = list(panel.y_lim) if panel.y_lim else None
     return {
@@ -88,27 +88,21 @@ def chart_value(
 
 
 def thin(
-    x: Sequence[float],
-    y: Sequence[Number],
-    window: Window | None = None,
-    most: int = MOST_POINTS,
-    like: Sequence[Number] | None = None,
-):
-    """(x, y) with about `most` points inside the window and few outside; peaks, dips, gaps and both ends stay.
+    x: Sequence[float], *curves: Sequence[Number], window: Window | None = None, most: int = MOST_POINTS
+) -> list[list[Number]]:
+    """x and the curves over it with about `most` points of each inside the window and few outside; peaks, dips, gaps
+    and both ends of each stay.
 
-    x rises; a y of None is a gap. like: another curve over x, of which the same points stay.
+    x rises; a value of None is a gap.
     """
-    x, shown = np.asarray(x, float), np.asarray(y, float)  # None becomes NaN
-    y = shown if like is None else np.asarray(like, float)
-    if window is None:
-        kept = _kept(y, most)
-    else:
+    x, *found = (np.asarray(values, float) for values in (x, *curves))  # None becomes NaN
+    parts = [(0, len(x), most)]
+    if window is not None:
         low, high = np.searchsorted(x, window[0]), np.searchsorted(x, window[1], side="right")
         low, high = max(0, low - 1), min(len(x), high + 1)  # with a neighbour each: the curve reaches the edges
-        kept = np.concatenate(
-            [_kept(y[:low], most // 4), low + _kept(y[low:high], most), high + _kept(y[high:], most // 4)]
-        )
-    return [_short(v) for v in x[kept].tolist()], [_short(v) for v in shown[kept].tolist()]
+        parts = [(0, low, most // 4), (low, high, most), (high, len(x), most // 4)]
+    kept = np.unique(np.concatenate([a + _kept(y[a:b], share) for y in found for a, b, share in parts]))
+    return [[_short(v) for v in values[kept].tolist()] for values in (x, *found)]
 
 
 def _kept(y: np.ndarray, most: int) -> np.ndarray:

@@ -11,12 +11,15 @@ from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.chart import Line, Panel, Window, chart_value
 from vidpred.explorer.ui.run_colors import COLOURS, run_colours
+from vidpred.schedules import kld_share
 
 MOST_RUNS = 64  # more kinds than colours are refused when they are drawn
 MOST_SMOOTHING = 0.98
 
 # What the x axis counts: title, key of metrics.jsonl, what the values are divided by.
 AXES = {"epochs": ("epoch", "epoch", 1), "iterations": ("iteration", "step", 1), "hours": ("hours", "seconds", 3600)}
+
+Points = tuple[list[float], list[float], list[Number]]
 
 
 class Curve(NamedTuple):
@@ -123,12 +126,9 @@ def chosen_curves(names: Any) -> list[str]:
 
 def _per_step(config: RunConfig) -> dict[str, float]:
     """What turns logged sums over the steps of a window into means, as validation and evaluation give them."""
-    steps, t = config.data.length - 1, config.train
-    scale = 1 / steps
-    if t.kld_reduction == "length":  # over the frames of a clip instead of the clips of the whole batch
-        # (runs with accumulation or several processes once logged a share of that, and are drawn too low)
-        return {"mse": scale, "kld": scale * (steps + 1) / t.batch_size}
-    return {"mse": scale, "kld": scale}
+    length = config.data.length
+    # (runs of kld_reduction length with accumulation or several processes once logged a share, and are drawn too low)
+    return {"mse": 1 / (length - 1), "kld": 1 / (length - 1) / kld_share(config.train, length)}
 
 
 def _lines(
@@ -137,7 +137,7 @@ def _lines(
     """The curve of one key of a run, or the mean of several with its band; where it is smoothed, that of one run faint
     behind it."""
     key, label, style = series
-    known = [points for run in runs if (points := _points(run, key, axis, unit))]
+    known = [points for run in runs if (points := _points(run, key, axis, unit))]  # epochs, places, values
     if not known:
         return []
     label = f"{name} ({label})"
@@ -145,29 +145,35 @@ def _lines(
         x, y, low, high = _mean(known)
         band = [] if style == "dots" else [Line(name, label, colour, "band", x, low, high)]
         return [*band, Line(name, label, colour, style, x, y if key in SCHEDULES else curves.smooth(y, smoothing))]
-    ((x, y),) = known
+    ((_, x, y),) = known
     if not smoothing or key in SCHEDULES:
         return [Line(name, label, colour, style, x, y)]
     return [Line(name, label, colour, "faint", x, y), Line(name, label, colour, style, x, curves.smooth(y, smoothing))]
 
 
-def _points(run: Run, key: str, axis: str, unit: int) -> tuple[list[float], list[Number]] | None:
-    """Places and values of one key; None where the run did not write it."""
+def _points(run: Run, key: str, axis: str, unit: int) -> Points | None:
+    """Epochs, places and values of one key; None where the run did not write it."""
     columns, scale = curves.columns(run), _per_step(run.config).get(key, 1)
     if key not in columns or axis not in columns:
         return None
-    pairs = [(x, y) for x, y in zip(columns[axis], columns[key]) if x is not None]
-    return [x / unit if unit > 1 else x for x, _ in pairs], [None if y is None else y * scale for _, y in pairs]
+    epochs = columns.get("epoch", range(len(columns[key])))
+    rows = [row for row in zip(epochs, columns[axis], columns[key]) if None not in row[:2]]
+    places = [x / unit if unit > 1 else x for _, x, _ in rows]
+    return [epoch for epoch, _, _ in rows], places, [None if y is None else y * scale for _, _, y in rows]
 
 
-def _mean(known: list[tuple[list[float], list[Number]]]) -> tuple[list, list, list, list]:
-    """Mean places; mean, lowest and highest value over the runs that have got so far."""
-    x, found = [], []
-    for i in range(max(len(places) for places, _ in known)):
-        there = [(places[i], values[i]) for places, values in known if i < len(places)]
-        x.append(fmean(place for place, _ in there))
-        values = [value for _, value in there if value is not None]
+def _mean(known: list[Points]) -> tuple[list, list, list, list]:
+    """Epoch by epoch: place; mean, lowest and highest value over the runs that have got so far. A place lies as far
+    behind the one before as in the mean of the runs that have both: it rises where the slower run ends first, too."""
+    runs = [dict(zip(epochs, zip(places, values))) for epochs, places, values in known]
+    x, found, before = [], [], None
+    for epoch in sorted(set().union(*runs)):
+        there = [run for run in runs if epoch in run]
+        steps = [run[epoch][0] - run[before][0] for run in there if before in run]
+        x.append(x[-1] + fmean(steps) if steps else fmean(run[epoch][0] for run in there))
+        values = [run[epoch][1] for run in there if run[epoch][1] is not None]
         found.append((fmean(values), min(values), max(values)) if values else (None, None, None))
+        before = epoch
     return x, *map(list, zip(*found))
 
 

@@ -220,6 +220,9 @@ function nearest(line, x) {
   return best;
 }
 
+// From a point to the farther one of its neighbours: a curve has nothing to say farther away.
+const spacing = ({ x }, i) => Math.max(i ? x[i] - x[i - 1] : 0, i + 1 < x.length ? x[i + 1] - x[i] : 0);
+
 function drawCursor(active) {
   for (const plot of plots) {
     plot.svg.querySelectorAll(".cursor, .brush").forEach((node) => node.remove());
@@ -243,17 +246,19 @@ function drawTip(plot) {
     if (i >= 0) rows.push([line, i]);
   }
   if (!rows.length) return;
+  const places = rows.map(([line, i]) => line.x[i]);
+  const at = places.reduce((a, b) => (Math.abs(b - cursor) < Math.abs(a - cursor) ? b : a));
   tip.replaceChildren();
-  make("b", {}, tip, shown.x_title + " " + short(rows[0][0].x[rows[0][1]]));
-  for (const [line, i] of rows) {
+  make("b", {}, tip, shown.x_title + " " + short(at));
+  for (const [line, i] of rows.filter(([line, i]) => Math.abs(line.x[i] - at) <= spacing(line, i))) {
     const row = make("div", { style: paint(line.colour) }, tip);
     make("i", {}, row);
     make("span", {}, row, line.label);
     make("b", {}, row, short(line.y[i]));
   }
   tip.hidden = false;
-  const at = plot.x(cursor) + 10, flip = at > plot.width / 2;
-  tip.style.left = flip ? Math.max(4, plot.x(cursor) - tip.offsetWidth) + "px" : at + 14 + "px";
+  const right = plot.x(cursor) + 10, flip = right > plot.width / 2;
+  tip.style.left = flip ? Math.max(4, plot.x(cursor) - tip.offsetWidth) + "px" : right + 14 + "px";
   tip.style.top = plot.svg.offsetTop + 6 + "px";
 }
 
