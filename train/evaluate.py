@@ -114,6 +114,7 @@ def evaluate_run(
 
 def report(result: dict) -> str:
     """The numbers for a person, with their protocol, but for what one sample, one clip or a still clip cannot tell."""
+    from vidpred.latents import OWED_FRAMES
 
     def best(name: str, form: str) -> str:
         half = f" ± {result[f'{name}_best_ci95']:{form}}" if result["clips"] > 1 else ""
@@ -121,6 +122,7 @@ def report(result: dict) -> str:
 
     differ = f"; samples differ by {result['diversity']:.4f} (RMSE)" if result["samples"] > 1 else ""
     frames = f"frames {result['n_past']} … {result['n_past'] + result['n_future'] - 1}"
+    owed = f"PSNR by where z comes from{f' (first {OWED_FRAMES} frames)' if result['n_future'] > OWED_FRAMES else ''}: "
     return "\n".join(
         [
             f"protocol {result['protocol']}: {result['clips']} clips, {frames}, {result['samples']} samples, "
@@ -130,7 +132,7 @@ def report(result: dict) -> str:
             f"SSIM  {result['ssim']:.4f}, {best('ssim', '.4f')}",
             *_where_it_moves(result),
             f"KL    {result['kld_per_step']:.3f} nats per step, {result['active_units']} active units{differ}",
-            "PSNR by where z comes from: " + _listed(result["z_from"]),
+            owed + _listed(result["z_from"]),
             *(["given other conditions: " + _listed(result["conditions"])] if result["conditions"] else []),
             *([_at_bounces(result["bounces"], result["samples"])] if "bounces" in result else []),
             *(_further(name, values, result["samples"]) for name, values in result["also"].items()),

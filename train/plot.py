@@ -29,7 +29,7 @@ def plot(
     if out.suffix.lower() != ".png":
         raise BadInput(f"--out {out}: only PNG is written; name it {out.stem}.png")
     from vidpred import plots, render
-    from vidpred.runs import ALIKE, list_runs, read_metrics
+    from vidpred.runs import ALIKE, list_runs, read_config, read_metrics
 
     named = list_runs(list(runs))
     if figure in ("dashboard", "kl") and len(named) > 1:
@@ -63,8 +63,8 @@ def plot(
                 {**curves, plots.COPY_LAST: first["per_frame"]["copy_last_psnr"]}, first["n_past"]
             )
         else:
-            unit = "channel of z" if first["protocol"] == "joint" else "dimension of z"
-            drawn = plots.kl_heat_map(first["kld_map"], unit)
+            unit = "channel" if read_config(next(iter(named.values()))).model.z_is_map else "dimension"
+            drawn = plots.kl_heat_map(first["kld_map"], f"{unit} of z")
     out.parent.mkdir(parents=True, exist_ok=True)
     render.save_png(out, plots.rasterise(drawn))
     print(f"wrote {out}")

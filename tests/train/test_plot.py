@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.commands import ROOT, fails, succeeds
+from vidpred import plots
 
 
 @pytest.mark.parametrize("figure", ["curves", "losses", "forcing", "dashboard", "psnr", "kl"])
@@ -16,6 +17,14 @@ def test_draws_a_bundled_run(figure, tmp_path):
     picture = np.asarray(Image.open(tmp_path / "new" / "f.png"))
     assert picture.shape[1] == 900
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 10
+
+
+@pytest.mark.parametrize(("run", "unit"), [("push-free-learned-cyclical", "channel"), ("push-learned-cyclical", "dim")])
+def test_z_has_channels_where_it_is_a_map(run, unit, tmp_path, monkeypatch):
+    drawn, draw = [], plots.kl_heat_map
+    monkeypatch.setattr(plots, "kl_heat_map", lambda *given: drawn.append(given) or draw(*given))
+    succeeds("train.plot", ROOT / "assets" / "runs" / run, "--out", tmp_path / "f.png", "--figure", "kl")
+    assert drawn[0][1].startswith(unit)
 
 
 def test_bad_input_is_one_line(tmp_path, tiny_run):

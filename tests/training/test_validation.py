@@ -29,3 +29,5 @@ def test_scores_that_are_not_finite_do_not_stay_the_best():
     progress = Progress()
     assert is_better("psnr", progress, {"val_psnr": float("inf"), "val_loss": 0.0})
     assert progress.best_psnr is None
+    rows = [{"val_psnr": psnr, "val_loss": 1.0} for psnr in (20.0, float("inf"), 18.0, 21.0)]
+    assert [is_better("psnr", progress, row) for row in rows] == [True, False, False, True]

@@ -28,7 +28,8 @@ def validate(model: nn.Module, clips: Clips, chosen: list[int], config: RunConfi
 def is_better(best_by: str, progress: Progress, row: dict[str, Any]) -> bool:
     """Whether these weights are to be kept; notes the best numbers so far."""
     psnr, loss = row["val_psnr"], row["val_loss"]
-    higher = progress.best_psnr is None or psnr > progress.best_psnr
+    # One frame that is predicted to the bit makes the mean infinite: that says nothing of the others.
+    higher = progress.best_psnr is None or progress.best_psnr < psnr < math.inf
     lower = progress.best_loss is None or loss < progress.best_loss
     if higher:
         progress.best_psnr = psnr if math.isfinite(psnr) else None

@@ -69,7 +69,7 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
     carried = latents.kld.mean(0)
     order = np.argsort(-carried, kind="stable").tolist()
     steps, frames = list(range(1, length)), list(range(n_past, length))
-    unit = "channel" if run.z_is_map else "dimension"
+    unit = "channel" if run.config.model.z_is_map else "dimension"
     curves = [Line(name, name, i, "solid", frames, values.tolist()) for i, (name, values) in enumerate(psnr.items())]
     sides = [("posterior", "solid"), ("prior", "dashed")]
     means = [
@@ -214,8 +214,11 @@ def _best_of(best: list[float], evaluation: Evaluation | None) -> Plot:
 
 def _over_all(evaluation: Evaluation) -> str:
     """What z and conditions bring on every clip that was evaluated, in words."""
+    from vidpred.latents import OWED_FRAMES
+
     z, known = evaluation.z_from, evaluation.conditions
-    line = f"Over all {evaluation.scored_clips}, PSNR with z " + _listed(z)
+    cut = f", of the first {OWED_FRAMES} frames" if (evaluation.n_future or 0) > OWED_FRAMES else ""
+    line = f"Over all {evaluation.scored_clips}{cut}, PSNR with z " + _listed(z)
     if known:
         line += f". With other conditions than the true ones ({known.get('true', 0):.1f} dB): " + _listed(
             {name: value for name, value in known.items() if name != "true"}

@@ -37,7 +37,7 @@ class LatentHandlers(Handlers):
         run = self.library.run(run)
         found = analysis.analyse(self.library, run, self.library.clip(clip), seed)
         pictures = player_value(found.pictures, next_request())
-        unit = "channel" if run.z_is_map else "dimension"
+        unit = "channel" if run.config.model.z_is_map else "dimension"
         heat = heat_map_value(found.kld, f"{unit} of z", "step", "nats", next_request())
         charts = [
             chart_value(

@@ -177,11 +177,6 @@ class Run:
         return "learned" if self.has_learned_prior else "fixed"
 
     @property
-    def z_is_map(self) -> bool:
-        """Whether z has channels of pixels, not dimensions."""
-        return self.takes_poses or self.config.model.code == "map"
-
-    @property
     def is_collapsed(self) -> bool:
         """Whether it was evaluated and z carries (almost) nothing."""
         kld = self.evaluation and self.evaluation.kld_per_step
