@@ -26,6 +26,13 @@ def test_it_works_from_any_web_server(open_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+def test_a_stored_prediction_says_what_it_is_of(open_page):
+    """Where the address names another seed, which is drawn when one asks for it."""
+    for query, said in (("", ""), ("&seed=7", "Stored: seed 0, temperature 1. Predict draws seed 7, temperature 1.")):
+        page = open_page(f"?run=tiny{query}", app="site_url", until=SHOWN)
+        page.wait_for_function("said => document.querySelector('#live-status').textContent === said", arg=said)
+
+
 CHART = """([request, x, y, log]) => import(new URL('live/page.mjs', location.href).href).then(page => page.showCurves({
   request, legend: [], marks: [], hint: '', x_title: 'iterations', x_ticks: [], x_full: x, x_whole: true,
   panels: [{title: 'Loss', unit: '', keys: [], log, lines: [{x, y, name: 'a', label: 'a', colour: 0, style: 'solid'}]}],

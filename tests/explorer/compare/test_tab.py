@@ -82,7 +82,7 @@ def test_the_answer_names_the_better_run_and_how_sure_that_is(handlers, bundled)
     first, second = (json.loads((bundled.run(name).folder / "eval.json").read_text())["per_clip"] for name in PAIR)
     differences = np.subtract(second["psnr"], first["psnr"])
     answer = handlers.explain(PAIR)[0]
-    half = 1.96 * differences.std(ddof=1) / np.sqrt(32)
+    half = 2.040 * differences.std(ddof=1) / np.sqrt(32)  # Student, 31 degrees of freedom
     assert f"PSNR **{differences.mean():+.2f} ± {half:.2f} dB**" in answer
     assert f"higher on {(differences > 0).sum()} of 32 clips" in answer
     assert ("not to be told from" in answer) == (abs(differences.mean()) < half)

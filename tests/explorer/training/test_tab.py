@@ -94,7 +94,8 @@ def test_following_a_training(two_runs):
     assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 3
     rows = [row | {"seconds": 20.0 * (row["epoch"] + 1)} for row in runs.read_metrics(folder)]  # on any machine
     runs.write_metrics(folder, rows[:2])
-    assert handlers.live(True, ["old"])[1]["value"] == ["tiny"]
+    _, chosen, said, _ = handlers.live(True, ["old"])
+    assert (chosen["value"], said["value"]) == (["tiny"], "**tiny**: 2 of 4 epochs, about 1 min to go")
     drawn, told, later = handlers.refresh(**GOOD, window=[0, 1], seen=seen)
     assert (kl(drawn)["x"], drawn["x_lim"]) == ([0, 1], [0, 1])
     assert drawn["request"] > first["request"]

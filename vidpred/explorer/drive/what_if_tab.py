@@ -43,6 +43,10 @@ LEAD = (
     "**The same start and the same noise, but another movement.** Choose one: does the model follow it as the physics "
     "does?"
 )
+POSES_LEAD = (
+    "**A dance of your own.** Piece by piece, choose a sequence and which of its poses the dancer is to take; the run "
+    "draws the frames, from one true frame on."
+)
 NO_CLIP = "–"
 NAMED = "if_"  # what the fields' names begin with in the address: Drive has a run and a clip of its own
 CHANGE_LABELS = [(label.capitalize(), change) for change, label in CHANGES.items()]
@@ -231,6 +235,7 @@ def build_poses(handlers: WhatIfHandlers, tab: gr.Tab) -> Menus:
             f"{missing} start the app with {options} of dance videos."
         )
         return {}
+    gr.Markdown(POSES_LEAD, elem_classes="about")
     clips = handlers.library.clips_for(runs[0], known=True)
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=300):

@@ -21,8 +21,11 @@ from vidpred.explorer.ui.tab_parts import TabParts
 CSS = (Path(__file__).parent / "static" / "findings.css").read_text()
 INTRO = """**Does it help?** Each claim of the reports, tested on {runs} small runs that differ in that choice alone,
 up to three seeds of each. A dot is the mean difference, its bar the 95 % interval over seeds and clips: right of the
-line speaks for the claim, left of it against. The verdict beside a claim is that of its first line, the setting in
-which it was made. Small and short runs: what holds here need not hold for large ones."""
+line speaks for the claim, left of it against. A claim *holds* where the whole bar lies right of the line; it *does not
+hold* where all of it lies left of what would count, which is 0.1 dB right of the line where scores are compared; else
+we *cannot tell*. Where it says that little changes, the whole bar must lie between two lines. A doubling is a factor of
+two. The verdict beside a claim is that of its first line, the setting in which it was made. Small and short runs: what
+holds here need not hold for large ones, such as the bundled ones that the buttons open, one training of each."""
 NOTHING = "There are no findings here: `python -m train.findings RUNS --out assets/findings` writes them."
 TABLES = {
     "robot": "PSNR on test clips, two frames given and ten predicted (last frame copied: {} dB)",

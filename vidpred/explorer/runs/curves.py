@@ -68,7 +68,9 @@ def progress(chosen: list[Run], now: float | None = None) -> str:
         line = f"**{run.name}**: {done:,} of {total:,} epochs"
         seconds = finite(rows[-1].get("seconds")) if rows else None
         age = (time.time() if now is None else now) - metrics_stamp(run)[0] / 1e9
-        if rows and age > ALIVE:
+        if not _can_go_on(run, rows):
+            line += ", ended there"
+        elif rows and age > ALIVE:
             line += ", stopped or finished elsewhere"
         elif seconds:
             line += f", about {duration(seconds / done * (total - done))} to go"
@@ -87,9 +89,16 @@ def training_now(among: list[Run], now: float | None = None) -> list[Run]:
     moved = {}
     for run in among:
         rows, seconds = metrics_rows(run), _moved(run)
-        if (rows[-1]["epoch"] + 1 if rows else 0) < run.config.train.epochs and now - seconds <= ALIVE:
+        done = rows[-1]["epoch"] + 1 if rows else 0
+        if done < run.config.train.epochs and now - seconds <= ALIVE and _can_go_on(run, rows):
             moved[run] = seconds
     return sorted(moved, key=moved.get, reverse=True)
+
+
+def _can_go_on(run: Run, rows: list) -> bool:
+    """Whether it has what a training goes on from; a run that was bundled or handed in has not, however new its files
+    are."""
+    return not rows or (run.folder / runs.LAST).is_dir()
 
 
 def _moved(run: Run) -> float:

@@ -93,9 +93,10 @@ class CurveHandlers(Handlers):
             return gr.Timer(active=False), gr.skip(), gr.skip(), gr.skip()
         self.library.rescan()
         now = names(curves.training_now(self.library.all_runs())[:COLOURS])
-        said = "" if now else "No run is training now: what is drawn is drawn again as soon as an epoch ends."
+        none = "No run is training now: what is drawn is drawn again as soon as an epoch ends."
+        said = progress([self.library.run(name) for name in now]) if now else none
         chosen = gr.update(choices=list(self.library.runs), **({"value": now} if now else {}))
-        return gr.Timer(active=True), chosen, gr.update(value=said, visible=bool(said)), self.table(now or runs)
+        return gr.Timer(active=True), chosen, gr.update(value=said, visible=True), self.table(now or runs)
 
     @toast_refusals
     def figure(self, runs: Any, figure: Any) -> tuple[str, dict]:

@@ -25,10 +25,11 @@ function accept(value) {
   if (value.message) return refuse(value.message);
   if (value.since > frames.length) return send("refresh"); // an answer was lost: everything again
   if (value.setup) { setup = value.setup; held.clear(); queue = []; }
-  const fresh = value.since === 0;
+  const fresh = value.since === 0, undone = frames.length > value.since && !value.frames.length;
   frames.length = value.since;
   for (const one of value.frames) frames.push({ ...one, model: picture(one.model), physics: one.physics && picture(one.physics) });
-  if (value.setup) { open = frames[last()].fingers >= 0.5 ? 1 : 0; repeat(); }
+  if (value.setup || undone) open = frames[last()].fingers >= 0.5 ? 1 : 0;
+  if (value.setup) repeat();
   if (value.gif) save(value.gif);
   if (fresh || value.frames.length || view > last()) { stop(); view = last(); }
   part("message").textContent = "";
