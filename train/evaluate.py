@@ -166,10 +166,11 @@ def _at_bounces(numbers: dict[str, float | None], samples: int) -> str:
     n = {name: math.nan if value is None else value for name, value in numbers.items()}
     before, after = n["diversity_before"], n["diversity_after"]
     differ = f"; samples differ by {before:.4f} before the first one, by {after:.4f} afterwards"
-    return (
-        f"at a bounce: KL {n['kld_at']:.3f} nats, the prior's sigma {n['prior_sigma_at']:.3f}; "
-        f"between: {n['kld_between']:.3f}, {n['prior_sigma_between']:.3f}{differ if samples > 1 else ''}"
-    )
+    at = f"at a bounce: KL {n['kld_at']:.3f} nats, the prior's sigma {n['prior_sigma_at']:.3f}"
+    between = f"between: {n['kld_between']:.3f}, {n['prior_sigma_between']:.3f}"
+    told = [(at, n["kld_at"]), (between, n["kld_between"])]
+    known = "; ".join(text for text, value in told if not math.isnan(value))
+    return known + (differ if samples > 1 and not math.isnan(before + after) else "")
 
 
 if __name__ == "__main__":

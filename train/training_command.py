@@ -15,7 +15,7 @@ import tyro
 
 from train.cli import Cache, Cpu, Json, box_as_line, one_line_errors, print_json, require_outside
 from vidpred import schedules
-from vidpred.config import CHANNELS, RunConfig, SpeedConfig, TrainConfig
+from vidpred.config import CHANNELS, LEARNED, RunConfig, SpeedConfig, TrainConfig, to_dict
 from vidpred.errors import BadInput
 from vidpred.presets import PRESETS, preset
 
@@ -116,6 +116,9 @@ def run_training(command: Command, show_progress: bool = True) -> None:
         )
     if speaks:
         print(describe(config), flush=True)
+        if config.train.init and not (command.out / runs.LAST).exists():
+            for said in unlike_start(config, runs.read_config(Path(config.train.init))):
+                print(said, flush=True)
     with interruptible() as stop:
         finished = train(
             command.out,
@@ -158,6 +161,17 @@ def describe(config: RunConfig) -> str:
         f"{m.summary}, windows of {config.data.length} frames; {t.epochs} epochs x {iterations} batches of "
         f"{t.batch_size}; {weight}"
     )
+
+
+def unlike_start(config: RunConfig, start: RunConfig) -> list[str]:
+    """A line if the weights that fine-tuning starts from were trained in another network; sizes that differ are refused
+    later, and the moments of conditions are the start's."""
+    ours, theirs = to_dict(config.model), to_dict(start.model)
+    apart = [name for name in ours if name in theirs and ours[name] != theirs[name] and name not in LEARNED]
+    if not apart:
+        return []
+    told = ", ".join(f"model.{name} {theirs[name]} (here {ours[name]})" for name in apart)
+    return [f"{config.train.init} was trained with {told}"]
 
 
 @contextlib.contextmanager

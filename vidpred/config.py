@@ -17,6 +17,7 @@ CHANNELS = 3
 ACTION_DIM = 4  # gripper displacement command (3) and finger command
 POSITION_DIM = 3  # gripper position
 CONDITION_DIM = ACTION_DIM + POSITION_DIM  # numbers known about each frame
+LEARNED = ("condition_mean", "condition_scale")  # settings of a model that come from the training split
 LONGEST_SHOWN = 100  # characters of a value that is wrong
 
 
@@ -233,7 +234,7 @@ class TrainConfig:
     data_fraction: float = 1.0
     """share of the training data that is used, its first part"""
     fast_train_epoch: int = 0
-    """fast start: epochs at the beginning that use the share fast_partial of the data"""
+    """fast start: epochs at the beginning that use the share fast_partial of the data, in as many batches"""
     fast_partial: float = 0.4
     """share of the training data in those epochs"""
     init: str | None = None

@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands import fails, succeeds
 from train.svg import main
-from train.training_command import describe
+from train.training_command import describe, unlike_start
 from vidpred import runs
 from vidpred.presets import preset
 
@@ -64,6 +64,17 @@ def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
 def test_the_line_before_training_names_the_beta_that_is_used(changes, said):
     start = preset("svg")
     assert said in describe(replace(start, train=replace(start.train, **changes)))
+
+
+def test_a_start_that_was_another_network_is_told():
+    """Sizes that differ are refused; what changes no size would be loaded without a word."""
+    start = preset("debug")
+    moments = {"condition_mean": (0.0,) * 7, "condition_scale": (1.0,) * 7}
+    ours = replace(start, train=replace(start.train, init="theirs"))
+    theirs = replace(start, model=replace(start.model, **moments))
+    assert unlike_start(ours, theirs) == []
+    theirs = replace(start, model=replace(theirs.model, skip_frame="published"))
+    assert unlike_start(ours, theirs) == ["theirs was trained with model.skip_frame published (here last_context)"]
 
 
 @pytest.mark.parametrize("command", ["svg", "pose_cvae", "evaluate", "generate", "export"])

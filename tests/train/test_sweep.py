@@ -300,6 +300,8 @@ def test_a_run_that_was_scored_in_another_way_is_unfinished(table, tmp_path, oth
     scores = {"split": "test", "clips": 2, "samples": 3, "n_future": 4, "n_past": 2, "temperature": 1.0, "seed": 0}
     scores |= {"precision": "no", "prior_at_test": "standard", "psnr": 20.0}
     write_json(tmp_path / runs.EVAL, scores | other)
+    assert Job(command, run.evaluation).state(2) == "unfinished"  # its weights are gone
+    (tmp_path / runs.WEIGHTS).touch()
     assert Job(command, run.evaluation).state(2) == state
 
 

@@ -121,5 +121,5 @@ def test_a_fine_tuned_run_goes_on_by_any_path_to_its_start(
     assert not run_training(tmp_path / "run", short_svg, robot, init=tiny_run.name, stop=after(1))
     with pytest.raises(BadInput, match=f"train.init is {tiny_run}, asked for {dance_run}"):
         run_training(tmp_path / "run", short_svg, robot, init=str(dance_run))
-    for init in (tiny_run.name, str(tiny_run)):
+    for init in (tiny_run.name, str(tiny_run), str(tmp_path / "moved" / tiny_run.name)):
         assert run_training(tmp_path / "run", short_svg, robot, init=init)

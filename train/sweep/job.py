@@ -34,7 +34,8 @@ class Job(NamedTuple):
 
     def state(self, epochs: int) -> str:
         """Of a run that has so many epochs: finished, or unfinished."""
-        return "finished" if epochs == self.epochs and self._is_scored() else "unfinished"
+        whole = epochs == self.epochs and (self.out / runs.WEIGHTS).exists()
+        return "finished" if whole and self._is_scored() else "unfinished"
 
     def _is_scored(self) -> bool:
         """Whether eval.json says that it was made as the table asks; one that is damaged does not."""

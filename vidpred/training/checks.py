@@ -61,15 +61,20 @@ def require_tensorboard() -> None:
 
 
 def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
-    """BadInput that names the first setting in which a run differs from what is asked for."""
+    """BadInput that names the first setting in which a run differs from what is asked for. The run that it started from
+    may have been moved: its name counts."""
     old, new = (replace(config, train=with_absolute_init(config.train)).to_dict() for config in (saved, asked))
+    starts = [Path(config.train.init).name for config in (saved, asked) if config.train.init]
+    if len(starts) == 2 and starts[0] == starts[1]:
+        old["train"]["init"] = new["train"]["init"]
     for part in new:
         for key in new[part]:
             if old[part][key] != new[part][key]:
                 what = "was trained on other data" if key.startswith("condition_") else "has other settings"
+                longer = f" (with --train.init {run} it goes on from there)" if key == "epochs" else ""
                 raise BadInput(
                     f"{run} {what}: {part}.{key} is {old[part][key]}, asked for {new[part][key]}; "
-                    "use another --out, or --fresh to start over"
+                    f"use another --out{longer}, or --fresh to start over"
                 )
 
 

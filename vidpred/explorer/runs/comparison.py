@@ -6,7 +6,7 @@ from math import isclose, sqrt
 from statistics import fmean, stdev
 from typing import Any, Literal, NamedTuple
 
-from vidpred.config import RunConfig
+from vidpred.config import LEARNED, RunConfig
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
@@ -21,7 +21,7 @@ MOST_SAMPLES = 5  # predicted by each of the runs
 # Settings that say how a run was computed or shown, not what was trained.
 INCIDENTAL = {"train.precision", "train.gif_every", "train.seed", "train.best_by", "train.validation_clips"}
 INCIDENTAL |= {"train.accumulation", "train.save_every"}
-MEASURED = {"model.condition_mean", "model.condition_scale"}  # not chosen by anyone
+MEASURED = {f"model.{name}" for name in LEARNED}
 
 
 # 97.5 % quantiles of Student's t for 1, 2, … degrees of freedom; from 31 on they are 1.96 + 2.5 / degrees.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from vidpred import schedules
-from vidpred.config import CHANNELS, RunConfig, TrainConfig, from_dict, to_dict
+from vidpred.config import CHANNELS, LEARNED, RunConfig, TrainConfig, from_dict, to_dict
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import Line, Panel
@@ -20,7 +20,6 @@ POSITIONS = 400  # of a curve, apart from the edges of its cycles
 MOST_EDGES = 200
 CALIBRATED_MSE = 10**-2.5  # at which calibrated beta is drawn: 25 dB
 PREFIX = "run: "
-LEARNED = ("condition_mean", "condition_scale")  # from the training split: no option of the command
 COMMANDS = {"svg": ("train.svg", "data/robot"), "pose_cvae": ("train.pose_cvae", "data/dance")}
 
 
