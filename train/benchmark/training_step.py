@@ -1,9 +1,8 @@
 """The report's training step and the project's, from the same weights on the same random batch."""
 
-import contextlib
 import ctypes
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
@@ -29,12 +28,12 @@ def yardstick_step(config: SVGConfig, batch: int, frames: int, device: str, feed
     inputs = [list(x.transpose(0, 1)) for x in (clip.frames, clip.conditions, noise)]
 
     def run() -> float:
-        with _memory_given_back():  # as it is for a program that asks for nothing else
-            optimizer.zero_grad()
-            loss, _, _ = model.loss(*inputs, n_past=2, beta=BETA, teacher_forcing=feedback == "truth")
-            loss.backward()
-            optimizer.step()
-            return loss.item()
+        _give_memory_back()  # as it is for a program that asks for nothing else
+        optimizer.zero_grad()
+        loss, _, _ = model.loss(*inputs, n_past=2, beta=BETA, teacher_forcing=feedback == "truth")
+        loss.backward()
+        optimizer.step()
+        return loss.item()
 
     return run
 
@@ -57,8 +56,8 @@ def project_step(
     parts = [random_batch(start.z_shape, batch, frames, device)]
 
     def run() -> float:
-        with _memory_kept() if speed.keep_memory else _memory_given_back():
-            return train_step(learner, settings, parts, beta=BETA, feedback=feedback).means["loss"]
+        keep_freed_memory() if speed.keep_memory else _give_memory_back()
+        return train_step(learner, settings, parts, beta=BETA, feedback=feedback).means["loss"]
 
     return run
 
@@ -77,14 +76,7 @@ def random_batch(z_shape: tuple[int, ...], batch: int, frames: int, device: str)
     return Clip(pixels.to(device), conditions.to(device), 2), noise.to(device)
 
 
-@contextlib.contextmanager
-def _memory_kept() -> Iterator[None]:
-    keep_freed_memory()
-    yield
-
-
-@contextlib.contextmanager
-def _memory_given_back() -> Iterator[None]:
+def _give_memory_back() -> None:
     """glibc as it comes, at the thresholds that it reaches by itself in a program like this one."""
     if platform.libc_ver()[0] == "glibc":
         trim_threshold, mmap_threshold, mmap_max = -1, -3, -4
@@ -93,4 +85,3 @@ def _memory_given_back() -> Iterator[None]:
         libc.mallopt(mmap_threshold, 32 * 2**20)
         libc.mallopt(trim_threshold, 64 * 2**20)
         libc.malloc_trim(0)
-    yield

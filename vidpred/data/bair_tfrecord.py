@@ -1,6 +1,5 @@
 """BAIR robot pushing: the official TFRecords (Ebert et al. 2017) into the robot-push layout, without TensorFlow."""
 
-import importlib.util
 import re
 import struct
 from collections.abc import Iterator
@@ -30,8 +29,6 @@ def import_bair(tfrecords: Path, out: Path) -> dict[str, tuple[int, int]]:
     the record's number (from 1, as the clip's). Returns (clips, files) of each split; validate has none where there
     is one training file alone.
     """
-    if importlib.util.find_spec("tfrecord") is None:
-        raise BadInput("the BAIR import needs the package tfrecord: pip install tfrecord")
     plan = plan_splits(Path(tfrecords))
     with held(out):
         return _import(plan, Path(out))

@@ -25,6 +25,7 @@ from vidpred.explorer.ui.handlers import still_wanted
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.your_data import tab as your_data_tab
 
+SCRIPTS = (deep_links, glossary, accessible, waiting)
 WIDGETS = (chart.CHART, player.PLAYER, run_table.RUN_TABLE, heat_map.HEAT_MAP, DRIVE)
 HEADER = """# vidpred
 A few frames are given, the model imagines the rest: compare its future with what really happened, frame by frame."""
@@ -69,14 +70,13 @@ input[type="radio"]:checked:hover:not([disabled]):not(:focus) {
 .page.wide { max-width: 1040px; }
 .lesson { font-size: 16px; line-height: 1.6; }
 .lesson h2 { font-size: 24px; }
-:is(.lesson, .figures) table { font-size: 14px; display: block; overflow-x: auto; border: 0 !important; }
+:is(.lesson, .figures) table { font-size: 13px; display: block; overflow-x: auto; border: 0 !important; }
 :is(.lesson, .figures) :is(th, td) {
-  padding: 6px 12px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
+  padding: 6px 9px !important; border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important;
   word-break: normal; overflow-wrap: normal;
 }
 :is(.lesson, .figures) tr { border: 0 !important; }
 .lesson td code, .figures :is(th, td) { white-space: nowrap; }
-.figures :is(th, td) { padding: 6px 9px !important; }
 .figures td { font-variant-numeric: tabular-nums; }
 .figures td:is(:first-child, :last-child) { white-space: normal; min-width: 9em; }
 #command textarea { font-family: var(--font-mono); font-size: 13px; }
@@ -123,7 +123,7 @@ def launch_options() -> dict:
     return {
         "theme": theme(),
         "css": CSS + findings_tab.CSS,
-        "head": "".join(each.head for each in WIDGETS) + _scripts(),
+        "head": "".join(each.head for each in WIDGETS) + "".join(each.HEAD for each in SCRIPTS),
         "footer_links": ["api", "settings"],
         "run_history": False,
         "enable_monitoring": False,
@@ -136,10 +136,6 @@ def launch_options() -> dict:
         },
         "_frontend": False,  # no look at its own address, which gives up after three seconds of a busy machine
     }
-
-
-def _scripts() -> str:
-    return deep_links.HEAD + glossary.HEAD + accessible.HEAD + waiting.HEAD
 
 
 async def _unreadable(request: object, error: RequestValidationError) -> JSONResponse:

@@ -1,11 +1,10 @@
-"""Drives of the tiny run, a library of both families, and a clip that was simulated."""
+"""Drives of the tiny run, and a clip that was simulated."""
 
 import pytest
 
 from vidpred.data.robot_push import write_clip
 from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.drive.simulator import Physics
-from vidpred.explorer.runs.library import Library
 from vidpred.simulate.robot_push.pusher import simulate_clip
 
 
@@ -27,12 +26,6 @@ def drives(library):
 @pytest.fixture
 def drive(drives, run, clip):
     return drives.begin(run, clip, 3, 1.0)[1]
-
-
-@pytest.fixture(scope="session")
-def both(tiny_run, tiny_data, dance_run, tiny_dance):
-    """A run and clips of each family."""
-    return Library([tiny_run, dance_run], [tiny_data, tiny_dance])
 
 
 @pytest.fixture(scope="session")

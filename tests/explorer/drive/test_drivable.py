@@ -34,6 +34,6 @@ def test_where_nothing_can_be_driven(free, tiny_data, clip):
         require_drivable(library, library.run("free"), clip)
 
 
-def test_a_clip_of_the_other_family_cannot_be_driven(both):
+def test_a_clip_of_the_other_family_cannot_be_driven(families):
     with pytest.raises(BadInput, match="tiny continues robot clips: test/0 is none"):
-        require_drivable(both, both.run("tiny"), both.clip("test/0"))
+        require_drivable(families, families.run("tiny"), families.clip("test/0"))

@@ -152,9 +152,9 @@ BAD_NUMBERS = [
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_PLACES + BAD_NUMBERS)
-def test_a_bad_begin_is_one_line(both, field, value):
+def test_a_bad_begin_is_one_line(families, field, value):
     """A run or clip that cannot be driven ends the last drive, whose picture would stand for the wrong one."""
-    handlers = DriveHandlers(both, Physics())
+    handlers = DriveHandlers(families, Physics())
     good = {"run": "tiny", "clip": CLIP, "seed": 0, "temperature": 1.0}
     session, _ = handlers.begin("", **good)
     with pytest.raises((gr.Error, BadInput)) as error:
@@ -165,9 +165,9 @@ def test_a_bad_begin_is_one_line(both, field, value):
 
 
 @pytest.mark.parametrize(("field", "value"), BAD_PLACES + BAD_NUMBERS)
-def test_a_bad_view_is_one_line(both, field, value):
+def test_a_bad_view_is_one_line(families, field, value):
     good = {"run": "tiny", "clip": CLIP, "seed": 3, "temperature": 0.5}
-    handlers = DriveHandlers(both, Physics())
+    handlers = DriveHandlers(families, Physics())
     assert handlers.restore(**good) == good
     with pytest.raises(BadInput):
         handlers.restore(**good | {field: value})
@@ -230,8 +230,8 @@ def test_what_is_not_there_is_said(family, tiny_run, tiny_data, dance_run, tiny_
     assert (parts.link is None) == (family == "none")  # What if takes poses too
 
 
-def test_our_own_checks_are_the_only_ones(both):
+def test_our_own_checks_are_the_only_ones(families):
     """Gradio's would answer with all choices, and with a traceback, for what a menu has come to offer since."""
-    demo, _ = built(both)
+    demo, _ = built(families)
     assert [fn.name for fn in demo.fns.values() if fn.preprocess] == []
     assert {fn.api_visibility for fn in demo.fns.values()} == {"private"}

@@ -36,14 +36,14 @@ FIELDS = {"seed": 3, "n_future": 5}
 
 
 @pytest.fixture
-def robot(both):
+def robot(families):
     """Library, run and clip of the robot family."""
-    return both, both.run("tiny"), both.clip("traj_0_to_255/2")
+    return families, families.run("tiny"), families.clip("traj_0_to_255/2")
 
 
 @pytest.fixture
-def dancer(both):
-    return both, both.run("dance"), both.clip("test/0")
+def dancer(families):
+    return families, families.run("dance"), families.clip("test/0")
 
 
 # --- changed conditions -----------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ DANCE = GOOD | {"run": "dance", "clip": "test/0", "change": "still"}
 
 
 @pytest.fixture(scope="module")
-def handlers(both):
-    return WhatIfHandlers(both, Physics())
+def handlers(families):
+    return WhatIfHandlers(families, Physics())
 
 
 # --- answers and refusals ---------------------------------------------------------------------------------------------
@@ -159,9 +159,9 @@ def ordered(fn, fields):
     return [fields[name] for name in fn.input_parameter_names]
 
 
-def test_a_clip_of_the_other_family_is_let_through(both):
+def test_a_clip_of_the_other_family_is_let_through(families):
     """The page began with the robot's clips in the menu; when the run has changed, it offers others."""
-    demo = built(both)
+    demo = built(families)
     fn = event(demo, "what_if")
     with ThreadPoolExecutor(1) as apart:  # a browser that a test has opened in this thread keeps a loop there
         done = apart.submit(anyio.run, functools.partial(demo.process_api, fn, ordered(fn, DANCE))).result()
@@ -210,8 +210,8 @@ def test_nobody_waits_for_another_ones_simulator(simulated, tiny_run, tiny_data,
     assert [tile["label"] for tile in value["tiles"]][:3] == [TRUTH, ORIGINAL, CHANGED]
 
 
-def test_the_simulator_is_awaited_before_the_model_is_called(both):
-    demo = built(both)
+def test_the_simulator_is_awaited_before_the_model_is_called(families):
+    demo = built(families)
     before = [demo.fns[fn.trigger_after].name for fn in demo.fns.values() if fn.name == "what_if"]
     assert before == ["await_physics"] * 2  # a button was pressed; a menu has changed
 
@@ -219,6 +219,6 @@ def test_the_simulator_is_awaited_before_the_model_is_called(both):
 @pytest.mark.parametrize(
     ("run", "clip"), [("tiny", CLIP), ("dance", "test/0"), ("none", CLIP), ("tiny", None), (["tiny"], 3)]
 )
-def test_a_simulator_that_is_not_needed_is_not_started(both, run, clip, monkeypatch):
+def test_a_simulator_that_is_not_needed_is_not_started(families, run, clip, monkeypatch):
     monkeypatch.setattr(Physics, "warm_up", lambda self: pytest.fail("nobody needs it"))
-    WhatIfHandlers(both, Physics()).await_physics(run, clip)
+    WhatIfHandlers(families, Physics()).await_physics(run, clip)

@@ -6,6 +6,7 @@ import torch
 
 from tests.explorer.export.javascript import result_of
 from vidpred import metrics
+from vidpred.explorer.ui.html_component import STATIC as UI
 from vidpred.frames import to_float, to_uint8
 from vidpred.render import mean_clip, spread_clip
 
@@ -36,7 +37,7 @@ def test_scores_are_those_of_the_metrics(protocol, size):
         "size": {"width": size[1], "height": size[0]},
         "protocol": protocol,
     }
-    found = result_of("scores.mjs", ["diversity", "floats", "meanAndSpread", "rgba", "scorer"], SCRIPT, values)
+    found = result_of(UI / "scores.mjs", ["diversity", "floats", "meanAndSpread", "rgba", "scorer"], SCRIPT, values)
     truth = to_float(pictures)
     every = torch.cat([frames, truth[2:3]])[:, None].expand(-1, 2, -1, -1, -1)
     x, before = truth[2:].expand_as(every), truth[1:2].expand(len(every), 1, -1, -1, -1)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import gradio as gr
 import pytest
 
-from tests.explorer.menus import names_of
 from tests.explorer.predictions import BAD, ROBOT
 from vidpred import runs
 from vidpred.checkpoint import save_weights
@@ -160,15 +159,6 @@ def test_a_run_without_clips_says_so(dance_run, tiny_data):
     handlers = PredictHandlers(Library([dance_run], [tiny_data]))
     with pytest.raises(gr.Error, match="open others with --data"):
         handlers.choose_run("dance", None, 1, 1, 1)
-
-
-def test_a_run_begun_later_is_offered_on_reload(copied_run, tiny_run, tiny_data):
-    library = Library([copied_run.parent], [tiny_data])
-    with gr.Blocks() as demo:
-        (listed,) = build(library, demo).menus.values()
-    shutil.copytree(tiny_run, copied_run.parent / "later")
-    library.rescan()
-    assert names_of(listed()) == ["later", "tiny"]
 
 
 def test_side_by_side_the_slider_that_is_ignored_is_off(handlers):

@@ -269,17 +269,6 @@ def test_how_far_these_runs_can_go(handlers):
     assert handlers.limit_future("", ["other"], CLIP) == gr.skip()
 
 
-def test_a_run_begun_later_is_offered_on_reload(free_run, tiny_data, tmp_path):
-    shutil.copytree(free_run, tmp_path / "first")
-    library = Library([tmp_path], [tiny_data])
-    _, parts = laid_out(library)
-    (listed,) = parts.menus.values()
-    assert names_of(listed()) == ["first"]
-    shutil.copytree(free_run, tmp_path / "later")
-    library.rescan()
-    assert names_of(listed()) == ["first", "later"]
-
-
 # --- drawing again ----------------------------------------------------------------------------------------------------
 
 
@@ -296,19 +285,6 @@ def test_the_same_question_is_answered_once_until_an_epoch_has_ended(free_run, t
     runs.write_metrics(run, [{"epoch": 0, "step": 3, "kld": 1.0, "beta": 1.0, "loss": 2.0}])
     (_, chart), _ = draw(answered)
     assert any(panel["lines"] for panel in chart["panels"])
-
-
-def test_a_refusal_is_no_answer(free_run, tiny_data, tmp_path):
-    run = shutil.copytree(free_run, tmp_path / "free")
-    (run / runs.WEIGHTS).unlink()
-    draw = drawing(Library([run], [tiny_data]))
-    (player, _), answered = draw()
-    assert player["message"] == "free has no weights yet: its first epoch has not ended."
-    (player, _), answered = draw(answered)
-    assert "message" in player  # said again, not skipped
-    shutil.copy(free_run / runs.WEIGHTS, run / runs.WEIGHTS)
-    (player, _), _ = draw(answered)
-    assert player["tiles"]
 
 
 def test_an_own_run_changes_nobody_s_colour(free_run, tiny_data, tmp_path):

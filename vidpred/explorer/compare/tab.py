@@ -47,18 +47,20 @@ class CompareHandlers(Handlers):
         chosen = {name for name in runs if isinstance(name, str)} if isinstance(runs, list) else set()
         return next((key for key, group in self.groups.items() if chosen == set(names(group.runs))), None)
 
-    @toast_refusals
     def compare(
         self, runs: list[str], clip: str, seed: float = 0, temperature: float = 1.0, samples: float = 3
     ) -> dict:
         """Predict a clip with each of two to four runs of one family, with the same noise. The answer is like that of
         /predict, with a tile for every run."""
-        return self._value(runs, clip, seed=seed, temperature=temperature, samples=samples)
+        return self.draw(runs, clip, seed=seed, temperature=temperature, samples=samples)
 
     @toast_refusals
     def draw(self, runs: Any, clip: Any, **fields: Any) -> dict:
         """The same for the page."""
-        return self._value(runs, clip, **fields)
+        request = next_request()
+        chosen = comparison.chosen_runs(self.library, runs)
+        predictions = comparison.predict_each(self.library, chosen, self.library.clip(clip), **fields)
+        return player_value(comparison_tiles(self.library, predictions), request)
 
     def weights(self, runs: Any, **fields: Any) -> list[int | None]:
         """What the pictures depend on beside the fields: an epoch may have ended since."""
@@ -88,14 +90,7 @@ class CompareHandlers(Handlers):
         """The widgets of a view, by name."""
         chosen = comparison.chosen_runs(self.library, runs)
         comparison.checked_each(chosen, self.library.clip(clip), **fields)
-        clips = names(self.library.clips_for(chosen[0]))
-        return {"runs": names(chosen), "clip": gr.update(choices=clips, value=clip), **fields}
-
-    def _value(self, runs: Any, clip: Any, **fields: Any) -> dict:
-        request = next_request()
-        chosen = comparison.chosen_runs(self.library, runs)
-        predictions = comparison.predict_each(self.library, chosen, self.library.clip(clip), **fields)
-        return player_value(comparison_tiles(self.library, predictions), request)
+        return {"runs": names(chosen), "clip": self.follow_runs(runs, clip), **fields}
 
 
 def _answer(runs: list[Run]) -> str:

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from vidpred.explorer.export.runtime import FILES, add_runtime
 from vidpred.explorer.runs.gripper_model import gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
+from vidpred.explorer.ui.html_component import STATIC as UI
 from vidpred.explorer.ui.run_colors import run_colours
 from vidpred.files import replaced
 from vidpred.render import sprite_sheet
@@ -40,7 +40,7 @@ def add_page(out: Path, live: bool, runtime: Path) -> str:
 
     (out / LIVE).mkdir(exist_ok=True)
     for name in SCRIPTS:
-        shutil.copy(STATIC / f"{name}.mjs", out / LIVE)
+        shutil.copy((UI if name == "scores" else STATIC) / f"{name}.mjs", out / LIVE)
     if not live:
         return ""
     skeleton = {
@@ -72,12 +72,12 @@ def add_worker_cache(out: Path, runtime: Path) -> None:
     (out / WORKER).write_text(script.replace("[[version]]", digest.hexdigest()[:16]))
 
 
-def add_model(library: Library, run: Run, clips: list[Clip], out: Path, number: int, progress: Callable) -> dict:
+def add_model(library: Library, run: Run, clips: list[Clip], out: Path, number: int) -> dict:
     """Write a run's graphs; what the page must know of it. Of weights that are float16 only those graphs are kept."""
     from vidpred.onnx_export import DESCRIPTION, export_onnx
 
     folder = out / MODELS / str(number)
-    about = export_onnx(run.folder, folder, progress=progress)
+    about = export_onnx(run.folder, folder)
     kind = "float16" if "float16" in about["files"] else "float32"
     for other, files in about["files"].items():
         for file in files.values() if other != kind else ():

@@ -75,7 +75,7 @@ def _write(
         shown = library.clips_for(run)[:clips]
         if live and shown:
             doing(run.name)
-            menu[run.name]["live"] = add_model(library, run, shown, out, number, lambda text: None)
+            menu[run.name]["live"] = add_model(library, run, shown, out, number)
             needed |= {clip.name: clip for clip in shown}
         for place, clip in enumerate(shown):
             name = f"{number}-{place}.json"

@@ -36,7 +36,7 @@ class Plot(NamedTuple):
 
 
 class Analysis(NamedTuple):
-    """Everything about z of one clip. kld (T-1, z) in nats; note: Markdown; dimensions: by what they carry, most first.
+    """Everything about z of one clip. kld (T-1, z) in nats; note: Markdown.
 
     sources: PSNR by where z comes from; pictures: what is imagined with each; gaussians: KL, means and sigmas over the
     steps; best: of N samples.
@@ -48,7 +48,6 @@ class Analysis(NamedTuple):
     gaussians: Plot
     best: Plot
     note: str
-    dimensions: list[int]
 
 
 def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
@@ -107,7 +106,6 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
         ),
         _best_of(best, run.evaluation),
         note,
-        order,
     )
 
 

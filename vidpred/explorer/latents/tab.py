@@ -52,8 +52,8 @@ class LatentHandlers(Handlers):
             )
             for plot in (found.sources, found.gaussians, found.best)
         ]
-        dimension = gr.update(choices=analysis.dimension_menu(found.kld, unit), value=found.dimensions[0])
-        return found.note, heat, pictures, *charts, dimension
+        menu = analysis.dimension_menu(found.kld, unit)
+        return found.note, heat, pictures, *charts, gr.update(choices=menu, value=menu[0][1])
 
     @toast_refusals
     def traverse(self, run: Any, clip: Any, dimension: Any) -> dict:

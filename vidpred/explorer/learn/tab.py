@@ -12,6 +12,7 @@ from vidpred.explorer.cli import ASSETS
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.doors import wire_door
+from vidpred.explorer.ui.html_component import STATIC
 from vidpred.explorer.ui.markdown import table
 from vidpred.explorer.ui.player import next_request
 from vidpred.explorer.ui.tab_parts import Pages, TabParts
@@ -21,6 +22,7 @@ PAGES_FOLDER = Path(__file__).parent / "pages"
 BUNDLED = ASSETS / "runs"
 LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
 SHARED_JS = (PAGES_FOLDER / "figure.js").read_text()
+SCORES_JS = (STATIC / "scores.mjs").read_text().replace("export ", "")
 MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
@@ -143,12 +145,12 @@ TABLES = {"evaluated": evaluated, "bounces": at_walls}
 
 def picture(name: str, **options: Any) -> gr.HTML:
     """A drawing with sliders: its own static page, style and script; no value ever gets into the template."""
-    script = PAGES_FOLDER / f"{name}.js"
+    script, before = PAGES_FOLDER / f"{name}.js", SHARED_JS + SCORES_JS * (name == "scores")
     return gr.HTML(
         value=None,
         html_template=(PAGES_FOLDER / f"{name}.html").read_text(),
         css_template=(PAGES_FOLDER / "figure.css").read_text(),
-        js_on_load=SHARED_JS + script.read_text() if script.exists() else None,
+        js_on_load=before + script.read_text() if script.exists() else None,
         apply_default_css=False,
         elem_id=f"learn-{name}",
         elem_classes="drawn",

@@ -50,10 +50,8 @@ class PredictHandlers(Handlers):
         1.5 and 2 instead of one. The answer: tiles, with scores and the places of their clips; clips, each a sheet and
         the cell where it begins; sheets, lossless, cells of tile_width x tile_height in rows of so many columns.
         """
-        request = next_request()
-        fields = (seed, temperature, n_future, n_past, samples, prior, sweep)
-        settings = prediction.checked(self.library.run(run), self.library.clip(clip), *fields)
-        return player_value(prediction_tiles(prediction.predict(self.library, settings)), request)
+        fields = {"seed": seed, "temperature": temperature, "n_future": n_future, "n_past": n_past}
+        return self.draw(run, clip, **fields, samples=samples, prior=prior, sweep=sweep)
 
     def draw(self, run: Any, clip: Any, **fields: Any) -> dict:
         """The same for the page, which says what is wrong where the picture is."""

@@ -5,7 +5,7 @@ import inspect
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -93,7 +93,8 @@ class Gate:
         if not OPEN.fullmatch(path):
             raise Refused(404, "Not found")
         if path.startswith(f"{API}file="):
-            _require_served(path.removeprefix(f"{API}file="))
+            if not _served(path.removeprefix(f"{API}file=")):
+                raise Refused(403, "There is no such file here")
             scope = {**scope, "headers": [header for header in scope["headers"] if header[0] != RANGE]}
         if path.rstrip("/") == f"{API}upload":
             await self._upload(scope, receive, send)
@@ -214,22 +215,16 @@ async def _read(scope: dict, receive: Callable) -> bytes:
     """The body, as far as it is allowed to go."""
     if (_declared(scope) or 0) > MOST_BYTES:
         raise Refused(413, f"At most {MOST_BYTES // 2**10} kB are taken")
-    body = bytearray()
-    async for chunk in _chunks(receive):
-        body += chunk
-        if len(body) > MOST_BYTES:
-            raise Refused(413, f"At most {MOST_BYTES // 2**10} kB are taken")
-    return bytes(body)
-
-
-async def _chunks(receive: Callable) -> AsyncIterator[bytes]:
-    more = True
+    body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] != "http.request":
             raise Refused(400, UNREADABLE)
-        yield message.get("body", b"")
+        body += message.get("body", b"")
         more = message.get("more_body", False)
+        if len(body) > MOST_BYTES:
+            raise Refused(413, f"At most {MOST_BYTES // 2**10} kB are taken")
+    return bytes(body)
 
 
 def _replay(body: bytes, receive: Callable) -> Callable:
@@ -315,11 +310,6 @@ def _require_files(value: Any) -> None:
             raise Refused(400, GONE)
         for part in value.values():
             _require_files(part)
-
-
-def _require_served(name: str) -> None:
-    if not _served(name):
-        raise Refused(403, "There is no such file here")
 
 
 def _served(name: str) -> bool:

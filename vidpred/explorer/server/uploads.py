@@ -14,8 +14,8 @@ MOST_OF_ONE = 2**29  # of those from one address
 class Uploads:
     """Bytes that were taken in, by address, until they are deleted. later(seconds, function) calls it then."""
 
-    def __init__(self, later: Callable, seconds: float | None = None):
-        self._later, self._seconds = later, SECONDS_KEPT if seconds is None else seconds
+    def __init__(self, later: Callable):
+        self._later = later
         self._bytes: dict[str, int] = {}
 
     def admit(self, address: str, size: int) -> bool:
@@ -28,7 +28,7 @@ class Uploads:
 
     def ended(self, address: str, size: int, files: Iterable[Path], folder: Path) -> None:
         """It has come, or been broken off: its files in the folder of uploads are deleted in a while."""
-        self._later(self._seconds, self._delete, address, size, list(files), folder)
+        self._later(SECONDS_KEPT, self._delete, address, size, list(files), folder)
 
     def _delete(self, address: str, size: int, files: list[Path], folder: Path) -> None:
         for file in files:
@@ -36,7 +36,7 @@ class Uploads:
                 shutil.rmtree(file.parent, ignore_errors=True)  # it lies in a folder named by what it holds
         for part in folder.glob("tmp*"):  # of uploads that were broken off
             with contextlib.suppress(OSError):
-                if part.is_file() and time.time() - part.stat().st_mtime > self._seconds:
+                if part.is_file() and time.time() - part.stat().st_mtime > SECONDS_KEPT:
                     part.unlink()
         self._bytes[address] -= size
         if not self._bytes[address]:

@@ -59,12 +59,11 @@ async function load(run, wanted = () => true) { // wanted: whether the visitor s
   requireOwn();
   const whole = run.bytes + (loaded.size ? 0 : menuOfRuntime.bytes), began = performance.now();
   say("Loading " + run.name + ", " + megabytes(whole) + " …");
-  const { seconds } = await ask("load", { folder: new URL(run.folder, location.href).href }, ({ fetched }) => {
+  await ask("load", { folder: new URL(run.folder, location.href).href }, ({ fetched }) => {
     if (wanted()) say("Loading " + run.name + ": " + megabytes(fetched) + " of " + megabytes(run.bytes) + " …");
   });
   loaded.add(run.folder);
   document.body.dataset.loaded = ((performance.now() - began) / 1000).toFixed(2); // seconds, for tests and measurements
-  document.body.dataset.prepared = seconds.toFixed(2);
   weigh();
 }
 
@@ -129,6 +128,8 @@ function stored() {
     const at = asked.get("frame"); // the frame that a link names, once
     asked.delete("frame");
     showClip({ ...value, request: mine, ...(/^\d{1,6}$/.test(at) ? { at: Number(at) } : {}) });
+    const { seed, temperature } = numbers(); // stored is what the app shows at first
+    if (run().folder && (seed !== 0 || temperature !== 1)) say("Stored: seed 0, temperature 1. Predict draws seed " + seed + ", temperature " + temperature + ".");
   }).catch(() => { if (mine === request) showClip({ request: mine, message: "This clip could not be loaded." }); });
 }
 
@@ -173,7 +174,7 @@ async function predict() {
   byId("predict").dataset.running = "yes";
   byId("predict").textContent = "Stop";
   try {
-    const pressed = performance.now(), clip = await clipOf(run(), byId("clip").value);
+    const clip = await clipOf(run(), byId("clip").value);
     settings.frames = Math.min(settings.frames, (clip.poses ?? clip.conditions ?? clip.pictures).length - runs[0].n_past);
     const futures = new Futures(clip, runs, settings);
     for (const one of runs) if (wanted()) await load(one, wanted);
@@ -185,7 +186,6 @@ async function predict() {
         if (!wanted()) return;
         futures.add(number, made);
         say(one.name + ": frame " + t + " of " + (runs[0].n_past + settings.frames - 1) + " …");
-        if (!drawn) document.body.dataset.first = (performance.now() - pressed).toFixed(0);
         if (number === runs.length - 1 && (performance.now() > next || futures.done === settings.frames)) {
           drawn = performance.now();
           showClip(futures.value(++request, futures.n_past + futures.done - 1));

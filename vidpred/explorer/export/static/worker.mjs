@@ -36,14 +36,14 @@ function load(folder, told) {
 
 async function open(folder, told) {
   const about = await (await fetch(folder + "model.json")).json(), files = Object.values(about.files)[0], sessions = {};
-  const { InferenceSession } = await runtime(), began = performance.now();
+  const { InferenceSession } = await runtime();
   let fetched = 0;
   for (const [name, file] of Object.entries(files)) {
     const graph = await bytes(folder + file.file, (count) => told(fetched += count));
     sessions[name] = await InferenceSession.create(graph, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
     works = true;
   }
-  return { about, ...sessions, seconds: (performance.now() - began) / 1000 };
+  return { about, ...sessions };
 }
 
 // --- tensors --------------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ const pause = () => new Promise((done) => { // lets messages in
 
 async function predict(id, { folder, given, seed, temperature, samples, frames }) {
   const mine = (predicting = id), model = await load(folder, () => {}), { about } = model;
-  const area = about.frame.height * about.frame.width, count = temperature > 0 ? samples : 1, began = performance.now();
+  const area = about.frame.height * about.frame.width, count = temperature > 0 ? samples : 1;
   const futures = Array.from({ length: count }, (_, sample) => ({ seed, sample, clip: given.id, temperature })), groups = [];
   for (let i = 0; i < count; i += about.at_once) groups.push({ futures: futures.slice(i, i + about.at_once) });
   for (const group of groups) group.state = await begin(model, given, group.futures);
@@ -118,18 +118,18 @@ async function predict(id, { folder, given, seed, temperature, samples, frames }
     if (predicting !== mine) return { ended: true };
     postMessage({ id, t, samples, together, copied }, samples.map(({ pixels }) => pixels.buffer));
   }
-  return { done: true, seconds: (performance.now() - began) / 1000 };
+  return {};
 }
 
 async function drives(id, { act, folder, given, seed, temperature, known, pushed }) {
   if (act === "begin") {
     const model = await load(folder, () => {}), future = { seed, sample: 0, clip: given.id, temperature };
     drive = { model, future, steps: 0, states: [await begin(model, given, [future])] };
-    return { z_shape: model.about.z_shape };
+    return;
   }
   const { model, future, states } = drive, { about } = model;
-  if (act === "undo") { if (states.length > 1) { states.pop(); drive.steps -= 1; } return { steps: drive.steps }; }
-  const began = performance.now(), eps = drawn(about, future, about.n_past - 1 + drive.steps);
+  if (act === "undo") { if (states.length > 1) { states.pop(); drive.steps -= 1; } return; }
+  const eps = drawn(about, future, about.n_past - 1 + drive.steps);
   const each = eps.length / about.z_shape[0];
   for (const [dimension, sigmas] of Object.entries(pushed ?? {})) eps.fill(sigmas, dimension * each, (Number(dimension) + 1) * each);
   const { each: [made], state } = await step(model, states.at(-1), known, [eps]), area = about.frame.height * about.frame.width;
@@ -139,18 +139,14 @@ async function drives(id, { act, folder, given, seed, temperature, known, pushed
   const average = (values) => values && Array.from({ length: about.z_shape[0] }, (_, d) =>
     values.subarray(d * each, (d + 1) * each).reduce((a, b) => a + b) / each);
   const sigma = made.logvar && average(made.logvar.map((v) => Math.exp(v / 2)));
-  return { pixels: rgba(made.frame, area), mu: average(made.mu), sigma, eps: average(eps), milliseconds: performance.now() - began };
+  return { pixels: rgba(made.frame, area), mu: average(made.mu), sigma, eps: average(eps) };
 }
 
 const ACTS = {
-  load: async (id, { folder }) => {
-    const { seconds, about } = await load(folder, (fetched) => postMessage({ id, fetched }));
-    return { seconds, about };
-  },
+  load: async (id, { folder }) => { await load(folder, (fetched) => postMessage({ id, fetched })); },
   predict,
   drive: drives,
-  stop: async () => { predicting = 0; return {}; },
-  noise: async (id, { names, draw, count }) => ({ values: normals(keyOf(...names), draw, count) }),
+  stop: async () => { predicting = 0; },
 };
 let before = Promise.resolve(); // a drive's steps come one after the other
 onmessage = ({ data: { id, what, ...rest } }) => {

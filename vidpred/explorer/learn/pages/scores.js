@@ -1,10 +1,5 @@
-// PSNR and SSIM of a small drawn scene, by the definitions of vidpred.metrics (psnr_finn, ssim_finn).
-const SIZE = 64, WINDOW = 11;
-const kernel = (() => {
-  const weights = Array.from({ length: WINDOW }, (_, i) => Math.exp(-((i - 5) ** 2) / (2 * 1.5 ** 2)));
-  const sum = weights.reduce((a, b) => a + b);
-  return weights.map((weight) => weight / sum);
-})();
+// PSNR and SSIM of a small drawn scene, by scores.mjs, which stands before this.
+const SIZE = 64;
 
 function scene(offset) { // numbers in 0 ... 255, [channel][row * 64 + column]
   const channels = [[], [], []];
@@ -50,41 +45,17 @@ function paint(name, channels) { // as on any screen: whole numbers from 0 to 25
     image.data[4 * i + 3] = 255;
   }
   context.putImageData(image, 0, 0);
-  return channels.map((_, c) => Array.from({ length: SIZE * SIZE }, (_, i) => image.data[4 * i + c] / 255));
-}
-
-const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-
-function psnr(a, b) {
-  return mean(a.map((channel, c) => -10 * Math.log10(mean(channel.map((value, i) => (value - b[c][i]) ** 2)))));
-}
-
-function filtered(values) { // inside the picture only: 54 x 54 places
-  const out = SIZE - WINDOW + 1, rows = [], result = [];
-  for (let y = 0; y < SIZE; y++)
-    for (let x = 0; x < out; x++) rows.push(kernel.reduce((sum, weight, k) => sum + weight * values[y * SIZE + x + k], 0));
-  for (let y = 0; y < out; y++)
-    for (let x = 0; x < out; x++) result.push(kernel.reduce((sum, weight, k) => sum + weight * rows[(y + k) * out + x], 0));
-  return result;
-}
-
-function ssim(a, b) {
-  return mean(a.map((p, c) => {
-    const q = b[c], product = (u, v) => filtered(u.map((value, i) => value * v[i]));
-    const mp = filtered(p), mq = filtered(q), pp = product(p, p), qq = product(q, q), pq = product(p, q);
-    return mean(mp.map((m, i) => ((2 * m * mq[i] + 0.01 ** 2) * (2 * (pq[i] - m * mq[i]) + 0.03 ** 2))
-      / ((m ** 2 + mq[i] ** 2 + 0.01 ** 2) * (pp[i] - m ** 2 + qq[i] - mq[i] ** 2 + 0.03 ** 2))));
-  }));
+  return image.data;
 }
 
 function draw() {
   const amount = Number(part("amount").value);
   part("amount-text").textContent = amount;
   const a = paint("truth", scene(0)), b = paint("changed", changed(part("kind").value, amount));
-  paint("error", a.map((channel, c) => channel.map((value, i) => 4 * 255 * Math.abs(value - b[c][i]))));
-  const decibels = psnr(a, b);
-  part("psnr").textContent = Number.isFinite(decibels) ? decibels.toFixed(2) + " dB" : "∞ dB";
-  part("ssim").textContent = ssim(a, b).toFixed(3);
+  paint("error", COLOURS.map((c) => Array.from({ length: SIZE * SIZE }, (_, i) => 4 * Math.abs(a[4 * i + c] - b[4 * i + c]))));
+  const { PSNR, SSIM } = scorer([a, a], 1, { width: SIZE, height: SIZE }, "finn")(1, floats(b));
+  part("psnr").textContent = Number.isFinite(PSNR) ? PSNR.toFixed(2) + " dB" : "∞ dB";
+  part("ssim").textContent = SSIM.toFixed(3);
 }
 
 part("kind").addEventListener("change", draw);
