@@ -110,7 +110,7 @@ def measure(rounds: int, progress: Callable[[str], None] = lambda name: None) ->
             for run in sorted(path.parent.name for path in (harness.ROOT / "assets" / "runs").glob("*/config.json")):
                 with _page(chromium, f"{url}?run={run}"):
                     pass
-            values["memory"].append(harness.memory_of(pid, "VmHWM") * 1024 / 1e9)
+            values["memory"].append(harness.memory_of(pid, "VmHWM") / 1e9)
     return values
 
 

@@ -141,4 +141,4 @@ def _memory(chromium) -> float:
     """Anonymous memory of the largest renderer, MB (Linux): the tab, its worker and the models."""
     processes = chromium.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
     renderers = [process["id"] for process in processes if process["type"] == "renderer"]
-    return max((harness.memory_of(pid, "RssAnon") or 0 for pid in renderers), default=0) / 1e3
+    return max((harness.memory_of(pid, "RssAnon") or 0 for pid in renderers), default=0) / 1e6

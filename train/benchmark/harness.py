@@ -71,19 +71,19 @@ def profile(work: Callable, device: str) -> Profile:
         memory = torch.cuda.max_memory_allocated() / 1e9
     else:
         held = memory_of("self", "VmHWM")
-        memory = held and held / 1e6
+        memory = held and held / 1e9
     return Profile(result, counter.get_total_flops() / 1e9, memory)
 
 
 def memory_of(pid: int | str, what: Literal["VmRSS", "RssAnon", "VmHWM"]) -> int | None:
-    """kB that a process holds (VmRSS), holds beside mapped files (RssAnon) or has ever held at most (VmHWM), as Linux
-    counts them, of 1024 bytes; None where it has gone, and elsewhere."""
+    """Bytes that a process holds (VmRSS), holds beside mapped files (RssAnon) or has ever held at most (VmHWM), as
+    Linux counts them; None where it has gone, and elsewhere."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return None
     found = re.search(rf"{what}:\s+(\d+) kB", status)
-    return int(found[1]) if found else None
+    return 1024 * int(found[1]) if found else None
 
 
 def report_model(size: Size) -> SVGConfig:

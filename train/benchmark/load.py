@@ -167,7 +167,7 @@ def visit(
         staying = [pool.submit(stay, client) for client in range(1, clients + 1)]
         try:
             while time.monotonic() < end:
-                memory.append(1024 * harness.memory_of(pid, "VmRSS"))
+                memory.append(harness.memory_of(pid, "VmRSS"))
                 over.wait(0.5)
         finally:
             over.set()

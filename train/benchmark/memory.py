@@ -46,14 +46,14 @@ def most_held(command: list[str]) -> float:
     """GB that a process of a command has held at most."""
     with tempfile.TemporaryFile("w+") as said:  # a pipe that nobody reads while it runs would fill
         process = subprocess.Popen(command, cwd=harness.ROOT, stdout=subprocess.DEVNULL, stderr=said)
-        kilobytes = None
+        held = None
         while process.poll() is None:
-            kilobytes = harness.memory_of(process.pid, "VmHWM") or kilobytes
+            held = harness.memory_of(process.pid, "VmHWM") or held
             time.sleep(0.02)
         said.seek(0)
         lines = said.read().splitlines()
     if process.returncode:
         raise BadInput(lines[-1] if lines else f"a process has ended with {process.returncode}")
-    if kilobytes is None:
+    if held is None:
         raise BadInput("what a process has held at most is only told by Linux")
-    return kilobytes / 1e6
+    return held / 1e9
