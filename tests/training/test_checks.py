@@ -73,6 +73,14 @@ def test_a_bundled_run_is_not_trained_over(tiny_run, tiny_settings, robot, tmp_p
     assert (bundled / runs.WEIGHTS).read_bytes() == before
 
 
+def test_a_run_does_not_go_on_with_other_clips(dance_settings, dance, tmp_path):
+    """Two validation splits would be mixed in its curves, and decide together which weights are kept."""
+    assert not run_training(tmp_path / "run", dance_settings, dance, stop=after(1))
+    with pytest.raises(BadInput, match="run was trained on other data: use another --out"):
+        run_training(tmp_path / "run", dance_settings, dance[::-1])
+    assert run_training(tmp_path / "run", dance_settings, dance)
+
+
 def test_a_senseless_schedule_is_refused_before_anything_is_written(tiny_settings, robot, tmp_path):
     with pytest.raises(BadInput, match="rise of beta"):
         run_training(tmp_path, tiny_settings, robot, kl_anneal_cycles=50)

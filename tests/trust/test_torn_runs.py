@@ -26,6 +26,7 @@ PROGRESS = {
     "restarts": ({}, 3, ["1"], "3", [-1]),
     "sums": ({"loss": 1.0}, [1], {"loss": "1"}),
     "best_psnr": ("20", 10**400, [20.0]),
+    "clips": (3, ["a"], True),
     "mse": (None, "0.1", float("nan")),
 }
 OTHERS = {

@@ -1,5 +1,6 @@
 """What is refused before anything is written or deleted."""
 
+import hashlib
 import importlib.util
 import os
 from dataclasses import replace
@@ -13,16 +14,17 @@ from vidpred.evaluation import frames_ahead
 from vidpred.files import is_vacant
 from vidpred.models import build_model, count_parameters
 from vidpred.training.settings import with_absolute_init, with_condition_moments, with_whole_passes
-from vidpred.training.state import STATE
+from vidpred.training.state import STATE, read_progress
 
 BYTES_PER_PARAMETER = 16  # weight, gradient, two moments
 
 
 def require_trainable(
     run: Path, config: RunConfig, training: Clips, validation: Clips, *, fresh: bool
-) -> tuple[RunConfig, list[int]]:
-    """Settings as the data completes them, and the validation clips that are scored. BadInput for what would end a
-    training once it has begun: schedule, clips, place, start of fine-tuning, a run of other settings."""
+) -> tuple[RunConfig, list[int], str]:
+    """Settings as the data completes them, the validation clips that are scored, and a digest of the clips. BadInput
+    for what would end a training once it has begun: schedule, clips, place, start of fine-tuning, a run of other
+    settings or clips."""
     config = with_whole_passes(config, training)
     t, chosen = config.train, list(range(min(config.train.validation_clips, len(validation))))
     _require_memory(config)
@@ -34,9 +36,20 @@ def require_trainable(
     window_batch(validation, chosen, config.data.n_past + frames_ahead(config.data, validation, chosen))
     _require_place(run, fresh)
     config = with_condition_moments(config, training, _require_start(config, run, fresh))
+    digest = _digest(training, validation)
     if (run / runs.CONFIG).exists() and not fresh:
+        if read_progress(run / runs.LAST)[0].clips not in (None, digest):
+            raise BadInput(f"{run} was trained on other data: use another --out, or --fresh to start over")
         _require_same(runs.read_config(run), config, run)
-    return config, chosen
+    return config, chosen, digest
+
+
+def _digest(*splits: Clips) -> str:
+    """Of each split's number of clips and first frame: those of another data set may have the same names."""
+    found = hashlib.sha256()
+    for clips in splits:
+        found.update(f"{len(clips)} clips".encode() + clips.window(0, 0, 1)[0].tobytes())
+    return found.hexdigest()[:16]
 
 
 def require_epochs(run: Path, config: RunConfig, rows: list[dict], epochs: int) -> None:

@@ -70,7 +70,7 @@ def _train_alone(
 ) -> bool:
     """`train` in a folder that nobody else writes. still_held: BadInput where somebody does all the same."""
     # --- what cannot work is refused before anything is written or deleted
-    config, chosen = require_trainable(run, config, training, validation, fresh=fresh)
+    config, chosen, digest = require_trainable(run, config, training, validation, fresh=fresh)
     t = config.train
     if tensorboard:
         require_tensorboard()
@@ -99,6 +99,7 @@ def _train_alone(
             runs.write_config(run, config, {**versions(), "precision": precision})
     accelerator.wait_for_everyone()
     progress, tensors = read_progress(last)
+    progress.clips = digest
     if writes:
         remove_leftovers(run, tensors)
     total, pixels = t.epochs * t.iterations_per_epoch, CHANNELS * math.prod(config.model.frame_size)

@@ -32,6 +32,7 @@ class Progress:
     skipped_steps: int = 0
     mse: float = schedules.FIRST_MSE  # running mean per step and pixel
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
+    clips: str | None = None  # digest of what it is trained on
 
     def __post_init__(self):
         """TypeError for what no training has saved."""
@@ -47,6 +48,8 @@ class Progress:
             raise TypeError("a count that is none")
         if type(self.restarts) is not list or (self.sums and not self.sums.keys() >= {*MEANS, "steps"}):
             raise TypeError("no list, or a sum that is missing")
+        if type(self.clips) not in (str, type(None)):
+            raise TypeError("a digest that is none")
 
     def add(self, values: dict[str, float], steps: int) -> None:
         """Count an iteration that was not skipped, over so many time steps."""
