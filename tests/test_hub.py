@@ -131,8 +131,9 @@ def test_what_is_not_there_is_told(hub, files, tmp_path):
     hub.commit("ann/push", files)
     assert refusal(hub, tmp_path, "ann/pull") == "ann/pull: no such repository on the Hub, or a private one"
     assert refusal(hub, tmp_path, "ann/push@v2") == "ann/push: no revision v2 there"
-    for address in ("ann/push@v2@v3", "ann/push@../v3", "ann/push@<b>"):
-        assert refusal(hub, tmp_path, address).startswith("This is no address on the Hub")
+    assert refusal(hub, tmp_path, revision="v3") == "ann/push: no revision v3 there"
+    for address, revision in (("ann/push@v2", "v3"), ("ann/push", "../v3"), ("ann/push", "<b>")):
+        assert refusal(hub, tmp_path, address, revision=revision).startswith("This is no address on the Hub")
     assert refusal(hub, tmp_path, "ann/push/small").startswith("ann/push/small: no config.json, so it is no run")
     hub.gated.add("ann/push")
     assert refusal(hub, tmp_path) == "ann/push: gated, and only public runs are fetched"

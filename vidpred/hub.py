@@ -25,14 +25,14 @@ class FetchedRun(NamedTuple):
     commit: str
 
 
-def fetch_run(repository: str, into: Path, endpoint: str | None = None) -> FetchedRun:
+def fetch_run(repository: str, into: Path, revision: str | None = None, endpoint: str | None = None) -> FetchedRun:
     """Fetch a public run to a folder of its own inside `into`, once per commit, and check it.
 
-    repository: owner/name, or owner/name/folder where it does not lie at the top; @revision may follow: a branch, tag
-    or commit, `main` by default. endpoint: of another Hub (default: what HF_ENDPOINT says).
+    repository: owner/name, or owner/name/folder where it does not lie at the top; @revision may follow. revision: a
+    branch, tag or commit, `main` by default. endpoint: of another Hub (default: what HF_ENDPOINT says).
     What is wrong is BadInput in one line, and leaves nothing behind.
     """
-    name, place, revision = _parsed(repository)
+    name, place, revision = _parsed(f"{repository}@{revision}" if revision else repository)
     address = name + place
     from huggingface_hub import HfApi, constants  # these two take seconds to import
 
