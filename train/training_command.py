@@ -116,7 +116,7 @@ def run_training(command: Command, show_progress: bool = True) -> None:
         )
     if speaks:
         print(describe(config), flush=True)
-        if config.train.init and not (command.out / runs.LAST).exists():
+        if config.train.init and (command.fresh or not (command.out / runs.LAST).exists()):
             for said in unlike_start(config, runs.read_config(Path(config.train.init))):
                 print(said, flush=True)
     with interruptible() as stop:

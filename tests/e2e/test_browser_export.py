@@ -28,7 +28,7 @@ def test_it_works_from_any_web_server(open_page):
 
 def test_a_stored_prediction_says_what_it_is_of(open_page):
     """Where the address names another seed, which is drawn when one asks for it."""
-    for query, said in (("", ""), ("&seed=7", "Stored: seed 0, temperature 1. Predict draws seed 7, temperature 1.")):
+    for query, said in (("", ""), ("&seed=7", "Stored: seed 0, temperature 1. Predict draws what is chosen here.")):
         page = open_page(f"?run=tiny{query}", app="site_url", until=SHOWN)
         page.wait_for_function("said => document.querySelector('#live-status').textContent === said", arg=said)
 
@@ -57,9 +57,9 @@ def test_what_is_read_off_is_of_one_place(open_page):
     box, tip = plot.bounding_box(), page.locator("#chart-host .tip:not([hidden])")
     for share, said in ((0.9, ["to 100"]), (0.15, ["to 20", "to 100"])):
         page.mouse.move(box["x"] + box["width"] * share, box["y"] + 60)
-        epoch, *rows = tip.inner_text().split("\n")
-        told = dict(zip(*[iter(" ".join(rows).replace("to ", "to_").split())] * 2))
-        assert told == {name.replace(" ", "_"): epoch.removeprefix("epoch ") for name in said}
+        heading, *values = tip.locator("b").all_inner_texts()
+        assert tip.locator("span").all_inner_texts() == said
+        assert {f"epoch {value}" for value in values} == {heading}
 
 
 def test_axes_of_a_narrow_range_have_labels_that_differ(open_page):

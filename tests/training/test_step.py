@@ -8,6 +8,7 @@ from accelerate import Accelerator
 
 from vidpred.clip import Clip
 from vidpred.config import PoseCVAEConfig, SpeedConfig, SVGConfig, TrainConfig
+from vidpred.errors import BadInput
 from vidpred.losses import loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model
 from vidpred.models.batch_norm import update_running_statistics
@@ -132,3 +133,8 @@ def test_captured_passes_change_no_result(config, parts):
         assert other.means == pytest.approx(one.means, abs=1e-8)
     for a, b in zip(found, expected):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)  # Adam divides by gradients near 0
+
+
+def test_graphs_without_a_gpu_are_refused():
+    with pytest.raises(BadInput, match="one GPU"):
+        learner(SVG, TrainConfig(batch_size=2), SpeedConfig(cuda_graphs=True))

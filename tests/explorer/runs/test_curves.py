@@ -63,11 +63,14 @@ def test_progress_of_what_is_not_finished(two_runs):
     assert curves.progress([old, tiny]) == "**tiny**: 2 of 4 epochs, about 1 min to go"
     assert curves.progress([tiny], now=1e10) == "**tiny**: 2 of 4 epochs, stopped or finished elsewhere"
     assert curves.training_now([old, tiny]) == [tiny]
-    shutil.rmtree(tiny.folder / runs.LAST)  # bundled, or handed in: its files are new, its training is not
-    assert curves.progress([tiny]) == "**tiny**: 2 of 4 epochs, ended there"
-    assert curves.training_now([old, tiny]) == []
+    rows = runs.read_metrics(tiny.folder)
     runs.write_metrics(tiny.folder, [])
     assert curves.progress([tiny]) == "**tiny**: 0 of 4 epochs"
+    shutil.rmtree(tiny.folder / runs.LAST)  # bundled, or handed in: its files are new, its training is not
+    assert curves.progress([tiny]) == ""  # imported
+    runs.write_metrics(tiny.folder, rows)
+    assert curves.progress([tiny]) == "**tiny**: 2 of 4 epochs, ended there"
+    assert curves.training_now([old, tiny]) == []
 
 
 @pytest.mark.parametrize("kind", curves.FIGURES)

@@ -287,6 +287,19 @@ def test_the_same_question_is_answered_once_until_an_epoch_has_ended(free_run, t
     assert any(panel["lines"] for panel in chart["panels"])
 
 
+def test_a_refusal_is_no_answer(free_run, tiny_data, tmp_path):
+    run = shutil.copytree(free_run, tmp_path / "free")
+    (run / runs.WEIGHTS).unlink()
+    draw = drawing(Library([run], [tiny_data]))
+    (player, _), answered = draw()
+    assert player["message"] == "free has no weights yet: its first epoch has not ended."
+    (player, _), answered = draw(answered)
+    assert "message" in player  # said again, not skipped
+    shutil.copy(free_run / runs.WEIGHTS, run / runs.WEIGHTS)
+    (player, _), _ = draw(answered)
+    assert player["tiles"]
+
+
 def test_an_own_run_changes_nobody_s_colour(free_run, tiny_data, tmp_path):
     """In the pictures of a library that has as many runs as there are colours."""
     names = [f"run{i}" for i in range(COLOURS)]

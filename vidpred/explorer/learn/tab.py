@@ -22,7 +22,7 @@ PAGES_FOLDER = Path(__file__).parent / "pages"
 BUNDLED = ASSETS / "runs"
 LATEX = [{"left": "$$", "right": "$$", "display": True}, {"left": "$", "right": "$", "display": False}]
 SHARED_JS = (PAGES_FOLDER / "figure.js").read_text()
-SCORES_JS = (STATIC / "scores.mjs").read_text().replace("export ", "")
+BEFORE = {"scores": (STATIC / "scores.mjs").read_text().replace("export ", "")}  # a page's script, what it calls
 MARK = re.compile(r"^\[(picture|chart|table): (\w+)\]$", re.MULTILINE)
 
 FREE = [f"push-free-learned-{schedule}" for schedule in ("cyclical", "monotonic", "none")]
@@ -145,7 +145,7 @@ TABLES = {"evaluated": evaluated, "bounces": at_walls}
 
 def picture(name: str, **options: Any) -> gr.HTML:
     """A drawing with sliders: its own static page, style and script; no value ever gets into the template."""
-    script, before = PAGES_FOLDER / f"{name}.js", SHARED_JS + SCORES_JS * (name == "scores")
+    script, before = PAGES_FOLDER / f"{name}.js", SHARED_JS + BEFORE.get(name, "")
     return gr.HTML(
         value=None,
         html_template=(PAGES_FOLDER / f"{name}.html").read_text(),

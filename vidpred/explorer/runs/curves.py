@@ -63,12 +63,12 @@ def progress(chosen: list[Run], now: float | None = None) -> str:
     for run in chosen:
         rows, total = metrics_rows(run), run.config.train.epochs
         done = rows[-1]["epoch"] + 1 if rows else 0
-        if done >= total:
+        if done >= total or not (rows or _can_go_on(run)):
             continue
         line = f"**{run.name}**: {done:,} of {total:,} epochs"
         seconds = finite(rows[-1].get("seconds")) if rows else None
         age = (time.time() if now is None else now) - metrics_stamp(run)[0] / 1e9
-        if not _can_go_on(run, rows):
+        if not _can_go_on(run):
             line += ", ended there"
         elif rows and age > ALIVE:
             line += ", stopped or finished elsewhere"
@@ -90,15 +90,15 @@ def training_now(among: list[Run], now: float | None = None) -> list[Run]:
     for run in among:
         rows, seconds = metrics_rows(run), _moved(run)
         done = rows[-1]["epoch"] + 1 if rows else 0
-        if done < run.config.train.epochs and now - seconds <= ALIVE and _can_go_on(run, rows):
+        if done < run.config.train.epochs and now - seconds <= ALIVE and _can_go_on(run):
             moved[run] = seconds
     return sorted(moved, key=moved.get, reverse=True)
 
 
-def _can_go_on(run: Run, rows: list) -> bool:
-    """Whether it has what a training goes on from; a run that was bundled or handed in has not, however new its files
-    are."""
-    return not rows or (run.folder / runs.LAST).is_dir()
+def _can_go_on(run: Run) -> bool:
+    """Whether it has what a training goes on from, from its start on; a run that was bundled, imported or handed in has
+    not, however new its files are."""
+    return (run.folder / runs.LAST).is_dir()
 
 
 def _moved(run: Run) -> float:

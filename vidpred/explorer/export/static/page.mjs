@@ -129,7 +129,7 @@ function stored() {
     asked.delete("frame");
     showClip({ ...value, request: mine, ...(/^\d{1,6}$/.test(at) ? { at: Number(at) } : {}) });
     const { seed, temperature } = numbers(); // stored is what the app shows at first
-    if (run().folder && (seed !== 0 || temperature !== 1)) say("Stored: seed 0, temperature 1. Predict draws seed " + seed + ", temperature " + temperature + ".");
+    if (run().folder && (seed !== 0 || temperature !== 1)) say("Stored: seed 0, temperature 1. Predict draws what is chosen here.");
   }).catch(() => { if (mine === request) showClip({ request: mine, message: "This clip could not be loaded." }); });
 }
 
