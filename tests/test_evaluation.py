@@ -256,6 +256,11 @@ def test_the_report_leaves_out_what_one_sample_one_clip_and_a_still_clip_cannot_
     assert all(part not in few for part in ("differ", "±", "nan"))
     still = result["per_frame"] | {"sharpness": [math.nan, math.nan]}
     assert "moves" not in report(result | {"psnr_motion": math.nan, "sharpness": math.nan, "per_frame": still})
+    assert "z comes from: " in whole
+    assert "z comes from (first 60 frames): " in report(result | {"n_future": 61})
+    always = {"kld_at": 1.0, "prior_sigma_at": 0.5, "kld_between": None, "prior_sigma_between": None}
+    spread = {"diversity_before": None, "diversity_after": 0.1}
+    assert "nan" not in report(result | {"bounces": always | spread})
 
 
 def test_the_other_family_s_clips_are_refused(dance_run, tiny_run, tiny_data, tiny_dance):
