@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import types
 import urllib.error
 import urllib.request
@@ -116,6 +117,14 @@ def test_a_page_load_copies_no_model(demo, url):
         return [] if isinstance(value, (str, int, float, type(None), types.FunctionType)) else [value]
 
     assert heavy(demo.config) == []
+
+
+def test_an_idle_app_does_not_spin(demo, url, monkeypatch):
+    """Gradio looks for a question a thousand times a second."""
+    looks = []
+    monkeypatch.setattr(type(demo._queue), "__len__", lambda queue: looks.append(queue is demo._queue) or 0)
+    time.sleep(1)
+    assert 0 < sum(looks) < 200
 
 
 def test_plain_http_cannot_skip_the_queue(url):

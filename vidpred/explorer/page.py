@@ -115,7 +115,10 @@ def build_demo(library: Library, tabs: Sequence[tuple[str, str, Callable[..., Ta
         deep_links.wire(library, demo, all_tabs, places, parts)
         waiting.waiting_bar(demo)
     # closed: the plain HTTP routes would skip the queue and its limits
-    return demo.queue(api_open=False, max_size=MOST_WAITING)
+    demo.queue(api_open=False, max_size=MOST_WAITING)
+    # seconds; with Gradio's own, a tenth of these, an idle app takes several percent of a core
+    demo._queue.sleep_when_free, demo._queue.progress_update_sleep_when_free = 0.01, 0.1
+    return demo
 
 
 def launch_options() -> dict:
