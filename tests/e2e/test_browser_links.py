@@ -305,6 +305,16 @@ def test_back_returns_to_the_view_before_and_forward_to_the_next(open_link, libr
     assert page.evaluate("window.sameDocument")
 
 
+def test_back_from_what_if_returns_to_the_drive(open_link):
+    page = open_link("?tab=drive", until="document.querySelector('#drive [data-request]')")
+    page.get_by_role("tab", name="What if").click()
+    page.wait_for_function("location.search === '?tab=drive&part=what-if'")
+    settled(page)
+    page.go_back()
+    settled(page)
+    assert page.locator("#drive .drive").is_visible()
+
+
 def test_a_frame_of_the_player_is_part_of_the_address(open_link, library):
     page = open_link("?tab=predict&frame=4")
     counter = page.locator("#player [data-part=counter]")

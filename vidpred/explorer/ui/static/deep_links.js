@@ -44,7 +44,7 @@ window.links = (() => {
     if (!button || !kept[name] || fields(kept[name].search) !== fields(location.search)) { location.reload(); return; }
     button.click();
     const page = query.get("part") || firsts[name];
-    const inner = page && document.querySelector("[role=tab][data-tab-id=" + CSS.escape(page) + "]");
+    const inner = page && document.querySelector("[role=tabpanel] [role=tab][data-tab-id=" + CSS.escape(page) + "]");
     if (inner && inner.getAttribute("aria-selected") !== "true") inner.click();
   });
 
