@@ -315,6 +315,21 @@ def test_back_from_what_if_returns_to_the_drive(open_link):
     assert page.locator("#drive .drive").is_visible()
 
 
+def test_back_twice_at_once_leaves_the_way_forward(open_link):
+    page = open_link("?tab=learn", until="document.querySelector('.lesson')")
+    for tab in ("Training", "Findings"):
+        page.get_by_role("tab", name=tab, exact=True).click()
+        page.wait_for_function(f"location.search === '?tab={tab.lower()}'")
+        settled(page)
+    page.evaluate("() => { addEventListener('popstate', () => history.back(), {once: true}); history.back(); }")
+    page.wait_for_function("location.search === '?tab=learn'")
+    settled(page)
+    assert selected(page) == "Learn"
+    page.go_forward()
+    settled(page)
+    assert (query(page), selected(page)) == ("tab=training", "Training")
+
+
 def test_a_frame_of_the_player_is_part_of_the_address(open_link, library):
     page = open_link("?tab=predict&frame=4")
     counter = page.locator("#player [data-part=counter]")

@@ -37,6 +37,9 @@ window.links = (() => {
     return String(query);
   };
 
+  // The tab that is on screen: what Gradio says of it comes later.
+  const inSight = () => document.querySelector("#tabs [role=tab][aria-selected=true]")?.dataset.tabId;
+
   // Back and forward: the tab that the address names, as it was left; one that is not known any more is opened anew.
   addEventListener("popstate", () => {
     const query = new URLSearchParams(location.search), name = query.get("tab") || document.querySelector("#tabs [role=tab]")?.dataset.tabId;
@@ -65,7 +68,7 @@ window.links = (() => {
 
     // shown: the tab that is looked at. views: tab -> what an address leaves out (links.first_views). values: of its fields.
     keep(name, shown, views, values) {
-      if (name !== shown) return;
+      if (name !== shown || name !== inSight()) return;
       const { first: usual, runs, clips } = views[name], names = Object.keys(usual);
       const view = Object.fromEntries(names.map((field, i) => [field, values[i]]));
       const first = { ...usual, ...runs[view.run ?? view.runs?.[0]] };
