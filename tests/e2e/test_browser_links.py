@@ -330,6 +330,21 @@ def test_back_twice_at_once_leaves_the_way_forward(open_link):
     assert (query(page), selected(page)) == ("tab=training", "Training")
 
 
+def test_back_from_a_door_returns_to_the_place_on_the_page(open_link):
+    page = open_link("?tab=findings", until="document.querySelector('.claim')")
+    door = page.get_by_role("button", name="See it in a training")
+    door.scroll_into_view_if_needed()
+    place = page.evaluate("scrollY")
+    assert place > 0
+    door.click()
+    page.wait_for_function("location.search.startsWith('?tab=training') && scrollY === 0")
+    settled(page)
+    page.go_back()
+    door.wait_for()
+    settled(page)
+    assert page.evaluate("scrollY") == pytest.approx(place, abs=2)
+
+
 def test_a_frame_of_the_player_is_part_of_the_address(open_link, library):
     page = open_link("?tab=predict&frame=4")
     counter = page.locator("#player [data-part=counter]")

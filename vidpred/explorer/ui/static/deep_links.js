@@ -7,6 +7,7 @@ window.links = (() => {
   const pages = { [first]: begun.get("part") || "" }; // tab -> the tab within it, "" for its first one
   const firsts = {}; // tab -> the first tab within it
   const frames = {}; // tab -> frame of its player, where it is not the one that a prediction begins with
+  const tops = {}; // tab -> how far down its page
   let actions = (first === "drive" && begun.get("actions")) || ""; // that were driven
   let resting = 0;
   const OWN = ["tab", "part", "frame", "actions"]; // names in the address that are no fields
@@ -39,12 +40,14 @@ window.links = (() => {
 
   // The tab that is on screen: what Gradio says of it comes later.
   const inSight = () => document.querySelector("#tabs [role=tab][aria-selected=true]")?.dataset.tabId;
+  addEventListener("scroll", () => { tops[inSight()] = scrollY; }, { passive: true });
 
   // Back and forward: the tab that the address names, as it was left; one that is not known any more is opened anew.
   addEventListener("popstate", () => {
     const query = new URLSearchParams(location.search), name = query.get("tab") || document.querySelector("#tabs [role=tab]")?.dataset.tabId;
     const button = document.querySelector("#tabs [role=tab][data-tab-id=" + CSS.escape(name ?? "") + "]");
     if (!button || !kept[name] || fields(kept[name].search) !== fields(location.search)) { location.reload(); return; }
+    if (name !== inSight()) requestAnimationFrame(() => scrollTo(0, tops[name] ?? 0)); // then the tab is there
     button.click();
     const page = query.get("part") || firsts[name];
     const inner = page && document.querySelector("[role=tabpanel] [role=tab][data-tab-id=" + CSS.escape(page) + "]");
