@@ -195,6 +195,39 @@ def test_an_answer_that_comes_after_another_drive_has_begun_is_not_drawn_into_it
     assert counter(page) == "given frame 1"
 
 
+def test_every_press_is_taken_while_an_answer_is_on_its_way(open_page, drive):
+    page, first, sent = open_page(**DRIVE, new=True), [], []
+    page.locator(".drive").focus()
+    page.route(PRESSES, lambda route: route.continue_() if sent else first.append(route))
+    with page.expect_request(PRESSES):
+        page.keyboard.down("ArrowUp")
+    page.keyboard.press("ArrowRight")  # beside the other: a diagonal
+    page.keyboard.up("ArrowUp")
+    for key in ("PageUp", "o", " ", "ArrowLeft"):
+        page.keyboard.press(key)
+    sent.append(True)
+    first[0].continue_()
+    page.wait_for_function("document.querySelector('#drive [data-part=counter]').innerText === 'step 6 of 6'")
+    for move in ([-1, 0, 0], [-1, 1, 0], [0, 0, 1]):
+        drive.step(move, 0)
+    drive.replay()
+    for move in ([0, 0, 0], [0, -1, 0]):
+        drive.step(move, 0)
+    assert near(page, drive.frames[-1].image)
+
+
+def test_a_press_after_restart_is_the_first_of_the_new_drive(open_page, drive):
+    page = open_page(**DRIVE)
+    page.locator(".drive").focus()
+    for key in ("r", "f", "ArrowRight"):
+        page.keyboard.press(key)
+    page.wait_for_function("document.querySelector('#drive [data-part=counter]').innerText === 'step 2 of 2'")
+    drive.step([0, 0, 0], 1)
+    assert near(page, drive.step([0, 1, 0], 1).image)
+    after(page, lambda: page.keyboard.press("ArrowLeft"))
+    assert near(page, drive.step([0, -1, 0], 1).image)  # the fingers stay open
+
+
 def test_hold_to_repeat_and_diagonals(open_page):
     page = open_page(**DRIVE, new=True)  # its clock will stand still
     page.locator(".drive").focus()

@@ -3,7 +3,7 @@
 const part = (name) => element.querySelector('[data-part="' + name + '"]');
 const drive = element.querySelector(".drive");
 const PACE = 100; // milliseconds between steps while a key is held: the arm's own time
-const TIMEOUT = 15000, QUEUE = 2; // milliseconds until an answer is given up; presses kept while one is on its way
+const TIMEOUT = 15000; // milliseconds until an answer is given up
 const KEYS = {
   ArrowUp: [-1, 0, 0], ArrowDown: [1, 0, 0], ArrowLeft: [0, -1, 0], ArrowRight: [0, 1, 0], PageUp: [0, 0, 1], w: [0, 0, 1],
   PageDown: [0, 0, -1], s: [0, 0, -1], " ": [0, 0, 0],
@@ -11,24 +11,26 @@ const KEYS = {
 
 let latest = 0, setup = null, frames = []; // newest answer; what does not change within a drive; its frames
 let view = 0, open = 1, playing = 0; // frame on screen, fingers
-let sent = 0, waiting = false, queue = [], timer = 0;
+let sent = 0, waiting = "", queue = [], timer = 0; // waiting: what is on its way; queue: what was pressed meanwhile
 const held = new Map(); // key or button -> its move
 
 // --- values ---------------------------------------------------------------------------------------------------------
 
 function accept(value) {
   if (!value || value.request <= latest) return; // none yet, or a late answer
+  const begun = waiting === "begin";
   latest = value.request;
-  waiting = false;
+  waiting = "";
   part("refusal").textContent = value.refusal || "";
   if (value.refusal) { queue = []; releaseAll(); element.dataset.request = latest; return; }
   if (value.message) return refuse(value.message);
   if (value.since > frames.length) return send("refresh"); // an answer was lost: everything again
-  if (value.setup) { setup = value.setup; held.clear(); queue = []; }
+  if (value.setup) setup = value.setup;
+  if (value.setup && !begun) { held.clear(); queue = []; } // of the drive before
   const fresh = value.since === 0, undone = frames.length > value.since && !value.frames.length;
   frames.length = value.since;
   for (const one of value.frames) frames.push({ ...one, model: picture(one.model), physics: one.physics && picture(one.physics) });
-  if (value.setup || undone) open = frames[last()].fingers >= 0.5 ? 1 : 0;
+  if (value.setup || undone) open = queue.at(-1)?.[1].fingers ?? (frames[last()].fingers >= 0.5 ? 1 : 0);
   if (value.setup) repeat();
   if (value.gif) save(value.gif);
   if (fresh || value.frames.length || view > last()) { stop(); view = last(); }
@@ -82,10 +84,10 @@ const steps = () => frames.length - (setup ? setup.n_past : 0);
 
 function send(what, data = {}) {
   if (waiting && performance.now() - sent < TIMEOUT) {
-    if (queue.length < QUEUE && what !== "refresh") queue.push([what, data]);
+    if (what !== "refresh") queue.push([what, data]);
     return;
   }
-  waiting = true;
+  waiting = what;
   sent = performance.now();
   if (what === "begin") trigger("submit", {});
   else if (what === "save") trigger("download", {});
@@ -95,7 +97,7 @@ function send(what, data = {}) {
 function press(data) {
   server.press(data).then((value) => {
     if (data.drive !== setup?.drive) return; // another drive has begun meanwhile
-    waiting = false;
+    waiting = "";
     if (value) return accept(value);
     part("refusal").textContent = "The server could not be reached. Please try again."; // Gradio's client keeps the reason to itself
     queue = [];
@@ -154,7 +156,7 @@ function hold(name, move) {
   if (!waiting) { // the second arrow of a diagonal comes a moment later
     clearTimeout(timer);
     timer = setTimeout(() => go(held.size ? sum() : move), name.startsWith("Arrow") && held.size === 1 ? Math.min(30, setup.pace ?? PACE) : 0);
-  } else if (held.size === 1) send("step", { move: move.map((x) => x * Number(part("stride").value)), fingers: open });
+  } else go(sum());
 }
 
 function release(name) { if (held.delete(name)) { paintHeld(); if (!held.size && !waiting) announce(); } }
@@ -170,7 +172,7 @@ function fingers() { if (setup) { open = 1 - open; go([0, 0, 0]); } }
 
 document.addEventListener("drive-refused", () => { // the reason is on the page already
   if (!element.isConnected) return;
-  waiting = false; queue = []; releaseAll();
+  waiting = ""; queue = []; releaseAll();
 });
 
 function announce() {
