@@ -4,11 +4,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from tests.training.trainings import after, assert_equal_tensors, run_training, state_tensors
-from vidpred import runs
+from vidpred import checkpoint, runs
 from vidpred.config import SpeedConfig
 from vidpred.errors import BadInput
+from vidpred.models import build_model
 from vidpred.training.loop import train
 
 
@@ -131,3 +133,17 @@ def test_a_fine_tuned_run_goes_on_by_any_path_to_its_start(
         run_training(tmp_path / "run", short_svg, robot, init=str(dance_run))
     for init in (tiny_run.name, str(tiny_run), str(tmp_path / "moved" / tiny_run.name)):
         assert run_training(tmp_path / "run", short_svg, robot, init=init)
+
+
+def test_another_start_of_the_same_name_is_another_training(tiny_run, short_svg, robot, tmp_path):
+    first, other = (shutil.copytree(tiny_run, tmp_path / place / "start") for place in ("a", "b"))
+    torch.manual_seed(1)
+    checkpoint.save_weights(other / runs.WEIGHTS, build_model(runs.read_config(tiny_run).model))
+    run = tmp_path / "run"
+    assert not run_training(run, short_svg, robot, init=str(first), stop=after(1))
+    with pytest.raises(BadInput, match=f"train.init is {first}, asked for {other}"):
+        run_training(run, short_svg, robot, init=str(other), stop=after(0))
+    shutil.copy(other / runs.WEIGHTS, first)  # the start itself was trained on
+    run_training(run, short_svg, robot, init=str(first), stop=after(0))
+    shutil.copy(tiny_run / runs.WEIGHTS, other)  # a copy of what the start was
+    run_training(run, short_svg, robot, init=str(other), stop=after(0))

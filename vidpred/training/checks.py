@@ -38,9 +38,10 @@ def require_trainable(
     config = with_condition_moments(config, training, _require_start(config, run, fresh))
     digest = _digest(training, validation)
     if (run / runs.CONFIG).exists() and not fresh:
-        if read_progress(run / runs.LAST)[0].clips not in (None, digest):
+        progress = read_progress(run / runs.LAST)[0]
+        if progress.clips not in (None, digest):
             raise BadInput(f"{run} was trained on other data: use another --out, or --fresh to start over")
-        _require_same(runs.read_config(run), config, run)
+        _require_same(runs.read_config(run), config, run, progress.start)
     return config, chosen, digest
 
 
@@ -50,6 +51,15 @@ def _digest(*splits: Clips) -> str:
     for clips in splits:
         found.update(f"{len(clips)} clips".encode() + clips.window(0, 0, 1)[0].tobytes())
     return found.hexdigest()[:16]
+
+
+def digest_of_start(init: str, gone: str | None = None) -> str | None:
+    """Of the weights of the run that fine-tuning starts from; `gone` where they are not there."""
+    try:
+        with open(Path(init) / runs.WEIGHTS, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError:
+        return gone
 
 
 def require_epochs(run: Path, config: RunConfig, rows: list[dict], epochs: int) -> None:
@@ -73,12 +83,12 @@ def require_tensorboard() -> None:
         raise BadInput("--tensorboard needs the tensorboard package: pip install tensorboard")
 
 
-def _require_same(saved: RunConfig, asked: RunConfig, run: Path) -> None:
+def _require_same(saved: RunConfig, asked: RunConfig, run: Path, start: str | None) -> None:
     """BadInput that names the first setting in which a run differs from what is asked for. The run that it started from
-    may have been moved: its name counts."""
+    may have been moved: its name counts, and its weights, of the digest `start`, where they are still there."""
     old, new = (replace(config, train=with_absolute_init(config.train)).to_dict() for config in (saved, asked))
-    starts = [Path(config.train.init).name for config in (saved, asked) if config.train.init]
-    if len(starts) == 2 and starts[0] == starts[1]:
+    inits = [config.train.init for config in (saved, asked) if config.train.init]
+    if len({Path(init).name for init in inits}) == 1 < len(inits) and start in (None, digest_of_start(inits[1], start)):
         old["train"]["init"] = new["train"]["init"]
     for part in new:
         for key in new[part]:

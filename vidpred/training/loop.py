@@ -20,7 +20,7 @@ from vidpred.files import without_infinity
 from vidpred.lock import held
 from vidpred.models import build_model
 from vidpred.randomness import generator
-from vidpred.training.checks import require_epochs, require_tensorboard, require_trainable
+from vidpred.training.checks import digest_of_start, require_epochs, require_tensorboard, require_trainable
 from vidpred.training.gif import save_gif
 from vidpred.training.memory import keep_freed_memory
 from vidpred.training.optimizer import interpolate_weights
@@ -114,6 +114,7 @@ def _train_alone(
         model = build_model(config.model, speed)
     if t.init is not None and tensors is None:
         checkpoint.load_weights(Path(t.init) / runs.WEIGHTS, model)
+        progress.start = digest_of_start(t.init)
     learner = build_learner(model, t, speed, accelerator, precision)
     initial = None
     if t.interpolate_every:

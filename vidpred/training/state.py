@@ -33,6 +33,7 @@ class Progress:
     mse: float = schedules.FIRST_MSE  # running mean per step and pixel
     sums: dict[str, float] = field(default_factory=dict)  # of the epoch that is under way
     clips: str | None = None  # digest of what it is trained on
+    start: str | None = None  # digest of the weights that fine-tuning has started from
 
     def __post_init__(self):
         """TypeError for what no training has saved."""
@@ -48,7 +49,7 @@ class Progress:
             raise TypeError("a count that is none")
         if type(self.restarts) is not list or (self.sums and not self.sums.keys() >= {*MEANS, "steps"}):
             raise TypeError("no list, or a sum that is missing")
-        if type(self.clips) not in (str, type(None)):
+        if not all(isinstance(digest, str | None) for digest in (self.clips, self.start)):
             raise TypeError("a digest that is none")
 
     def add(self, values: dict[str, float], steps: int) -> None:
