@@ -1,5 +1,6 @@
 """Which films were imported into a folder, with which settings, and into which split each of them went."""
 
+import hashlib
 import json
 import os
 import re
@@ -20,7 +21,7 @@ SHARES = {"train": 0.8, "validate": 0.1, "test": 0.1}  # of the clips
 class ImportedFilm:
     """A film that was read to its end. name: as it was given, below the folder; group: the folder of its clips; split:
     None while other films are still to be read; frames: those taken, of which `still` moved too little and `short` were
-    too few for a clip; note: what was wrong with it; source: the file it was read from, '' in earlier records."""
+    too few for a clip; note: what was wrong with it; source: digest of where the file lay, '' in earlier records."""
 
     name: str
     bytes: int
@@ -114,6 +115,11 @@ def choose_splits(imported: list[ImportedFilm]) -> list[str | None]:
         chosen[i] = max(among, key=lambda split: SHARES[split] * total - clips[split])
         clips[chosen[i]] += imported[i].clips
     return chosen
+
+
+def digest_of_place(film: Path) -> str:
+    """By which a file is known again where it lies: the record goes where the clips go, and tells no paths of here."""
+    return hashlib.blake2b(os.fsencode(film.resolve()), digest_size=16).hexdigest()
 
 
 def count(number: int, noun: str) -> str:

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from train.cli import require_outside
-from train.prepare.film_record import BUILDING, ImportedFilm, Record, count
+from train.prepare.film_record import BUILDING, ImportedFilm, Record, count, digest_of_place
 from vidpred.data import films
 from vidpred.data.films import Film, ShotCutter, film_frames, inspect_film
 from vidpred.data.layout import SPLITS, by_number
@@ -122,7 +122,7 @@ def _read(record: Record, name: str, film: Film, progress: tqdm) -> ImportedFilm
     uneven = "variable frame rate: the time between frames differs" * film.uneven
     note, file = "; ".join(filter(None, (film.damage, uneven))), film.path.stat()
     counts = {"clips": clips, "shots": cutter.shots, "frames": cutter.frames, "still": cutter.still}
-    place = {"source": str(film.path.resolve()), "fingerprint": film.fingerprint, "group": group, "split": None}
+    place = {"source": digest_of_place(film.path), "fingerprint": film.fingerprint, "group": group, "split": None}
     return ImportedFilm(name, file.st_size, file.st_mtime_ns, **place, **counts, short=cutter.short, note=note)
 
 
@@ -139,7 +139,7 @@ def _choose(files: dict[str, Path], record: Record) -> tuple[list[tuple[str, Fil
     seen = {film.fingerprint: film.name for film in record.films}
     todo, refused = [], []
     for name, path in tqdm(files.items(), unit="film", desc="look at films", leave=False, disable=not files):
-        file, source = path.stat(), str(path.resolve())
+        file, source = path.stat(), digest_of_place(path)
         found = read.get(source) or known.get(name)
         if found and (found.bytes, found.changed) == (file.st_size, file.st_mtime_ns):
             continue
@@ -148,7 +148,7 @@ def _choose(files: dict[str, Path], record: Record) -> tuple[list[tuple[str, Fil
             if found and found.fingerprint != film.fingerprint:
                 if found.source in (source, ""):
                     raise BadInput("another film than the one that was imported from it, which stays")
-                found, name = None, _name(path if _name(path) not in {*known, *files} else path.resolve())
+                found, name = None, _name_apart(path, {*known, *files})
             name = found.name if found else name
             if seen.setdefault(film.fingerprint, name) != name:
                 raise BadInput(f"the same film as {seen[film.fingerprint]}, left out")
@@ -179,7 +179,7 @@ def _files(given: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
         for path in below:
             name = _name(path.relative_to(place)) if place.is_dir() else _name(Path(path.name))
             if name in names:
-                name = _name(path)
+                name = _name_apart(path, names)
             names.add(name)
             yield name, path
 
@@ -187,6 +187,13 @@ def _files(given: list[Path], out: Path) -> Iterator[tuple[str, Path]]:
 def _name(path: Path) -> str:
     """A path that can be printed, whatever bytes the file system takes."""
     return os.fsencode(path.as_posix()).decode(errors="backslashreplace")
+
+
+def _name_apart(path: Path, taken: set[str]) -> str:
+    """A file's name below as many of its folders as it takes to be none of those that are taken."""
+    parts = path.resolve().parts
+    names = [_name(Path(*parts[i:])) for i in reversed(range(len(parts)))]
+    return next((name for name in names if name not in taken), names[-1])
 
 
 def _walk(folder: Path) -> Iterator[Path]:

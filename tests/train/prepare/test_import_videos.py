@@ -127,8 +127,9 @@ def test_a_film_of_a_known_name_from_another_folder_is_another_film(folder, tmp_
         shutil.copy(folder / name, path)
         assert imports(path.parent, out, "--frames", 12)[0] == 0
     record = json.loads((out / "films.json").read_text())["films"]
-    assert [(film["name"], film["group"]) for film in record] == [("cam.mp4", "cam"), (films[1].as_posix(), "cam_2")]
+    assert [(film["name"], film["group"]) for film in record] == [("cam.mp4", "cam"), ("day2/cam.mp4", "cam_2")]
     before = contents(out)
+    assert not any(str(tmp_path).encode() in content for content in before.values())  # it goes where the clips go
     for path in films:
         assert imports(path.parent, out, "--frames", 12)[2] == []
         path.touch()
