@@ -67,6 +67,16 @@ def test_scores_are_those_of_the_predicted_frames_alone(model, clips, result):
     assert result["per_clip"]["psnr_best"] == pytest.approx(psnr.mean(2).amax(0).tolist(), abs=1e-9)
 
 
+def test_a_clip_counts_as_much_in_however_few_of_its_frames_something_moves(model, clips, monkeypatch):
+    scores = score_futures(model, clips, [0, 1], **FRAMES)
+    for name in ("sharpness", "psnr_motion"):
+        getattr(scores, name)[:, 0, 1:] = math.nan
+    monkeypatch.setattr(evaluation, "score_futures", lambda *_, **__: scores)
+    found = evaluate(model, clips, [0, 1], samples=1, temperature=1.0, seed=0, **FRAMES)
+    for name in ("sharpness", "psnr_motion"):
+        assert found[name] == pytest.approx(np.mean(found["per_clip"][name]), abs=1e-9)
+
+
 def test_numbers_do_not_depend_on_the_threads(model, clips):
     """In the digits that docs/performance.md promises."""
 

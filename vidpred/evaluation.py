@@ -172,8 +172,8 @@ def evaluate(
         "ssim_best_ci95": best_ssim.ci95,
         "psnr_best_of": metrics.best_of_each_n(scores.psnr).tolist(),
         "copy_last_psnr": scores.copy_last_psnr.mean().item(),
-        "sharpness": scores.sharpness.nanmean().item(),
-        "psnr_motion": scores.psnr_motion.nanmean().item(),
+        "sharpness": of_clips["sharpness"].nanmean().item(),
+        "psnr_motion": of_clips["psnr_motion"].nanmean().item(),
         "per_frame": {
             "psnr": scores.psnr.mean((0, 1)).tolist(),
             "ssim": scores.ssim.mean((0, 1)).tolist(),

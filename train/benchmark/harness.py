@@ -114,7 +114,7 @@ def summary(found: Scores) -> dict:
         "psnr": found.psnr.mean().item(),
         "psnr_best": metrics.best_of_n(found.psnr).mean,
         "first_frame": found.psnr[..., 0].mean().item(),
-        "psnr_motion": found.psnr_motion.nanmean().item(),
+        "psnr_motion": found.psnr_motion.nanmean(2).nanmean().item(),
         "sharpness_first": sharp[0].item(),
         "sharpness_last": sharp[-1].item(),
         "diversity": found.diversity.mean().item(),
