@@ -11,7 +11,13 @@ from vidpred.clip import Clip
 from vidpred.config import SVGConfig
 from vidpred.losses import kl_divergence, loss_terms, reduce_terms, total_loss
 from vidpred.models import build_model, count_parameters
-from vidpred.models.batch_norm import drop_pending_statistics, merge_batch_norm, update_running_statistics
+from vidpred.models.batch_norm import (
+    EPS,
+    StepBatchNorm,
+    drop_pending_statistics,
+    merge_batch_norm,
+    update_running_statistics,
+)
 from vidpred.models.gaussian import Gaussian
 
 SIZES = SVGConfig(width=4, g_dim=16, z_dim=6, rnn_size=24, condition_at="everywhere", learned_prior=True)
@@ -361,3 +367,18 @@ def test_statistics_of_a_skipped_step_are_forgotten():
     drop_pending_statistics(model)
     update_running_statistics(model)
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+
+def test_what_never_changes_has_no_variance_below_0(monkeypatch):
+    """A kernel's 1 / sqrt(variance + eps) is rounded, and weights with a variance below 0 are not opened again."""
+
+    def kernel(x, *_):
+        scale = torch.rsqrt(x.var(0, correction=0) + EPS)
+        return x, x.mean(0), torch.nextafter(scale, torch.full_like(scale, torch.inf))
+
+    monkeypatch.setattr(torch, "native_batch_norm", kernel)
+    norm = StepBatchNorm(2)
+    for _ in range(300):
+        norm(torch.zeros(4, 2))
+        update_running_statistics(norm)
+    assert (norm.running_var >= 0).all()

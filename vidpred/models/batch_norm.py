@@ -89,7 +89,7 @@ def by_kernel(x: Tensor, weight: Tensor, bias: Tensor, groups: int, slope: float
         out, mean, invstd = torch.native_batch_norm(chunk, weight, bias, None, None, True, 0.0, EPS)
         outs.append(out)
         means.append(mean)
-        variances.append(invstd.detach().pow(-2) - EPS)
+        variances.append((invstd.detach().pow(-2) - EPS).clamp(min=0))  # rounded, a variance of 0 may be below
     y = torch.cat(outs) if groups > 1 else outs[0]
     return leaky(y, slope), torch.stack(means), torch.stack(variances)
 
