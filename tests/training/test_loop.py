@@ -159,3 +159,13 @@ def test_frames_that_never_change_are_no_crash(short_svg, tmp_path):
     write_json(tmp_path / "eval.json", without_infinity(result))
     written = json.loads((tmp_path / "eval.json").read_text())
     assert written["copy_last_psnr"] is None and written["sharpness"] is None  # nothing moves
+
+
+def test_weights_are_drawn_without_a_look_at_any_gpu(short_svg, robot, tmp_path, monkeypatch):
+    """Each would be initialised, with a warning where there are several, also for a training that stays on the CPU."""
+    looked_at = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", looked_at.append)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda *_: None)
+    run_training(tmp_path, short_svg, robot, stop=after(0))
+    assert not looked_at

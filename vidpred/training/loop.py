@@ -109,7 +109,7 @@ def _train_alone(
     # --- model and optimizer
     if device.type == "cpu" and speed.keep_memory:
         keep_freed_memory()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):  # weights are drawn on the CPU
         torch.manual_seed(t.seed)
         model = build_model(config.model, speed)
     if t.init is not None and tensors is None:
