@@ -1,5 +1,7 @@
 """Frames out, read back: pixels, frame counts, sizes, and what is left behind when writing fails."""
 
+import os
+
 import imageio_ffmpeg
 import numpy as np
 import pytest
@@ -218,6 +220,15 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(save, name, tmp_path, mo
     getattr(render, save)(str(path), content)
     assert path.read_bytes() != b"old"
     assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_file_is_flushed_as_one_that_may_be_written(tmp_path, monkeypatch):
+    """Windows flushes no other."""
+    fcntl = pytest.importorskip("fcntl")
+    modes = []
+    monkeypatch.setattr(files.os, "fsync", lambda file: modes.append(fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE))
+    render.save_png(tmp_path / "a.png", noise(4, 4, 3))
+    assert modes == [os.O_RDWR]
 
 
 def test_mp4_that_ffmpeg_did_not_finish_is_an_error(tmp_path, monkeypatch):

@@ -152,7 +152,7 @@ def require_vacant(folder: Path) -> None:
 
 
 def _sync(file: Path) -> None:
-    with open(file, "rb") as written:
+    with open(file, "rb+") as written:  # Windows flushes only what may be written
         os.fsync(written.fileno())
 
 

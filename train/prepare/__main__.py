@@ -114,7 +114,7 @@ def bundle(
                 write_json(building / runs.EVAL, evaluated)
             for gif in sorted((run / runs.SAMPLES).glob("[!.]*.gif"))[-1:]:
                 (building / runs.SAMPLES).mkdir()
-                shutil.copy(gif, building / runs.SAMPLES)
+                shutil.copyfile(gif, building / runs.SAMPLES / gif.name)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
 

@@ -40,7 +40,7 @@ def add_page(out: Path, live: bool, runtime: Path) -> str:
 
     (out / LIVE).mkdir(exist_ok=True)
     for name in SCRIPTS:
-        shutil.copy((UI if name == "scores" else STATIC) / f"{name}.mjs", out / LIVE)
+        shutil.copyfile((UI if name == "scores" else STATIC) / f"{name}.mjs", out / LIVE / f"{name}.mjs")
     if not live:
         return ""
     skeleton = {

@@ -109,7 +109,7 @@ def _view(library: Library, run: Run, clip: Clip, out: Path) -> dict:
     for sheet in value["sheets"]:
         cached = Path(sheet["file"]["path"])
         name = f"{cached.parent.name}.webp"  # named by its pixels
-        shutil.copy(cached, out / SHEETS / name)
+        shutil.copyfile(cached, out / SHEETS / name)
         sheet["file"] = {"url": f"{SHEETS}/{name}"}
     return value
 
