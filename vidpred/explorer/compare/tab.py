@@ -83,8 +83,7 @@ class CompareHandlers(Handlers):
     @toast_refusals
     def follow_runs(self, runs: Any, clip: Any) -> dict:
         """The clips that fit these runs; the chosen one stays where it does."""
-        clips, clip = self.fitting_clips(comparison.chosen_runs(self.library, runs)[0], clip)
-        return gr.update(choices=clips, value=clip)
+        return self.clip_menu(comparison.chosen_runs(self.library, runs)[0], clip)
 
     def restore(self, runs: Any, clip: Any, **fields: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""

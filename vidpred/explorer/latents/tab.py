@@ -66,8 +66,7 @@ class LatentHandlers(Handlers):
     @toast_refusals
     def follow_run(self, run: Any, clip: Any) -> dict:
         """The clips that fit the run; the chosen one stays where it does."""
-        clips, clip = self.fitting_clips(self.library.run(run), clip, known=True)
-        return gr.update(choices=clips, value=clip)
+        return self.clip_menu(self.library.run(run), clip, known=True)
 
     def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""

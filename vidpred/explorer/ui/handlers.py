@@ -58,8 +58,13 @@ class Handlers:
         clips = names(self.library.clips_for(run, known))
         return clips, clip if clip in clips else next(iter(clips), None)
 
+    def clip_menu(self, run: Run, clip: Any, known: bool = False) -> dict:
+        """The menu of these clips."""
+        clips, chosen = self.fitting_clips(run, clip, known)
+        return gr.update(choices=clips, value=chosen)
+
     def require_clips(self, run: Run, clip: Any, known: bool = False) -> tuple[list[str], str]:
-        """The same; BadInput where there are none."""
+        """As fitting_clips; BadInput where there are none."""
         clips, chosen = self.fitting_clips(run, clip, known)
         if chosen is None:
             raise BadInput(f"None of the clips here is for {run.name}: open others with --data")
