@@ -1,12 +1,15 @@
 """Several processes under torchrun do together what one does."""
 
+import datetime
 import json
+from types import SimpleNamespace
 
+import accelerate
 import pytest
 
 from tests.commands import succeeds, torchrun
 from tests.promise import same_numbers
-from vidpred import runs
+from vidpred import processes, runs
 
 NUMBERS = ("loss", "mse", "kld", "train_psnr", "val_loss", "val_psnr", "val_ssim", "lr", "teacher_forced")
 
@@ -119,3 +122,12 @@ def test_a_batch_that_cannot_be_shared_is_one_line(tiny_data, tmp_path):
     assert done.returncode != 0
     assert done.stderr.count("2 processes cannot share 5 clips evenly") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_the_others_wait_while_one_packs_a_million_pictures(monkeypatch):
+    """NCCL's own ten minutes are too few."""
+    asked = []
+    state = SimpleNamespace(device="cpu")
+    monkeypatch.setattr(accelerate, "PartialState", lambda timeout, **_: asked.append(timeout) or state)
+    processes.join(cpu=True)
+    assert asked[0] >= datetime.timedelta(hours=2)

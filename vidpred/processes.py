@@ -1,19 +1,23 @@
 """The processes that work together under torchrun; alone, a group of one."""
 
 import contextlib
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 from torch import distributed
 
 Part = TypeVar("Part")
+PATIENCE = timedelta(hours=3)
+"""How long the others wait for one that packs clips: a million pictures take a quarter of an hour, or far longer where
+they lie behind a network. NCCL's own is ten minutes."""
 
 
 def join(cpu: bool = False) -> torch.device:
     """Join the group that torchrun has started (gloo on CPUs, NCCL on GPUs), if any; the device of this process."""
     from accelerate import PartialState  # takes a second to import
 
-    return PartialState(cpu=cpu or not torch.cuda.is_available()).device
+    return PartialState(cpu=cpu or not torch.cuda.is_available(), timeout=PATIENCE).device
 
 
 def first_alone() -> contextlib.AbstractContextManager[None]:
