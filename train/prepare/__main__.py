@@ -98,6 +98,9 @@ def bundle(
     if config.train.init is not None:  # by its name: its folder is on this machine alone
         config = replace(config, train=replace(config.train, init=Path(config.train.init).name))
     model = checkpoint.load_trained(run)
+    for name, p in model.named_parameters():
+        if not torch.isfinite(p.half()).all():
+            raise BadInput(f"{run / runs.WEIGHTS}: {name} holds numbers that float16 has not")
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
     ours = (out / runs.CONFIG).exists() or was_begun(out, runs.CONFIG)
