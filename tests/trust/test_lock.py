@@ -106,3 +106,15 @@ def test_a_folder_that_was_made_for_nothing_is_gone(tmp_path):
     with pytest.raises(ZeroDivisionError), held(tmp_path / "new"):
         1 / 0  # noqa: B018
     assert not (tmp_path / "new").exists()
+
+
+def test_what_a_process_left_that_nobody_can_ask_for_stays(tmp_path, monkeypatch):
+    left = tmp_path / f"{LOCK}.{10**20}.token"
+    left.touch()
+    with held(tmp_path):
+        assert left.exists()
+    left = left.rename(tmp_path / f"{LOCK}.7.token")
+    monkeypatch.setattr(lock.sys, "platform", "win32")
+    monkeypatch.setattr(lock.os, "kill", lambda *_: pytest.fail("a process was interrupted"))
+    lock._remove_leftovers(tmp_path)
+    assert left.exists()
