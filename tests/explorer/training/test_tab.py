@@ -45,7 +45,8 @@ def test_the_first_view_is_of_runs_that_see_the_same_and_leaves_colours(
 def test_the_table_ticks_what_is_drawn_and_draws_what_is_ticked(two_runs):
     handlers = CurveHandlers(two_runs)
     table = handlers.table(["tiny", 3])
-    assert ([row["name"] for row in table["rows"]], table["chosen"]) == (["old", "tiny"], ["tiny"])
+    assert ([row["name"] for row in table["rows"]], table["chosen"]) == (["tiny", "old"], ["tiny"])  # ticked ones first
+    assert [row["name"] for row in handlers.table(["tiny", "old"])["rows"]] == ["old", "tiny"]
     assert handlers.tick(gr.EventData(None, {"runs": ["tiny", "old"]})) == ["tiny", "old"]
     for wrong in (["unheard of"], "tiny", None):
         with pytest.raises(gr.Error):

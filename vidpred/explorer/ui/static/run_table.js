@@ -1,7 +1,7 @@
 // Rows of runs: a heading sorts, a tick chooses. Text goes through textContent only.
 const table = element.querySelector("table"), head = element.querySelector("thead"), body = element.querySelector("tbody");
 let latest = 0, shown = null, chosen = new Set();
-let order = { column: -1, down: false }; // -1: as the menus list them
+let order = { column: -1, down: false }; // -1: as they come
 
 function make(tag, attributes, parent, text) {
   const node = document.createElement(tag);
