@@ -12,7 +12,7 @@ import pytest
 from tests.commands import ROOT
 from tests.e2e.page import SHOWN, STILL, answered
 from vidpred import render
-from vidpred.explorer.findings.forest import number
+from vidpred.explorer.findings.forest import lacking, number
 from vidpred.explorer.findings.stored import read_findings
 from vidpred.explorer.runs import comparison
 from vidpred.explorer.runs.curves import metrics_rows
@@ -168,7 +168,7 @@ def test_findings(open_page, take):
         rows.first.wait_for()
         for row, setting in zip(rows.all_inner_texts(), claims[name]["settings"], strict=True):
             known = setting["mean"] is not None
-            said_of_it = (number(setting["mean"]), setting["verdict"]) if known else ("no runs yet",)
+            said_of_it = (number(setting["mean"]), setting["verdict"]) if known else (lacking(setting),)
             assert all(word in row for word in (setting["setting"], *said_of_it))
     link = page.get_by_role("link", name=claims["cyclical-monotonic"]["says"])
     assert link.bounding_box()["y"] < DESKTOP["height"]  # seen without scrolling, under its verdict

@@ -28,9 +28,11 @@ def judged(claim: Claim, results: dict[str, Result]) -> dict:
     settings = []
     for setting, pairs in claim.settings.items():
         interval = measured(claim.statistic, pairs, results)
-        numbers = {"mean": None, "low": None, "high": None, "pairs": 0, "clips": 0}
         if interval:
             numbers = {k: round(v, 4) if isinstance(v, float) else v for k, v in interval._asdict().items()}
+        else:
+            there = len(differences(claim.statistic, pairs, results))
+            numbers = {"mean": None, "low": None, "high": None, "pairs": there, "clips": 0}
         settings.append({"setting": setting, "verdict": verdict(claim, interval), **numbers, "runs": pairs})
     return {
         **{
@@ -59,6 +61,12 @@ def verdict(claim: Claim, interval: Interval | None) -> str:
 
 def measured(statistic: Statistic, pairs: Pairs, results: dict[str, Result]) -> Interval | None:
     """The paired difference over all pairs of one seed that are there; None: of fewer than two."""
+    rows = differences(statistic, pairs, results)
+    return crossed_interval(np.stack(rows)) if len(rows) > 1 else None
+
+
+def differences(statistic: Statistic, pairs: Pairs, results: dict[str, Result]) -> list[np.ndarray]:
+    """Of each pair of one seed that is there."""
     rows = []
     for one, other in pairs:
         for seed in SEEDS:
@@ -68,8 +76,7 @@ def measured(statistic: Statistic, pairs: Pairs, results: dict[str, Result]) -> 
                 row = statistic.difference(results[names[0]], results[names[1]] if other else None)
                 rows.append((names[0], row))
     _require_as_many(rows)
-    rows = [row for _, row in rows if np.isfinite(row).all()]  # a run may have had no epoch of one kind
-    return crossed_interval(np.stack(rows)) if len(rows) > 1 else None
+    return [row for _, row in rows if np.isfinite(row).all()]  # a run may have had no epoch of one kind
 
 
 def line(published: Published, results: dict[str, Result]) -> dict:

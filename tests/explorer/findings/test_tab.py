@@ -16,7 +16,8 @@ from vidpred.explorer.runs.library import names
 
 def setting(name, verdict, low=None, high=None):
     mean = None if low is None else (low + high) / 2
-    return {"setting": name, "verdict": verdict, "mean": mean, "low": low, "high": high, "runs": [["a", "b"]]}
+    numbers = {"mean": mean, "low": low, "high": high, "pairs": 0}
+    return {"setting": name, "verdict": verdict, **numbers, "runs": [["a", "b"]]}
 
 
 def claim(settings, **changes):
@@ -51,7 +52,7 @@ def test_the_line_stands_at_what_the_claim_speaks_of():
     little = claim_html(claim([setting("one", "holds", -0.2, 0.2)], test="little", margin=0.5))
     assert len(places(little, "limit")) == 2
     none = claim_html(claim([setting("one", "cannot tell")]))
-    assert "no runs yet" in none and not places(none, "interval")
+    assert "0 of the 2 pairs of runs" in none and not places(none, "interval")
     assert none.count("cannot tell") == 1  # of the claim: the setting says already why
 
 
@@ -74,7 +75,7 @@ def test_every_claim_stands_in_the_summary_under_its_verdict():
     html = summary_html(claims)
     holds, unknown = html.split("<div><p>")[1:]
     assert 'holds">holds</b> 1 of 2' in holds and "'claim-x'" in holds and "A &lt; B.</a> <small>+2.00 dB" in holds
-    assert "'claim-y'" in unknown and "C.</a> <small>no runs yet" in unknown
+    assert "'claim-y'" in unknown and "C.</a> <small>0 of the 2 pairs of runs" in unknown
     assert "does not hold" not in html
 
 
@@ -91,13 +92,23 @@ def test_numbers_are_short(value, said):
 @pytest.fixture
 def few(tmp_path, monkeypatch):
     """Findings of two kinds of runs, two seeds of each."""
+    yield from _few(tmp_path, monkeypatch, seeds=(0, 1))
+
+
+@pytest.fixture
+def few_of_one_seed(tmp_path, monkeypatch):
+    """The same with one seed of each."""
+    yield from _few(tmp_path, monkeypatch, seeds=(0,))
+
+
+def _few(tmp_path, monkeypatch, seeds):
     from tests.train.test_findings import result
 
     def of(kind, seed):
         curves = {"epoch": [0, 1], "val_psnr": [20.0 + seed, 22.0 + seed], "kld": [3.0, 4.0], "beta": [0.0, 1.0]}
         return result(f"{kind}-s{seed}", **curves)
 
-    results = [of(f"robot-fixed-{kind}-beta1", seed) for kind in ("cyclical", "monotonic") for seed in (0, 1)]
+    results = [of(f"robot-fixed-{kind}-beta1", seed) for kind in ("cyclical", "monotonic") for seed in seeds]
     results = {each.name: each for each in results}
     write_results(tmp_path / FILE, results)
     found = json.loads(json.dumps(findings(results)))
@@ -122,6 +133,16 @@ def test_curves_behind_a_claim_are_means_over_seeds(library, few):
     for fields in (("nonsense", "dance, beta to 1"), (first["says"], "nonsense"), (None, None)):
         with pytest.raises(gr.Error):
             handlers.draw(*fields)
+
+
+def test_one_seed_is_not_called_none(few_of_one_seed):
+    """An interval needs two: what is there and what is missing is said."""
+    first, *_ = few_of_one_seed["claims"]
+    assert "1 of the 2 pairs of runs" in claim_html(first) and "1 of the 2 pairs of runs" in summary_html([first])
+    (jump,) = (claim for claim in few_of_one_seed["claims"] if claim["id"] == "kl-jump")
+    assert "0 of the 2 runs" in claim_html(jump)
+    one, *others = tab.results_table(few_of_one_seed["tables"]["robot"]).splitlines()[2:]
+    assert "1 of the 2 runs" in one and "0 of the 2 runs" in others[-1]
 
 
 def test_a_page_without_findings_says_how_to_make_them(library, monkeypatch, tmp_path):

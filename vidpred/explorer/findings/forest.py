@@ -21,7 +21,7 @@ def summary_html(claims: list[dict]) -> str:
 
 def _line(claim: dict) -> str:
     first = claim["settings"][0]
-    found = "no runs yet" if first["mean"] is None else f"{number(first['mean'])} {escape(claim['unit'])}".strip()
+    found = lacking(first) if first["mean"] is None else f"{number(first['mean'])} {escape(claim['unit'])}".strip()
     # Gradio's <base> has no query: an address of the fragment alone would load the page anew
     click = f"document.getElementById('claim-{claim['id']}').scrollIntoView(); return false"
     return f'<li><a href="#" onclick="{click}">{escape(claim["says"])}</a> <small>{found}</small></li>'
@@ -45,7 +45,7 @@ def claim_html(claim: dict) -> str:
 def _row(claim: dict, setting: dict, low: float, high: float, axis: str) -> str:
     name = escape(setting["setting"])
     if setting["mean"] is None:
-        bar, numbers, verdict = "", "no runs yet", ""
+        bar, numbers, verdict = "", lacking(setting), ""
     else:
         ends = [min(max(setting[end], low), high) for end in ("low", "high")]
         place = f"left:{_share(ends[0], low, high):.2f}%;right:{100 - _share(ends[1], low, high):.2f}%"
@@ -59,6 +59,16 @@ def _row(claim: dict, setting: dict, low: float, high: float, axis: str) -> str:
         f'<div class="row"><span>{name}</span><span class="bar">{axis}{bar}</span>'
         f"<span><span>{numbers}</span>{verdict}</span></div>"
     )
+
+
+def lacking(setting: dict) -> str:
+    """How many runs, or pairs of them, are there of a setting that has too few for an interval."""
+    return too_few(setting["pairs"], "pairs of runs" if setting["runs"][0][1] else "runs")
+
+
+def too_few(there: int, what: str) -> str:
+    """Of two that an interval needs."""
+    return f"{there} of the 2 {what} needed"
 
 
 def number(value: float) -> str:

@@ -23,6 +23,11 @@ def runs_behind(setting: dict) -> list[str]:
     return list(dict.fromkeys(name for pair in setting["runs"] for name in pair if name))
 
 
+def seeds_of(kind: str) -> int:
+    """How many runs of a kind there are."""
+    return len(_seeds().get(kind, []))
+
+
 def curves_behind(setting: dict, request: int) -> dict:
     """Value of a chart: the mean of each kind of run over its seeds, and every seed behind it."""
     kinds = runs_behind(setting)[:COLOURS]

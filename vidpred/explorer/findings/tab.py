@@ -6,8 +6,8 @@ from typing import Any
 
 import gradio as gr
 
-from vidpred.explorer.findings.forest import claim_html, summary_html
-from vidpred.explorer.findings.stored import curves_behind, read_findings
+from vidpred.explorer.findings.forest import claim_html, summary_html, too_few
+from vidpred.explorer.findings.stored import curves_behind, read_findings, seeds_of
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import chart
@@ -83,10 +83,7 @@ class FindingsHandlers(Handlers):
 
 def results_table(lines: list[dict]) -> str:
     """A report's table of results beside ours, as Markdown."""
-    rows = [
-        [line["says"], f"{line['psnr']:.2f} dB", _ours(line["ours"]) if line["ours"] else "no runs yet"]
-        for line in lines
-    ]
+    rows = [[line["says"], f"{line['psnr']:.2f} dB", _ours(line)] for line in lines]
     return table(["setting", "published", "here (95 % interval)"], rows)
 
 
@@ -129,7 +126,10 @@ def build(library: Library, tabs: gr.Tabs, parts: Mapping[str, TabParts]) -> Tab
     return TabParts(opened=[[drawing]])
 
 
-def _ours(ours: dict) -> str:
+def _ours(line: dict) -> str:
+    ours = line["ours"]
+    if ours is None:
+        return too_few(seeds_of(line["run"]), "runs")
     return f"{ours['mean']:.2f} dB ({ours['low']:.2f} … {ours['high']:.2f})"
 
 
