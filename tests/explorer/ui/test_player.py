@@ -49,6 +49,14 @@ def test_a_value_is_plain_and_exact(families, fields):
     assert player_value(prediction_tiles(prediction), 1)["sheets"] == value["sheets"]
 
 
+def test_it_is_said_why_a_copied_frame_scores_infinitely():
+    """Of a film without blue each copied frame does, one colour channel at a time: it is not a perfect prediction."""
+    tiles = [Tile("truth", "Truth", (np.zeros((3, 8, 8, 3), np.uint8),))]
+    value = player_value(Display(tiles, 1, copied={"PSNR": [math.inf, 20.0]}, note="A note."), 1)
+    assert value["copied_means"] == {"PSNR": "∞"} and value["note"].startswith("A note. ∞: ")
+    assert player_value(Display(tiles, 1, copied={"PSNR": [30.0, 20.0]}, note="A note."), 1)["note"] == "A note."
+
+
 def test_long_clips_take_several_sheets_that_a_browser_can_hold():
     clips = [np.full((630, 32, 64, 3), k, np.uint8) for k in range(9)]
     clips[8][:, 0, 0] = np.arange(630)[:, None] % 251

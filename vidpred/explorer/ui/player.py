@@ -34,6 +34,7 @@ UNITS = {"PSNR": "dB", "SSIM": "", "Sharpness": ""}
 DIGITS = {"PSNR": 2, "SSIM": 3, "Sharpness": 2}
 SHEET_PIXELS = 2**22  # a browser holds a sheet as 16 MB; what is not looked at is fetched later
 MAX_GAIN = 16
+COPIED = "∞: the last frame copied equals the true one in a whole frame or, for finn, in one colour channel of it."
 SPEEDS = (2, 30)  # slowest and fastest, frames per second; browsers slow down GIFs above 50
 
 NOTHING: Mapping = MappingProxyType({})
@@ -114,7 +115,8 @@ def player_message(text: str, request: int) -> dict:
 
 def player_value(display: Display, request: int) -> dict:
     """What the player draws, as JSON values. A number of a frame is null where there is none, "∞" where frames are
-    identical. `clips`: (sheet, first cell) of each; a tile names its clips by their place in that list."""
+    identical, or for finn one of their colour channels. `clips`: (sheet, first cell) of each; a tile names its clips by
+    their place in that list."""
     clips = list({id(clip): clip for tile in display.tiles for clip in tile.clips}.values())
     places = {id(clip): i for i, clip in enumerate(clips)}
     frames, height, width, _ = clips[0].shape
@@ -160,7 +162,7 @@ def player_value(display: Display, request: int) -> dict:
         "digits": DIGITS,
         "protocol": display.protocol,
         "numbers": [list(pair) for pair in display.numbers],
-        "note": display.note,
+        "note": " ".join(filter(None, [display.note, COPIED if math.inf in display.copied.get("PSNR", []) else ""])),
     }
 
 
