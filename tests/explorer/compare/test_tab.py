@@ -103,14 +103,30 @@ def test_runs_without_a_difference_are_said_to_have_none(tiny_run, tiny_data, tm
 
 
 def test_a_question_chooses_its_runs_and_runs_show_theirs(handlers):
-    for key, group in handlers.groups.items():
+    for key, group in handlers.groups().items():
         chosen = handlers.choose(key)
         assert chosen == names(group.runs)
-        assert handlers.question(chosen[::-1]) == key  # in any order
-    assert handlers.question([PAIR[0]]) is None and handlers.question("none") is None
+        assert handlers.questions(chosen[::-1])["value"] == key  # in any order
+    assert [handlers.questions(runs)["value"] for runs in ([PAIR[0]], "none", None)] == [None] * 3
     for wrong in ("unheard of", None, [key]):
         with pytest.raises(gr.Error, match="choose a question"):
             handlers.choose(wrong)
+
+
+def test_questions_are_of_the_runs_that_are_there_now(bundled, tmp_path):
+    for name in PAIR:
+        (tmp_path / name).symlink_to(bundled.runs[name])
+    library = Library([tmp_path], [])
+    handlers = CompareHandlers(library)
+    (asked,) = handlers.questions(PAIR)["choices"]
+    assert handlers.questions(PAIR)["value"] == asked[1]
+    for name in ("push-free-learned-monotonic", "push-free-fixed-cyclical"):  # begun since the app was started
+        (tmp_path / name).symlink_to(bundled.runs[name])
+    (tmp_path / PAIR[0]).unlink()
+    library.rescan()
+    questions = handlers.questions(PAIR)
+    assert questions["value"] is None and len(questions["choices"]) == 2
+    assert all(set(handlers.choose(key)) <= set(library.runs) for _, key in questions["choices"])
 
 
 def test_runs_go_by_title_and_name(handlers):
@@ -131,7 +147,7 @@ def test_clips_follow_the_runs(handlers, clip):
 def test_widgets_feed_the_parameters_of_their_name(bundled):
     with gr.Blocks() as demo:
         parts = tab.build(bundled, demo)
-    (explaining,), (predicting,) = parts.opened
+    _, (explaining,), (predicting,) = parts.opened
     labels = {"runs": "Runs", "clip": "Clip", "seed": "Seed", "temperature": "Temperature"}
     fed = {name: widget.label for name, widget in predicting["inputs_kwargs"].items() if name != "answered"}
     assert fed == {**labels, "samples": "Samples of each run"}

@@ -33,19 +33,23 @@ ALIKE = "Nothing: every setting is the same."
 
 
 class CompareHandlers(Handlers):
-    def __init__(self, library: Library):
-        super().__init__(library)
-        self.groups = {group.key: group for group in comparison.groups(library)}
+    def groups(self) -> dict[str, comparison.Group]:
+        """By their keys, of the runs that are there now."""
+        return {group.key: group for group in comparison.groups(self.library)}
 
     @toast_refusals
     def choose(self, question: Any) -> list[str]:
         """The runs that answer a question."""
-        return names(self.groups[validate.choice(question, "question", self.groups)].runs)
+        groups = self.groups()
+        return names(groups[validate.choice(question, "question", groups)].runs)
 
-    def question(self, runs: Any) -> str | None:
-        """The question that these runs answer; None where they answer none."""
+    def questions(self, runs: Any) -> dict:
+        """What can be asked, and the question that these runs answer; None where they answer none."""
+        groups = self.groups()
         chosen = {name for name in runs if isinstance(name, str)} if isinstance(runs, list) else set()
-        return next((key for key, group in self.groups.items() if chosen == set(names(group.runs))), None)
+        asked = next((key for key, group in groups.items() if chosen == set(names(group.runs))), None)
+        choices = [(group.title, key) for key, group in groups.items()]
+        return gr.update(choices=choices, value=asked, visible=bool(groups))
 
     def compare(
         self, runs: list[str], clip: str, seed: float = 0, temperature: float = 1.0, samples: float = 3
@@ -140,12 +144,13 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         return TabParts()
     first = comparison.first_view(library, runs[0])
     gr.Markdown(LEAD, elem_classes="about")
+    questions = handlers.questions(names(runs))
     question_dd = gr.Dropdown(
-        [(group.title, group.key) for group in handlers.groups.values()],
-        value=handlers.question(names(runs)),
+        questions["choices"],
+        value=questions["value"],
         label="A question",
         info="runs that differ in this alone",
-        visible=bool(handlers.groups),
+        visible=questions["visible"],
         elem_id="compare-question",
     )
     answer_md = gr.Markdown(elem_classes="answer")
@@ -196,9 +201,9 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chosen = {"fn": handlers.choose, "inputs": question_dd, "outputs": runs_dd, "queue": False, **QUIET}
     chain(question_dd.input, chosen, following, explaining, predicting)
     # of runs that answer no question here none is shown
-    runs_dd.change(handlers.question, runs_dd, question_dd, queue=False, **QUIET)
+    asking = {"fn": handlers.questions, "inputs_kwargs": {"runs": runs_dd}, "outputs": question_dd, **QUIET}
+    chain(runs_dd.change, {**asking, "queue": False})
     view = {"runs": names(runs), **first}
     link = Link(asked, view, handlers.restore, functools.partial(comparison.first_view, library))
-    return TabParts(
-        {"runs": runs_dd}, link, [[explaining], [predicting]], menus={runs_dd: lambda: run_menu(library.all_runs())}
-    )
+    menus = {runs_dd: lambda: run_menu(library.all_runs())}
+    return TabParts({"runs": runs_dd}, link, [[asking], [explaining], [predicting]], menus=menus)
