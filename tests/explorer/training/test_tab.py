@@ -92,12 +92,14 @@ def test_following_a_training(two_runs):
     assert [handlers.live(on, ["old"])[0].active for on in (False, None, "yes", 1)] == [False] * 4
     first, told, seen, _ = handlers.draw(**GOOD)
     assert not told["visible"]  # all epochs have ended
-    assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 3
+    assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 4
     rows = [row | {"seconds": 20.0 * (row["epoch"] + 1)} for row in runs.read_metrics(folder)]  # on any machine
     runs.write_metrics(folder, rows[:2])
     _, chosen, said, _ = handlers.live(True, ["old"])
     assert (chosen["value"], said["value"]) == (["tiny"], "**tiny**: 2 of 4 epochs, about 1 min to go")
-    drawn, told, later = handlers.refresh(**GOOD, window=[0, 1], seen=seen)
+    drawn, told, later, table = handlers.refresh(**GOOD, window=[0, 1], seen=seen)
+    steps = f"{rows[1]['step']:,}"
+    assert [row["cells"][-1][0] for row in table["rows"] if row["name"] == "tiny"] == [steps]
     assert (kl(drawn)["x"], drawn["x_lim"]) == ([0, 1], [0, 1])
     assert drawn["request"] > first["request"]
     assert later != seen
@@ -121,10 +123,10 @@ def test_a_run_that_is_deleted_while_it_is_followed_leaves_the_others(two_runs):
     handlers, both = CurveHandlers(two_runs), {**GOOD, "runs": ["tiny", "old"]}
     *_, seen, _ = handlers.draw(**both)
     shutil.rmtree(two_runs.run("tiny").folder)
-    drawn, _, seen = handlers.refresh(**both, window=None, seen=seen)
+    drawn, _, seen, _ = handlers.refresh(**both, window=None, seen=seen)
     assert [entry["name"] for entry in drawn["legend"]] == ["old"]
     two_runs.rescan()
-    assert handlers.refresh(**both, window=None, seen=seen) == (gr.skip(),) * 3
+    assert handlers.refresh(**both, window=None, seen=seen) == (gr.skip(),) * 4
 
 
 def test_an_epoch_that_ends_while_the_curves_are_drawn_is_drawn_next_time(two_runs, monkeypatch):

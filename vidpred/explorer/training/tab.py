@@ -64,13 +64,13 @@ class CurveHandlers(Handlers):
 
     @toast_refusals
     def refresh(self, runs: Any, seen: Any, **fields: Any) -> tuple:
-        """The same again, of the runs that are still there, if an epoch has ended since."""
+        """The same again, of the runs that are still there, and the table, if an epoch has ended since."""
         there = names(self.library.all_runs())
         if isinstance(runs, list):
             runs = [name for name in runs if name in there]
         if self.progress(runs) == seen:
-            return gr.skip(), gr.skip(), gr.skip()
-        return self._drawn(runs, **fields)
+            return (gr.skip(),) * 4
+        return *self._drawn(runs, **fields), self.table(runs)
 
     def progress(self, runs: Any, **fields: Any) -> list[list[int]]:
         """Changes when an epoch has ended in one of the runs."""
@@ -199,7 +199,7 @@ def _build_curves(library: Library) -> TabParts:
         [live_timer.tick],
         handlers.refresh,
         inputs_kwargs={**chosen, "window": window_state, "seen": seen_state},
-        outputs=drawn,
+        outputs=[*drawn, table_html],
         **following,
     )
     live = [live_timer, runs_dd, progress_md, table_html]
