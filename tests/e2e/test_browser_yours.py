@@ -53,3 +53,16 @@ def test_another_visitor_sees_nothing_of_it(open_page, tiny_data, tmp_path):
         page.get_by_label("Clip", exact=True).last.click()
         page.get_by_role("option", name="traj_0_to_255/1").wait_for()  # the menu is open
         assert page.get_by_role("option", name="secret.zip").count() == there
+
+
+def test_the_step_between_frames_is_chosen_by_keys(open_page, tmp_path):
+    page = open_page(app="bundled_url", tab="Your data", until=SHOWN)
+    brighter = np.arange(0, 240, 20, np.uint8)[:, None, None, None]
+    render.save_gif(tmp_path / "film.gif", np.broadcast_to(brighter, (12, 64, 64, 3)))
+    upload(page, tmp_path / "film.gif")
+    page.get_by_text("(every frame taken)").wait_for()
+    step = page.get_by_label("Every n-th frame")
+    step.focus()
+    for key in ("ArrowDown", "ArrowDown", "Enter"):
+        step.press(key)
+    page.get_by_text("every 3rd frame taken").wait_for()

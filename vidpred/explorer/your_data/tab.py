@@ -208,8 +208,12 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             file_upload = gr.File(
                 file_types=list(upload.KINDS), label="Your film, pictures or run", height=170, elem_id="yours-file"
             )
-            every_slider = gr.Slider(
-                1, MOST_EVERY, value=1, step=1, label="Every n-th frame", info="of a film: a larger step moves faster"
+            # no slider: moved by keys it would not say when it stands still
+            every_dd = gr.Dropdown(
+                list(range(1, MOST_EVERY + 1)),
+                value=1,
+                label="Every n-th frame",
+                info="of a film: a larger step moves faster",
             )
             with gr.Accordion("A run from the Hugging Face Hub", open=False):
                 repository_text = gr.Textbox(
@@ -269,7 +273,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         "concurrency_limit": 1,
         **PRIVATE,
     }
-    uploaded = {"file": file_upload, "every": every_slider, **chosen}
+    uploaded = {"file": file_upload, "every": every_dd, **chosen}
     uploading = {"fn": handlers.upload, "inputs_kwargs": uploaded, **adding}
     repository = {"session_id": session_state, "repository": repository_text, "clip": clip_dd}
     fetching = {"fn": handlers.fetch, "inputs_kwargs": repository, **adding}
@@ -277,11 +281,11 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     limiting = {"fn": handlers.limit_future, "inputs_kwargs": chosen, "outputs": n_future_slider, **QUIET}
     reading = {
         "fn": handlers.read_again,
-        "inputs_kwargs": {"session_id": session_state, "every": every_slider, "runs": runs_dd, "clip": clip_dd},
+        "inputs_kwargs": {"session_id": session_state, "every": every_dd, "runs": runs_dd, "clip": clip_dd},
         **adding,
     }
     chain(file_upload.upload, uploading, drawing)
-    chain(every_slider.release, reading, drawing)
+    chain(every_dd.input, reading, drawing)
     chain(functools.partial(gr.on, [fetch_btn.click, repository_text.submit]), fetching, drawing)
     chain(clip_dd.input, fitting, drawing)
     chain(runs_dd.input, limiting, drawing)
