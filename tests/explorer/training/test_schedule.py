@@ -107,6 +107,13 @@ def test_a_run_starts_from_the_nearest_preset(bundled, library):
     assert same(made.command, tiny)
 
 
+def test_a_run_of_bouncing_shapes_is_trained_on_such_clips(bundled):
+    for name, data in (("bounce-learned-monotonic", "data/bounce"), ("push-free-learned-none", "data/robot")):
+        start = schedule.PREFIX + name
+        values = schedule.values_of(schedule.start_config(bundled, start))
+        assert f"--data {data} " in schedule.design(bundled, start, values).command
+
+
 def test_the_command_in_a_shell(design):
     made = design("report-dance-linear", epochs=32, tfr_mix=True, beta_max=1e-3)
     module, *words = shlex.split(made.command)[2:]

@@ -112,12 +112,20 @@ def design(library: Library, start: Any, values: dict[str, Any]) -> Design:
     preset = nearest_preset(config) if start.startswith(PREFIX) else start
     height, width = config.model.frame_size
     curves = _curves(drawn, CHANNELS * height * width, schedules.kld_share(train, config.data.length))
-    return Design(config, preset, command(config, preset), _summary(config, drawn, curves), curves)
+    line = command(config, preset, _bounces(library, start))
+    return Design(config, preset, line, _summary(config, drawn, curves), curves)
 
 
-def command(config: RunConfig, preset: str) -> str:
+def _bounces(library: Library, start: str) -> bool:
+    """Whether it is a run of bouncing shapes: no setting says so, but its evaluation."""
+    found = library.run(start.removeprefix(PREFIX)).evaluation if start.startswith(PREFIX) else None
+    return found is not None and found.has_bounces
+
+
+def command(config: RunConfig, preset: str, bounces: bool = False) -> str:
     """The command line that trains these settings, with the options that differ from the preset."""
     module, data = COMMANDS[config.model.kind]
+    data = "data/bounce" if bounces else data
     words = ["python", "-m", module, "--data", data, "--out", "runs/mine", "--preset", preset]
     return shlex.join([*words, *options(config, PRESETS[preset])])
 
