@@ -49,6 +49,11 @@ def test_the_api_is_documented_and_names_its_parameters(client):
         assert {p["parameter_name"] for p in endpoint["parameters"] if not p["parameter_has_default"]} <= NEEDED
 
 
+def test_no_tab_hides_in_a_menu(demo):
+    """On a phone the tabs within Drive would not fit: the last one would be behind three dots."""
+    assert {b.overflow_behavior for b in demo.blocks.values() if isinstance(b, gr.Tabs)} == {"wrap"}
+
+
 def test_whatever_waits_for_the_model_can_be_taken_back(demo):
     """And a player says meanwhile how far it is."""
     (bar,) = (fn for fn in demo.fns.values() if fn.cancels)

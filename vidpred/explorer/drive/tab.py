@@ -194,7 +194,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     physics = Physics()
     handlers = what_if_tab.WhatIfHandlers(library, physics)
     places = {}
-    with gr.Tabs() as tabs:
+    with gr.Tabs(overflow_behavior="wrap") as tabs:
         with gr.Tab("Drive the robot", id="drive") as places["drive"]:
             parts = build_drive(library, physics)
         with gr.Tab("What if", id="what-if") as places["what-if"]:

@@ -142,7 +142,7 @@ def _sees(run: Run) -> tuple[str, bool]:
 
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
-    with gr.Tabs() as views:
+    with gr.Tabs(overflow_behavior="wrap") as views:
         with gr.Tab("Curves", id="curves") as curves_tab:
             parts = _build_curves(library)
         with gr.Tab("Schedule designer", id="designer") as designer_tab:
