@@ -1,9 +1,15 @@
 """The tab that looks into z."""
 
+import json
+import shutil
+
 import gradio as gr
 import pytest
 
+from vidpred import runs
+from vidpred.explorer.latents import tab
 from vidpred.explorer.latents.tab import LatentHandlers
+from vidpred.explorer.runs.library import Library
 
 CLIP = "traj_0_to_255/2"
 
@@ -21,6 +27,18 @@ def test_a_look_draws_three_charts_and_chooses_the_dimension_that_carries_most(h
     player = handlers.traverse("tiny", CLIP, dimension["value"])
     assert [tile["kind"] for tile in player["tiles"]] == ["truth"] + ["prediction"] * 5 + ["spread"] * 4
     assert player["request"] > charts[-1]["request"]
+
+
+def test_an_evaluation_that_was_made_since_is_told(tiny_run, tiny_data, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "tiny")
+    with gr.Blocks() as demo:
+        ((looking, _),) = tab.build(Library([run], [tiny_data]), demo).opened
+    asked = {"run": "tiny", "clip": CLIP, "seed": 0}
+    note, *_, answered = looking["fn"](answered=None, **asked)
+    assert "Over all" not in note and looking["fn"](answered=answered, **asked) == gr.skip()
+    (run / runs.EVAL).write_text(json.dumps({"clips": 4, "split": "test", "z_from": {"posterior": 20.0}}))
+    note, *_ = looking["fn"](answered=answered, **asked)
+    assert "Over all 4 test clips, PSNR with z posterior 20.0" in note
 
 
 def test_the_clip_stays_where_it_fits_the_run(handlers):

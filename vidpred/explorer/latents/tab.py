@@ -55,6 +55,11 @@ class LatentHandlers(Handlers):
         menu = analysis.dimension_menu(found.kld, unit)
         return found.note, heat, pictures, *charts, gr.update(choices=menu, value=menu[0][1])
 
+    def known(self, run: Any, **fields: Any) -> tuple:
+        """What all of that depends on beside the fields: an epoch may have ended since, or the run been evaluated."""
+        run = self.library.run(run)
+        return run.weights, run.evaluation
+
     @toast_refusals
     def traverse(self, run: Any, clip: Any, dimension: Any) -> dict:
         """One dimension of z pushed up and down; the value of the player."""
@@ -113,7 +118,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_dd}
     drawn = [heat_html, pictures_html, sources_html, gaussians_html, best_html]
     busy = {"show_progress_on": drawn, **BUSY}
-    looking = once(handlers.latents, asked, found, version=handlers.weights, **busy)
+    looking = once(handlers.latents, asked, found, version=handlers.known, **busy)
     traversing = once(handlers.traverse, pushed, player_html, version=handlers.weights, **BUSY)
     following = {
         "fn": handlers.follow_run,
