@@ -21,7 +21,8 @@ SHARES = {"train": 0.8, "validate": 0.1, "test": 0.1}  # of the clips
 class ImportedFilm:
     """A film that was read to its end. name: as it was given, below the folder; group: the folder of its clips; split:
     None while other films are still to be read; frames: those taken, of which `still` moved too little and `short` were
-    too few for a clip; note: what was wrong with it; source: digest of where the file lay, '' in earlier records."""
+    too few for a clip; note: what was wrong with it; source: digest of where the file lay (in earlier records '' or the
+    path itself)."""
 
     name: str
     bytes: int
@@ -56,6 +57,9 @@ class Record:
             try:
                 found = json.loads(path.read_text())
                 films = [ImportedFilm(**film) for film in found.pop("films")]
+                for film in films:
+                    if Path(film.source).is_absolute():  # as records were
+                        film.source = digest_of_place(Path(film.source))
             except (ValueError, KeyError, TypeError, AttributeError):
                 raise BadInput(f"{path}: not an import's record; give another folder") from None
             if not any(film.clips for film in films):

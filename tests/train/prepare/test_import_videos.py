@@ -137,6 +137,10 @@ def test_a_film_of_a_known_name_from_another_folder_is_another_film(folder, tmp_
     shutil.copy(folder / "two two.mkv", films[1])
     assert "another film than the one that was imported from it" in imports(films[1], out, "--frames", 12)[2][0]
     assert contents(out) == before
+    kept = json.loads((out / "films.json").read_text())  # as it was, with the path itself
+    kept["films"][1]["source"] = str(films[1].resolve())
+    (out / "films.json").write_text(json.dumps(kept))
+    assert "another film than the one that was imported from it" in imports(films[1], out, "--frames", 12)[2][0]
 
 
 def test_an_import_goes_on_without_a_film_whose_clips_were_deleted(folder, imported, tmp_path):
