@@ -232,3 +232,18 @@ def test_a_run_begun_later_is_in_every_menu_and_can_be_linked(tiny_run, dance_ru
     answer = event.fn(gr.Request(query_params={}))
     (views,) = (value for widget, value in answer.items() if isinstance(widget, gr.JSON))
     assert views["predict"]["runs"]["dancer"]["frames"] == 100  # what an address of it leaves out
+
+
+def test_tabs_open_without_runs_that_have_been_deleted(tiny_run, tiny_data, tmp_path):
+    for name in ("run-1", "run-2", "run-3"):
+        shutil.copytree(tiny_run, tmp_path / name)
+    library = Library([tmp_path], [tiny_data])
+    demo = build_demo(library)
+    (event,) = (fn for fn in demo.fns.values() if fn.name == "open_address")
+    shutil.rmtree(tmp_path / "run-1")
+    answer = event.fn(gr.Request(query_params={"seed": "7"}))
+    updates = [(widget.label, update) for widget, update in answer.items() if isinstance(update, dict)]
+    opened = [(label, update["value"]) for label, update in updates if "value" in update]
+    assert opened.count(("Run", "run-2")) == 2  # of Predict and Latents
+    assert ("Runs", ["run-2", "run-3"]) in opened  # Training's
+    assert [value for widget, value in answer.items() if getattr(widget, "label", "") == "Seed"].count(7) == 1

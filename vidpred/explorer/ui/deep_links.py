@@ -4,6 +4,7 @@ Only what differs from what the page would open with anyway stands in it. A tab 
 `Link` in its TabParts; static/deep_links.js writes the address, in the browser alone.
 """
 
+import contextlib
 import functools
 from collections.abc import Mapping
 from html import escape
@@ -16,6 +17,7 @@ import gradio as gr
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.ui.events import chain, while_shown
 from vidpred.explorer.ui.handlers import QUIET
 from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
@@ -46,7 +48,24 @@ def open_view(library: Library, links: Links, query: Mapping[str, str]) -> tuple
     given = {field: _read(query[_short(field)], first[field]) for field in first if _short(field) in query}
     if not given:
         return (tab if "tab" in query else None), {}
-    return tab, link.open(given, library)
+    return tab, link.open({**_instead_of_deleted(library, link), **given}, library)
+
+
+def without_deleted(library: Library, link: Link) -> dict[str, Any]:
+    """Updates of a tab's widgets where runs that it opens with are no longer there; none where all are."""
+    with contextlib.suppress(BadInput):  # say, one is left where two are compared: the tab says so itself
+        if given := _instead_of_deleted(library, link):
+            return link.open(given, library)
+    return {}
+
+
+def _instead_of_deleted(library: Library, link: Link | None) -> dict[str, Any]:
+    """The field of runs, where one of those that a tab opens with is no longer there."""
+    first = link.first if link else {}
+    if "run" in first and first["run"] not in library.runs:
+        return {"run": first_run(library.all_runs(), library).name}
+    there = [run for run in first.get("runs", ()) if run in library.runs]
+    return {"runs": there} if there != first.get("runs", []) else {}
 
 
 def open_page(pages: Pages | None, query: Mapping[str, str]) -> dict[gr.blocks.Block, Any]:
@@ -124,6 +143,14 @@ def wire(
         library.rescan()
         updates = {widget: gr.update(choices=listed()) for widget, listed in menus.items()}
         updates[views_json] = first_views(library, links)
+
+        def place(link: Link, view: dict[str, Any]) -> None:
+            for name, update in view.items():
+                widget = link.widgets[name]
+                updates[widget] = {**updates[widget], "value": update} if widget in menus else update
+
+        for link in filter(None, links.values()):
+            place(link, without_deleted(library, link))
         try:
             query = dict(request.query_params)
             tab, view = open_view(library, links, query)
@@ -134,9 +161,8 @@ def wire(
             return {**updates, led_text: ""}
         if tab is None:
             return {**updates, led_text: ""}
-        for name, update in view.items():
-            widget = links[tab].widgets[name]
-            updates[widget] = {**updates[widget], "value": update} if widget in menus else update
+        if view:
+            place(links[tab], view)
         return {**updates, **page, tabs: gr.Tabs(selected=tab), led_text: tab}
 
     widgets = dict.fromkeys([*menus, *(widget for link in links.values() if link for widget in link.widgets.values())])
