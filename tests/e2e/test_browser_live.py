@@ -146,6 +146,32 @@ def test_own_actions_end_with_the_clip(open_page, site_library):
     assert page.evaluate(refusal) == "The clip's own actions end here: drive on yourself"
 
 
+def test_a_run_that_knows_no_actions_offers_nothing_to_steer_by(open_page):
+    page = open_page("?run=tiny", app="site_url", until=FIRST, new=True, service_workers="block")
+
+    def without_actions(route):
+        answer = route.fetch()
+        menu = answer.json()
+        menu["tiny"]["live"]["kind"] = "none"
+        route.fulfill(response=answer, json=menu)
+
+    page.route("**/views/menu.json", without_actions)
+    page.reload()
+    page.wait_for_function(FIRST)
+    assert "nothing can steer it" in page.locator("#drive-about").inner_text()
+    page.click("#drive-start")
+    page.wait_for_function("document.activeElement.matches('.drive')")
+    offered = page.locator("#drive-host button:visible, #drive-host select:visible")
+    assert offered.all_inner_texts() == ["Next frame", "Undo", "Restart", "Play back", "Save GIF"]
+    assert "move" not in page.locator("#drive-keys").inner_text()
+    asked = page.locator("#drive-host [data-part=refusal]")  # the graphs of this run take actions
+    for key in ("ArrowUp", "f", "o"):
+        page.keyboard.press(key)
+    assert asked.inner_text() == ""
+    page.keyboard.press(" ")
+    asked.filter(has_text="This did not work").wait_for()
+
+
 def test_the_dancer_follows_a_skeleton(open_page):
     page = open_page("?run=dance", app="site_url", until=FIRST)
     page.focus("#drive-start")

@@ -6,6 +6,8 @@ import { gif } from "./gif.mjs";
 const MOST_STEPS = 600, DIMENSIONS = 8;
 const byId = (id) => document.getElementById(id);
 
+const isFree = (run) => run.kind === "none"; // nothing steers it
+
 export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
   let chosen = null, film = null, law = null, frames = [], taken = [], request = 0, show = null, speed = null, gaussian = null;
   const pushed = {}; // dimension -> sigmas
@@ -23,11 +25,11 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
 
   // --- answers to the widget of the app ---------------------------------------------------------------------------------
   const note = () => [
-    chosen.kind === "actions" ? "Imagined in this page, frame by frame." : "This run knows no actions: every press imagines one more frame, and z decides what happens.",
+    "Imagined in this page, frame by frame.",
     speed ? speed.toFixed(0) + " frames a second" : "",
   ].join(" ");
   const answer = (since) => ({ request: ++request, since, note: note(), frames: frames.slice(since) });
-  const setup = () => ({ drive: "page", size: [film.width, film.height], n_past: chosen.n_past, clip_frames: (film.conditions ?? []).length, low: law.low, high: law.high, pace: 0 });
+  const setup = () => ({ drive: "page", size: [film.width, film.height], n_past: chosen.n_past, clip_frames: (film.conditions ?? []).length, low: law.low, high: law.high, pace: 0, free: isFree(chosen) });
   const frame = (model, position, fingers) => ({ model, physics: null, position, true_position: null, pixel: null, true_pixel: null, fingers, psnr: null, psnr_text: null });
 
   async function begin() {
@@ -180,9 +182,10 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
       byId("drive-start").hidden = false;
       poses.hide();
       if (!run) return;
-      byId("drive-start").textContent = run.kind === "poses" ? "Pose the dancer" : "Drive";
+      byId("drive-start").textContent = run.kind === "poses" ? "Pose the dancer" : isFree(run) ? "Go on frame by frame" : "Drive";
       byId("drive-about").textContent = run.kind === "poses"
         ? "Drag the joints of the skeleton: the model draws the dancer in every new pose."
+        : isFree(run) ? "This run was trained without actions, so that nothing can steer it: each press imagines the next frame, and z alone decides what happens."
         : "Arrow keys, or a finger on the arrows: the model imagines a frame for every press, and goes on while you hold.";
     },
   };

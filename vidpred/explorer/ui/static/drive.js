@@ -31,12 +31,15 @@ function accept(value) {
   frames.length = value.since;
   for (const one of value.frames) frames.push({ ...one, model: picture(one.model), physics: one.physics && picture(one.physics) });
   if (value.setup || undone) open = queue.at(-1)?.[1].fingers ?? (frames[last()].fingers >= 0.5 ? 1 : 0);
+  if (value.setup) for (const one of drive.querySelectorAll("[data-steers]")) one.hidden = !!setup.free; // free: nothing steers it
   if (value.setup) repeat();
   if (value.gif) save(value.gif);
   if (fresh || value.frames.length || view > last()) { stop(); view = last(); }
   part("message").textContent = "";
   part("content").hidden = false;
   part("note").textContent = value.note;
+  part("next").hidden = !setup.free;
+  part("path").hidden = !frames.some((f) => f.pixel);
   const hasPhysics = frames.some((f) => f.physics);
   if (value.setup || part("truth").hidden === hasPhysics) resize();
   else draw();
@@ -178,8 +181,8 @@ document.addEventListener("drive-refused", () => { // the reason is on the page 
 function announce() {
   if (!setup || !frames.length) return;
   const now = frames[last()], [x, y, z] = now.position.map((v) => v.toFixed(2));
-  part("status").textContent = "Step " + steps() + ". Gripper at x " + x + ", y " + y + ", height " + z + ", fingers "
-    + (now.fingers >= 0.5 ? "open" : "closed") + (now.psnr_text ? "; " + now.psnr_text + " decibel from the true physics." : ".");
+  part("status").textContent = "Step " + steps() + "." + (setup.free ? "" : " Gripper at x " + x + ", y " + y + ", height " + z + ", fingers "
+    + (now.fingers >= 0.5 ? "open" : "closed") + (now.psnr_text ? "; " + now.psnr_text + " decibel from the true physics." : "."));
 }
 
 // --- moving ---------------------------------------------------------------------------------------------------------
@@ -231,8 +234,8 @@ drive.addEventListener("keydown", (event) => {
   const tag = event.target.tagName, key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   if (!setup || tag === "SELECT" || event.ctrlKey || event.altKey || event.metaKey) return;
   if (key === " " && tag !== "DIV") return; // presses the button
-  const once = { Backspace: () => send("undo"), o: () => send("replay"), f: fingers, r: restart, p: play };
-  if (KEYS[key]) hold(key, KEYS[key]);
+  const once = { Backspace: () => send("undo"), r: restart, p: play, ...(setup.free ? {} : { o: () => send("replay"), f: fingers }) };
+  if (KEYS[key] && (key === " " || !setup.free)) hold(key, KEYS[key]);
   else if (once[key]) { if (!event.repeat || key === "Backspace" || key === "o") if (!waiting || !event.repeat) once[key](); }
   else return;
   event.preventDefault();
