@@ -212,3 +212,14 @@ def test_six_tiles_are_all_on_a_phone(open_page):
     page = open_page("?sweep=1", viewport={"width": 400, "height": 800})
     tiles = [page.locator("#player canvas[data-tile]").nth(i).bounding_box() for i in range(6)]
     assert all(box["x"] >= 0 and box["x"] + box["width"] <= 400 for box in tiles)
+
+
+def test_a_value_read_off_a_heat_map_goes_with_its_map(open_page):
+    page = open_page(tab="Latents")
+    request = "document.querySelector('#lens-heat [data-request]')?.dataset.request"
+    page.wait_for_function(request)
+    page.locator("#lens-heat canvas").press("ArrowDown")
+    read = page.locator("#lens-heat .read")
+    assert " nats" in read.inner_text()
+    answered(page, page.get_by_role("button", name="Look into z").click, request)
+    assert read.inner_text() == ""

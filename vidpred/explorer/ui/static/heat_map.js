@@ -8,10 +8,9 @@ function accept() {
   if (!value || !value.values || value.request <= latest) return; // none yet, or a late answer
   latest = value.request;
   shown = value;
-  cell = null;
   part("message").hidden = true;
   canvas.hidden = false;
-  draw();
+  read(null);
   element.dataset.request = value.request; // what is on screen now, for tests
 }
 
