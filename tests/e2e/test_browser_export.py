@@ -108,6 +108,13 @@ def test_a_clip_that_does_not_come_is_said(open_page):
     page.get_by_text("This clip could not be loaded. Below is still the earlier prediction.").wait_for()
 
 
+def test_a_page_whose_menu_does_not_come_says_so(open_page):
+    page = open_page("?run=dance", app="site_url", until=SHOWN, new=True, service_workers="block")
+    page.route("**/views/menu.json", lambda route: route.fulfill(status=200, body="not JSON"))
+    page.reload()
+    page.get_by_text("This page could not be opened").wait_for()
+
+
 def test_where_copying_is_not_possible_the_address_is_shown(open_page):
     page = open_page("?run=dance", app="site_url", until=SHOWN)
     page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")

@@ -274,4 +274,4 @@ async function begin() {
   byId("address").addEventListener("blur", () => { byId("address").hidden = true; });
   read("views/curves.json").then(showCurves, () => { byId("chart-host").textContent = "The curves could not be loaded."; });
 }
-begin();
+begin().catch((error) => showClip({ request: ++request, message: "This page could not be opened: " + error.message }));
