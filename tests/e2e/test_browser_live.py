@@ -146,6 +146,23 @@ def test_own_actions_end_with_the_clip(open_page, site_library):
     assert page.evaluate(refusal) == "The clip's own actions end here: drive on yourself"
 
 
+@pytest.mark.parametrize("run", ["tiny", "dance"])
+def test_a_drive_is_not_begun_with_numbers_that_are_refused(open_page, run):
+    page = open_page(f"?run={run}", app="site_url", until=FIRST)
+    page.fill("#temperature", "9")
+    page.click("#drive-start")
+    page.wait_for_function("document.activeElement.id === 'temperature'")
+    assert page.locator("#drive-start").is_visible()
+    page.fill("#temperature", "1")
+    page.click("#drive-start")
+    page.locator("#drive-start").wait_for(state="hidden")
+    begun = page.locator("#drive-host canvas" if run == "tiny" else "#pose-board").first
+    begun.wait_for()
+    page.fill("#seed", "-3")
+    page.get_by_role("button", name="Restart").locator("visible=true").click()
+    page.wait_for_function("document.activeElement.id === 'seed'")
+
+
 def test_a_run_that_knows_no_actions_offers_nothing_to_steer_by(open_page):
     page = open_page("?run=tiny", app="site_url", until=FIRST, new=True, service_workers="block")
 

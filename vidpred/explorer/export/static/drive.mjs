@@ -8,7 +8,7 @@ const byId = (id) => document.getElementById(id);
 
 const isFree = (run) => run.kind === "none"; // nothing steers it
 
-export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
+export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, clip }) {
   let chosen = null, film = null, law = null, frames = [], taken = [], request = 0, show = null, speed = null, gaussian = null;
   const pushed = {}; // dimension -> sigmas
   const folder = () => new URL(chosen.folder, location.href).href;
@@ -34,6 +34,7 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
 
   async function begin() {
     const run = chosen, gone = () => run !== chosen;
+    if (!valid()) return show({ request: ++request, refusal: "Please correct the numbers above first." });
     try {
       const opened = await clipOf(run, clip());
       await load(run, () => !gone());
@@ -158,9 +159,10 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, clip }) {
     canvas.setAttribute("aria-label", "The prior: " + shown.map((d) => "z " + d + " mean " + mu[d].toFixed(2) + ", sigma " + sigma[d].toFixed(2)).join("; "));
   }
 
-  const poses = preparePoses({ ask, load, clipOf, numbers, clip, say, step: (picture) => step(picture) });
+  const poses = preparePoses({ ask, load, clipOf, numbers, valid, clip, say, step: (picture) => step(picture) });
   byId("drive-start").addEventListener("click", async () => {
     const run = chosen;
+    if (!valid()) return;
     byId("drive-start").hidden = true;
     if (run.kind === "poses") await poses.begin(run);
     else {

@@ -209,7 +209,7 @@ async function predict() {
 
 // --- the beginning --------------------------------------------------------------------------------------------------
 
-const drive = prepareDrive({ ask, mount, load, clipOf, say, numbers, clip: () => byId("clip").value });
+const drive = prepareDrive({ ask, mount, load, clipOf, say, numbers, valid: () => byId("settings").reportValidity(), clip: () => byId("clip").value });
 
 // Another export has taken the place of this one, and its files have the same names. A page that nobody has touched opens
 // anew, once; one in use says so, and keeps what it shows until something else is chosen.

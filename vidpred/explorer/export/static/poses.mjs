@@ -4,7 +4,7 @@ import { givenTo } from "./imagine.mjs";
 const byId = (id) => document.getElementById(id);
 const read = (path) => fetch(path).then((answer) => answer.json());
 
-export function preparePoses({ ask, load, clipOf, numbers, clip, say, step }) {
+export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, step }) {
   let chosen = null, film = null, skeleton = null, points = {}, below = {}, held = null, busy = false, moved = false, following = 0, steps = 0;
   const board = byId("pose-board"), picture = byId("pose-picture"), joint = byId("pose-joint");
 
@@ -143,7 +143,7 @@ export function preparePoses({ ask, load, clipOf, numbers, clip, say, step }) {
   });
   joint.addEventListener("change", () => { if (!following) paintBoard(drawn()); });
   byId("pose-follow").addEventListener("click", followClip);
-  byId("pose-restart").addEventListener("click", restart);
+  byId("pose-restart").addEventListener("click", () => { if (valid()) restart(); });
 
   return {
     hide() { chosen = null; following = 0; byId("poses").hidden = true; },
