@@ -181,6 +181,36 @@ def test_a_dance_of_630_frames(open_page, long_dance, dance_run):
     assert np.array_equal(drawn(page, "Truth"), frames[300])
 
 
+BLANK = """tile => {
+  const canvas = document.querySelector(`#player canvas[data-tile="${tile}"]`);
+  return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.every(value => value === 0);
+}"""
+
+
+def test_pictures_on_their_way_are_not_shown_as_others(open_page):
+    page = open_page("?samples=2", app="dance_url")
+    sheets = []
+    page.route("**/*.webp", lambda route: (sheets.append(route), len(sheets) > 1 or route.continue_()))
+    answered(page, lambda: page.get_by_label("number input for Predicted frames").fill("500"))
+    assert not page.evaluate(BLANK, "Prediction")
+    page.locator("#player [data-part=choice]").select_option(label="mean picture")
+    assert [page.evaluate(BLANK, tile) for tile in ("Truth", "Prediction", "Error")] == [False, True, True]
+    sheets[1].continue_()
+    page.wait_for_function(f"tile => !({BLANK})(tile)", arg="Prediction")
+    page.unroute("**/*.webp")
+
+
+def test_pictures_that_do_not_come_leave_the_earlier_ones_marked_as_such(open_page):
+    page = open_page(complains=True)
+    page.route("**/*.webp", lambda route: route.fulfill(status=404))
+    page.get_by_role("button", name="Another seed").click()
+    page.get_by_text("could not be loaded. Please try again. Below is still the earlier prediction.").wait_for()
+    assert page.locator("#player .stale").is_visible()
+    page.unroute("**/*.webp")
+    answered(page, page.get_by_role("button", name="Another seed").click)
+    assert page.locator("#player .stale").count() == 0
+
+
 @pytest.mark.parametrize("scale", [1, 2.5])
 def test_phone_in_the_dark(open_page, clips, scale):
     page = open_page("?__theme=dark", viewport={"width": 400, "height": 800}, device_scale_factor=scale)

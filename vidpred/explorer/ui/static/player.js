@@ -18,8 +18,7 @@ function accept() {
   if (!value || value.request <= latest) return; // none yet, or a late answer to an older request
   latest = value.request;
   if (value.message) {
-    say(value.message + (shown ? " Below is still the earlier prediction." : ""), true);
-    part("content").classList.add("stale");
+    refuse(value.message);
     element.dataset.answered = value.request;
     return;
   }
@@ -31,7 +30,7 @@ function accept() {
     image.src = value.sheets[i].file.url;
     return image.decode().then(() => { images[i] = image; });
   };
-  const failed = () => { if (current()) say("The pictures could not be loaded. Please try again.", true); };
+  const failed = "The pictures could not be loaded. Please try again.";
   load(0).then(() => {
     if (!current()) return;
     show(value, images);
@@ -39,13 +38,18 @@ function accept() {
     let chain = Promise.resolve();
     for (let i = 1; i < images.length; i++)
       chain = chain.then(() => (current() ? load(i) : null)).then(() => { if (shown && shown.value === value) draw(true); });
-    chain.catch(failed);
-  }, failed);
+    chain.catch(() => { if (current()) say(failed, true); });
+  }, () => { if (current()) refuse(failed); });
 }
 
 function say(text, problem = false) {
   part("message").textContent = text;
   part("message").classList.toggle("problem", problem);
+}
+
+function refuse(text) {
+  say(text + (shown ? " Below is still the earlier prediction." : ""), true);
+  part("content").classList.add("stale");
 }
 
 function show(value, images) {
@@ -183,11 +187,13 @@ function arrange() {
 
 const scratch = document.createElement("canvas"), paper = scratch.getContext("2d", { willReadFrequently: true });
 
+const sheetOf = (clip) => shown.images[shown.value.clips[clip][0]]; // null: on its way
+
 function drawCell(context, clip, t, x, y, width, height) {
-  const { value, images } = shown, [sheet, first] = value.clips[clip];
-  if (!images[sheet]) return;
+  const { value } = shown, [sheet, first] = value.clips[clip];
+  if (!sheetOf(clip)) return context.clearRect(x, y, width, height);
   const columns = value.sheets[sheet].columns, cell = first + t, w = value.tile_width, h = value.tile_height;
-  context.drawImage(images[sheet], (cell % columns) * w, Math.floor(cell / columns) * h, w, h, x, y, width, height);
+  context.drawImage(sheetOf(clip), (cell % columns) * w, Math.floor(cell / columns) * h, w, h, x, y, width, height);
 }
 
 function pixels(clip) {
@@ -197,12 +203,12 @@ function pixels(clip) {
 
 // As vidpred.render does it: mean of the channels, times the gain, from black over red and yellow to white.
 function drawHeat(context, tile) {
-  const { value } = shown, factor = Number(gain.value) / 765;
+  const { value } = shown, factor = Number(gain.value) / 765, truth = value.tiles.find((other) => other.kind === "truth");
+  const clips = tile.kind === "error" ? [ofChoice(value.tiles[tile.of].clips), truth.clips[0]] : [ofChoice(tile.clips)];
+  if (!clips.every(sheetOf)) return context.clearRect(0, 0, context.canvas.width, context.canvas.height);
   scratch.width = value.tile_width;
   scratch.height = value.tile_height;
-  const out = pixels(tile.kind === "error" ? ofChoice(value.tiles[tile.of].clips) : ofChoice(tile.clips)), a = out.data;
-  const truth = value.tiles.find((other) => other.kind === "truth");
-  const b = tile.kind === "error" ? pixels(truth.clips[0]).data : null;
+  const [out, other] = clips.map(pixels), a = out.data, b = other?.data;
   for (let i = 0; i < a.length; i += 4) {
     const sum = b ? Math.abs(a[i] - b[i]) + Math.abs(a[i + 1] - b[i + 1]) + Math.abs(a[i + 2] - b[i + 2]) : 3 * a[i];
     const share = 3 * Math.min(1, factor * sum);
