@@ -1,5 +1,6 @@
 """Fixtures that several test folders use."""
 
+import gc
 import itertools
 import os
 import shutil
@@ -29,6 +30,14 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+SLOW = (
+    "tests/e2e/",
+    "tests/test_onnx_export.py",
+    "tests/test_processes.py",
+    "tests/train/prepare/test_simulate.py",
+    "tests/train/test_benchmark.py",
+    "tests/train/test_sweep.py",
+)
 TOGETHER = (
     # trace models to ONNX: a process's first trace takes twice as long as the next, and the page's graphs are shared
     ("test_onnx_export", "test_browser_colours", "test_browser_export", "test_browser_live"),
@@ -50,10 +59,19 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
-    """Long files first: a worker that got one of them last would leave the other without work."""
-    long = ("tests/test_processes.py", "tests/train/", "tests/e2e/", "tests/trust/")
+    """Mark what is slow. Long files first: a worker that got one of them last would leave the other without work."""
+    long = ("tests/models/", "tests/train/", "tests/training/", "tests/test_processes.py", "tests/e2e/", "tests/trust/")
     items.sort(key=lambda item: not item.nodeid.startswith(long))
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    """Collections leave alone what was imported: a twentieth of the time."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -210,8 +210,9 @@ def test_a_library_call_predicts_and_scores(monkeypatch, capsys):
     assert float(best) == pytest.approx(scores.mean(-1).max().item())
 
 
-def test_the_test_command_is_the_one_that_ci_runs():
-    assert command("python -m pytest") in (ROOT / ".ci" / "run").read_text()
+def test_the_test_commands_are_those_that_ci_runs():
+    named = {command("python -m pytest"), *re.findall(r"`(python -m pytest .*?)`", README)}
+    assert sorted(named) == re.findall(r"^python -m pytest.*$", (ROOT / ".ci" / "run").read_text(), re.MULTILINE)
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)#]+?)\)|`((?:assets|docs|tests|vidpred|train)/[\w./]*)`", README))

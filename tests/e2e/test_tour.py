@@ -1,6 +1,6 @@
 """docs/tour.md, walked in a real browser with the bundled runs: what it says is so, and its pictures are taken.
 
-`python -m pytest tests/e2e/test_tour.py --pictures` writes them to docs/.
+`python -m pytest -m slow tests/e2e/test_tour.py --pictures` writes them to docs/.
 """
 
 import re
