@@ -281,7 +281,7 @@ def test_the_other_family_s_clips_are_refused(dance_run, tiny_run, tiny_data, ti
 def test_what_is_counted_as_at_a_bounce_and_after_the_first():
     """Two clips of 6 frames, 2 given: the step to frame t is number t - 1, and only predicted frames count."""
     kld = torch.arange(10.0).reshape(2, 5, 1)
-    latents = Latents(kld, None, 10 * kld[..., 0])
+    latents = Latents(kld, None, None, 10 * kld[..., 0])
     diversity = torch.tensor([[1.0, 2, 3, 4], [5, 6, 7, 8]])
     found = at_bounces([[1, 3, 5], [9]], latents, diversity, n_past=2)  # frame 1 is given, frame 9 not predicted
     expected = {

@@ -355,6 +355,9 @@ def test_active_units_counts_what_varies():
     mu[..., 3] = torch.arange(6.0)  # varies over steps alone
     assert metrics.active_units(mu) == 2
     assert metrics.active_units(mu, threshold=0.001) == 3
+    per_step = metrics.active_units_per_step(mu)
+    assert per_step.tolist() == [1] * 6  # over clips only: unit 3 is known from the step
+    assert metrics.active_units_per_step(mu - mu).tolist() == [0] * 6  # the prior foretells it all
     assert metrics.active_units(mu[:1, :1]) == 0  # one clip, one step: not NaN
     maps = mu[..., None, None].expand(-1, -1, -1, 2, 3)
     assert metrics.active_units(maps) == 12

@@ -40,10 +40,12 @@ class Scores(NamedTuple):
 
 class Latents(NamedTuple):
     """Of every clip and step t = 1 … T-1, on the CPU: kld (clips, T-1, dimensions or channels of z) in nats, float64;
-    the posterior's means (clips, T-1, *z_shape); the prior's sigma, the mean over all of z (clips, T-1)."""
+    the posterior's means and how far they lie from the prior's (clips, T-1, *z_shape); the prior's sigma, the mean over
+    all of z (clips, T-1)."""
 
     kld: Tensor
     mu: Tensor
+    mu_difference: Tensor
     prior_sigma: Tensor
 
 
@@ -124,7 +126,7 @@ def look_at_latents(model: Model, clips: Clips, chosen: list[int], *, n_past: in
         posterior, prior = (Gaussian(*(v.cpu() for v in side)) for side in model.gaussians(clip))
         kld = torch.stack([_per_channel(q, p) for q, p in zip(_clips(posterior), _clips(prior))])
         sigma = (prior.logvar / 2).exp().flatten(2).mean(2)
-        parts.append(Latents(kld, posterior.mu, sigma))
+        parts.append(Latents(kld, posterior.mu, posterior.mu - prior.mu, sigma))
     return Latents(*(torch.cat(part) for part in zip(*processes.gathered(parts))))
 
 
@@ -194,6 +196,7 @@ def evaluate(
         "kld_per_step": kld_map.sum(1).mean().item(),
         "kld_map": kld_map.tolist(),
         "active_units": metrics.active_units(latents.mu),
+        "active_units_per_step": metrics.active_units_per_step(latents.mu_difference).tolist(),
         "clips": len(chosen),
         **sampling,
         **frames,

@@ -262,7 +262,20 @@ def active_units(mu: Tensor, threshold: float = 0.01) -> int:
 
     Burda et al. 2016, section 5.2, with the population variance. Trailing axes (maps) are counted element by element.
     """
+    means = _units(mu)
+    return int((means.flatten(0, 1).var(dim=0, correction=0) > threshold).sum())
+
+
+def active_units_per_step(mu: Tensor, threshold: float = 0.01) -> Tensor:
+    """As active_units, with the variance over clips at each step on its own: (clips, steps, z…) -> int64 (steps,).
+
+    With a learned prior give it mu_q - mu_p: a mean that the prior foretells carries nothing.
+    """
+    return (_units(mu).var(dim=0, correction=0) > threshold).sum(dim=-1)
+
+
+def _units(mu: Tensor) -> Tensor:
     if mu.ndim < 3 or mu.numel() == 0:
         raise ValueError(f"mu must be (clips, steps, z) and not empty, got shape {tuple(mu.shape)}")
     mu = mu.detach().double() if mu.device.type != "mps" else mu.detach().cpu().double()
-    return int((mu.flatten(0, 1).var(dim=0, correction=0) > threshold).sum())
+    return mu.flatten(2)
