@@ -30,7 +30,7 @@ def pytest_configure():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-SLOW = (
+SLOW = (  # a browser, or processes that train, simulate and are measured
     "tests/e2e/",
     "tests/test_onnx_export.py",
     "tests/test_processes.py",
