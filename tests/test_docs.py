@@ -133,12 +133,12 @@ def test_what_a_person_waits_for_is_what_was_measured(command):
 
 def test_what_many_visitors_met_is_what_was_measured():
     load = stored("load")
-    assert row("20 for 3 minutes")[1:] == [
+    assert row("20, 400 answers and 3 minutes")[1:] == [
         *(str(load[name]) for name in ("answers", "errors", "compared", "differing")),
         *(f"{load[name]:.1f} s" for name in ("median_s", "p95_s")),
         f"{load['memory_gb']:.2f} GB, {100 * load['growth']:+.1f} %",
     ]
-    assert (load["clients"], load["minutes"]) == (20, 3)
+    assert (load["clients"], load["warm_up"], load["minutes"]) == (20, 400, 3) and load["kept"]
 
 
 WHO = ("yardstick", "project")

@@ -26,7 +26,7 @@ CLIPS = {ROBOT: "traj_0_to_255/3", DANCER: "validate"}
 LOOKS = (0.5, 2.0)  # seconds that a visitor looks at an answer, from … to
 ASKED_AGAIN = 40  # answers that a single visitor of a new app gets too, to be compared
 POPULAR = 8  # seeds that many ask for
-MOST_GROWTH = 0.05  # of memory, from the middle to the end
+MOST_GROWTH = 0.05  # of memory, over what it is after the warm-up
 
 Question = tuple[str, tuple]  # a function of the API, and what it is given
 
@@ -40,18 +40,19 @@ class Answer(NamedTuple):
     error: str = ""
 
 
-def load(minutes: float = 3.0, clients: int = 20, json: Json = False) -> None:
+def load(minutes: float = 3.0, clients: int = 20, warm_up: int = 400, json: Json = False) -> None:
     """Visitors at once, each with questions of its own, some of whom leave before the answer; the bundled runs.
 
     Args:
-        minutes: how long they stay
+        minutes: how long they stay, after the warm-up
         clients: visitors
+        warm_up: answers before, while the app's caches fill
     """
-    require_at_least(1, clients=clients)
+    require_at_least(1, clients=clients, warm_up=warm_up)
     if not minutes > 0:
         raise BadInput(f"--minutes must be positive, got {minutes:g}")
     with serve() as (url, pid), tqdm(desc="load", unit=" answers", leave=False) as bar:
-        answers, memory = visit(url, pid, 60 * minutes, clients, bar.update)
+        answers, warm, most = visit(url, pid, 60 * minutes, clients, warm_up, bar.update)
     first = {}
     for answer in answers:
         first.setdefault(answer.question, answer.digest)
@@ -62,20 +63,20 @@ def load(minutes: float = 3.0, clients: int = 20, json: Json = False) -> None:
     differing = sum(answer.digest not in (None, first[answer.question]) for answer in answers)
     differing += sum(first[question] is not None and first[question] != digest for question, digest in single.items())
     times = sorted(answer.seconds for answer in answers if answer.digest)
-    middle, end = (max(memory[part]) for part in (slice(len(memory) // 2), slice(len(memory) // 2, None)))
     errors = [answer.error for answer in answers if answer.error]
     result = {
         "clients": clients,
         "minutes": minutes,
+        "warm_up": warm_up,
         "answers": len(times),
         "errors": len(errors),
         "compared": len(single),
         "differing": differing,
         "median_s": statistics.median(times) if times else None,
         "p95_s": times[int(0.95 * len(times))] if times else None,
-        "memory_gb": end / 1e9,
-        "growth": end / middle - 1,
-        "kept": not errors and not differing and end / middle - 1 < MOST_GROWTH,
+        "memory_gb": most / 1e9,
+        "growth": most / warm - 1,
+        "kept": not errors and not differing and most / warm - 1 < MOST_GROWTH,
     }
     if json:
         print_json({"device": harness.device_name("cpu"), **result})
@@ -141,13 +142,13 @@ def questions(client: int) -> Iterator[tuple[Question, bool]]:
 
 
 def visit(
-    url: str, pid: int, seconds: float, clients: int, progress: Callable[[], Any]
-) -> tuple[list[Answer], list[int]]:
-    """All answers, and the memory of the process, bytes, every half second after a first round by one visitor."""
+    url: str, pid: int, seconds: float, clients: int, warm_up: int, progress: Callable[[], Any]
+) -> tuple[list[Answer], int, int]:
+    """All answers, and the memory of the process, bytes: after warm_up answers, and the most in the seconds after."""
     alone = Asker(url)
     answers = [alone.ask(("predict", (run, CLIPS[ROBOT if run == OTHER else run], 0, 1.0, 10, None, 1, None, False)))
                for run in (ROBOT, OTHER, DANCER)]  # fmt: skip
-    over = threading.Event()
+    over, answered = threading.Event(), threading.Semaphore(0)
 
     def stay(client: int) -> list[Answer]:
         asker, mine, pause = Asker(url), [], random.Random(-client)
@@ -157,20 +158,24 @@ def visit(
                     return mine
                 if stays:
                     mine.append(asker.ask(question))
+                    answered.release()
                     progress()
                 else:
                     asker.leave(question)
                 over.wait(pause.uniform(*LOOKS))
 
-    memory, end = [], time.monotonic() + seconds
     with ThreadPoolExecutor(clients) as pool:
         staying = [pool.submit(stay, client) for client in range(1, clients + 1)]
         try:
+            for _ in range(warm_up):
+                answered.acquire()
+            warm = most = harness.memory_of(pid, "VmRSS")
+            end = time.monotonic() + seconds
             while time.monotonic() < end:
-                memory.append(harness.memory_of(pid, "VmRSS"))
                 over.wait(0.5)
+                most = max(most, harness.memory_of(pid, "VmRSS"))
         finally:
             over.set()
         for one in staying:
             answers += one.result()
-    return answers, memory
+    return answers, warm, most

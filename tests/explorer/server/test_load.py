@@ -36,7 +36,7 @@ def loaded(tiny_run, tiny_data, tmp_path, monkeypatch, capsys):
                 yield url, os.getpid()
 
         monkeypatch.setattr(load_file, "serve", serve)
-        load_file.load(minutes=0.03, clients=3, json=True)
+        load_file.load(minutes=0.03, clients=3, warm_up=3, json=True)
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
     return run
@@ -57,3 +57,11 @@ def test_other_answers_are_seen(loaded, tmp_path):
 
     result = loaded(change)
     assert result["differing"] > 0 and not result["kept"]
+
+
+def test_memory_that_grows_after_the_warm_up_is_seen(loaded, monkeypatch):
+    held = iter(range(100, 10**6, 10))
+    monkeypatch.setattr(load_file.harness, "memory_of", lambda pid, name: next(held))
+    result = loaded(lambda: None)
+    assert result["growth"] >= 0.1 and not result["kept"]
+    assert result["memory_gb"] == pytest.approx(100e-9 * (1 + result["growth"]))
