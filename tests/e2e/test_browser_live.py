@@ -1,5 +1,7 @@
 """The model in the exported page: its pictures are the server's, for both families, and it needs no network twice."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -130,6 +132,42 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     assert page.locator("#weight").inner_text().startswith("Loaded")
 
 
+# Messages to the worker pass through here: those of a drive's steps are kept while held, or come back as an error.
+BETWEEN = """() => {
+  const send = Worker.prototype.postMessage, kept = [];
+  window.holding = false; window.failing = 0;
+  window.release = () => { holding = false; for (const [worker, data] of kept.splice(0)) send.call(worker, data); };
+  Worker.prototype.postMessage = function (data) {
+    const step = data.what === 'drive' && data.act === 'step';
+    const failed = { data: { id: data.id, error: 'no memory' } };
+    if (step && failing) { failing -= 1; setTimeout(() => this.onmessage(failed)); }
+    else if (step && holding) kept.push([this, data]);
+    else send.call(this, data);
+  };
+}"""
+
+
+def test_z_can_be_pushed_again_after_a_step_that_failed(open_page):
+    page = open_page("?run=tiny", app="site_url", until=FIRST)
+    page.evaluate(BETWEEN)
+    page.click("#drive-start")
+    page.wait_for_function("document.activeElement.matches('.drive')")
+    counter = "document.querySelector('#drive-host [data-part=counter]').textContent"
+    for step in (1, 2):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function(f"{counter} === 'step {step} of {step}'")
+    page.click("#latents summary")
+    page.evaluate("failing = 1")
+    page.focus("#sliders input")
+    page.keyboard.press("End")
+    page.locator("#drive-host [data-part=refusal]", has_text="no memory").wait_for()
+    assert page.evaluate(counter) == "step 1 of 1"  # what is on screen is what there is
+    drawn = page.evaluate(DRIVEN)
+    page.keyboard.press("Home")
+    page.wait_for_function(f"was => JSON.stringify(({DRIVEN})()) !== was", arg=json.dumps(drawn, separators=(",", ":")))
+    assert page.evaluate(counter) == "step 1 of 1"
+
+
 def test_own_actions_end_with_the_clip(open_page, site_library):
     """As in the app's Drive, in its words."""
     run, clip = site_library.run("tiny"), site_library.clips_for(site_library.run("tiny"))[0]
@@ -209,6 +247,25 @@ def test_the_dancer_follows_a_skeleton(open_page):
     page.mouse.up()
     page.wait_for_function(f"{steps} > {count}")
     assert page.locator("#pose-joint").input_value() == "left_hand"
+
+
+def test_following_the_clip_waits_for_a_step_that_is_on_its_way(open_page):
+    """And Restart for the clip's step: the first pose of the new drive is frame 1."""
+    page = open_page("?run=dance", app="site_url", until=FIRST)
+    page.evaluate(BETWEEN)
+    page.click("#drive-start")
+    page.wait_for_function("document.querySelector('#pose-picture').dataset.steps === '1'")
+    page.evaluate("holding = true")
+    page.keyboard.press("ArrowLeft")
+    page.click("#pose-follow")
+    page.evaluate("release()")
+    page.wait_for_function("document.querySelector('#pose-picture').dataset.steps > 3")
+    page.evaluate("holding = true")
+    page.wait_for_function("document.querySelector('#pose-follow').textContent === 'Stop'")
+    page.click("#pose-restart")
+    page.evaluate("release()")
+    page.wait_for_function("document.querySelector('#pose-follow').textContent === 'Follow the clip'")
+    page.wait_for_function("document.querySelector('#pose-picture').dataset.steps === '1'")
 
 
 def test_runs_are_compared_by_the_same_noise(open_page):

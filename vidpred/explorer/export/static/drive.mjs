@@ -74,7 +74,11 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     return answer(frames.length - 1);
   }
 
-  async function press({ what, move, fingers }) {
+  let turn = Promise.resolve(); // a press and a slider change the same steps: one after the other
+  const inTurn = (work) => (turn = turn.then(work));
+  const press = (pressed) => inTurn(() => answerTo(pressed));
+
+  async function answerTo({ what, move, fingers }) {
     try {
       if (what === "step") return await take(command(frames.at(-1).position, move, fingers));
       if (what === "replay") {
@@ -92,9 +96,11 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     } catch (error) { return { request: ++request, refusal: "This did not work: " + error.message }; }
   }
 
+  let saved = null;
   function save() {
+    if (saved) URL.revokeObjectURL(saved); // the browser keeps a film as long as its address
     const file = gif(frames.map(({ model }, t) => [model, t < chosen.n_past]), film.width, film.height);
-    show({ ...answer(frames.length), gif: { url: URL.createObjectURL(file), orig_name: "drive-" + chosen.name + ".gif" } });
+    show({ ...answer(frames.length), gif: { url: (saved = URL.createObjectURL(file)), orig_name: "drive-" + chosen.name + ".gif" } });
   }
 
   // --- z by hand --------------------------------------------------------------------------------------------------------
@@ -114,18 +120,20 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     drawGaussian();
   }
 
-  let redoing = false, wanted = false;
-  async function again() { // the last step once more, with the z that is now wanted
-    if (!taken.length) return;
-    if (redoing) { wanted = true; return; }
-    redoing = true;
-    do {
+  let wanted = false;
+  function again() { // the last step once more, with the z that is now wanted
+    if (wanted) return;
+    wanted = true;
+    inTurn(async () => {
       wanted = false;
-      const action = taken.at(-1);
-      await press({ what: "undo" });
-      show(await take(action).then((value) => ({ ...value, since: frames.length - 1 })));
-    } while (wanted);
-    redoing = false;
+      if (!taken.length) return;
+      const action = taken.at(-1), undone = await answerTo({ what: "undo" });
+      if (undone.refusal) return show(undone);
+      show(await take(action).catch((error) => {
+        show(undone); // the step is gone
+        return { request: ++request, refusal: "This did not work: " + error.message };
+      }));
+    });
   }
 
   function drawGaussian() {

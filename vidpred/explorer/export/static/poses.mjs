@@ -6,6 +6,9 @@ const read = (path) => fetch(path).then((answer) => answer.json());
 
 export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, step }) {
   let chosen = null, film = null, skeleton = null, points = {}, below = {}, held = null, busy = false, moved = false, following = 0, steps = 0;
+  let turn = Promise.resolve(); // whoever imagines waits for who did before
+  const inTurn = (work) => { const done = turn.then(work); turn = done.catch(() => {}); return done; };
+  const failed = (error) => say("This did not work: " + error.message, true);
   const board = byId("pose-board"), picture = byId("pose-picture"), joint = byId("pose-joint");
 
   // The pose picture, RGBA: limbs and round ends drawn large, then averaged down.
@@ -64,38 +67,37 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, ste
     byId("pose-note").textContent = "frame " + steps + ", " + (1000 / (performance.now() - began)).toFixed(0) + " a second";
   }
 
-  async function follow() { // the newest pose, as fast as the model goes
+  function follow() { // the newest pose, as fast as the model goes
     moved = true;
     if (busy) return;
     busy = true;
-    try {
-      while (moved) {
+    inTurn(async () => {
+      while (moved && !following) {
         moved = false;
         const pose = drawn();
         paintBoard(pose);
         await imagine(pose);
         await new Promise(requestAnimationFrame);
       }
-    } catch (error) { say("This did not work: " + error.message, true); }
-    busy = false;
+    }).catch(failed).finally(() => { busy = false; });
   }
 
-  async function followClip() {
-    if (following || busy) { following = 0; return; }
+  function followClip() {
+    if (following) { following = 0; return; }
     const mine = (following = performance.now());
-    busy = true;
     byId("pose-follow").textContent = "Stop";
-    try {
+    inTurn(async () => {
       for (let t = 1; t < film.poses.length && following === mine; t++) {
         paintBoard(film.poses[t]);
         await imagine(film.poses[t]);
         await new Promise(requestAnimationFrame);
       }
-    } catch (error) { say("This did not work: " + error.message, true); }
-    following = 0;
-    busy = false;
-    byId("pose-follow").textContent = "Follow the clip";
-    paintBoard(drawn());
+    }).catch(failed).finally(() => {
+      if (following && following !== mine) return; // pressed once more meanwhile
+      following = 0;
+      byId("pose-follow").textContent = "Follow the clip";
+      paintBoard(drawn());
+    });
   }
 
   function shift(name, dx, dy) { // a joint and all that hangs on it
@@ -104,17 +106,18 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, ste
     follow();
   }
 
-  async function restart() {
+  function restart() {
     following = 0;
-    const { seed, temperature } = numbers();
+    const { seed, temperature } = numbers(), run = chosen;
     points = structuredClone(skeleton.points);
-    steps = 0;
-    const run = chosen;
-    await ask("drive", { act: "begin", folder: new URL(run.folder, location.href).href, given: givenTo(film), seed, temperature });
-    if (run !== chosen) return;
-    paint(picture, film.pictures[0]);
-    byId("poses").hidden = false;
-    follow();
+    return inTurn(async () => {
+      await ask("drive", { act: "begin", folder: new URL(run.folder, location.href).href, given: givenTo(film), seed, temperature });
+      if (run !== chosen) return;
+      steps = 0;
+      paint(picture, film.pictures[0]);
+      byId("poses").hidden = false;
+      follow();
+    });
   }
 
   const place = (event) => {
@@ -143,7 +146,7 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, ste
   });
   joint.addEventListener("change", () => { if (!following) paintBoard(drawn()); });
   byId("pose-follow").addEventListener("click", followClip);
-  byId("pose-restart").addEventListener("click", () => { if (valid()) restart(); });
+  byId("pose-restart").addEventListener("click", () => { if (valid()) restart().catch(failed); });
 
   return {
     hide() { chosen = null; following = 0; byId("poses").hidden = true; },
