@@ -34,6 +34,14 @@ def test_a_single_sample_leaves_nothing_to_choose(families):
     assert [choice.label for choice in display.choices] == ["sample 0"]
 
 
+def test_a_single_sample_where_more_were_asked_for_is_explained(families):
+    notes = [
+        prediction_tiles(predicted(families, **{**DANCE, "temperature": temperature, "samples": samples})).note
+        for temperature, samples in ((0, 2), (0, 1), (1, 2))
+    ]
+    assert notes == ["At temperature 0 all samples are alike: one is drawn.", "", ""]
+
+
 def test_a_sweep_shows_the_temperatures_side_by_side(families):
     prediction = predicted(families, **ROBOT, sweep=True)
     display = prediction_tiles(prediction)

@@ -24,7 +24,6 @@ def prediction_tiles(prediction: Prediction) -> Display:
     temperature = f"temperature {settings.temperatures[0]:g}" if one else f"temperatures 0…{MAX_TEMPERATURE:g}"
     return _display(prediction, tiles, futures, f"{temperature}, {PRIORS[settings.prior]} prior")._replace(
         numbers=_over_samples(futures[0]) if one and known else (),
-        note="" if known else "The true frames of this sequence are not known: nothing to compare with.",
     )
 
 
@@ -42,6 +41,16 @@ def comparison_tiles(library: Library, predictions: list[Prediction]) -> Display
     return _display(first, [*_given(first), *tiles], futures, temperature)
 
 
+def _note(prediction: Prediction) -> str:
+    """What is missing, and why."""
+    notes = []
+    if prediction.truth is None:
+        notes.append("The true frames of this sequence are not known: nothing to compare with.")
+    if prediction.settings.samples > 1 == max(len(future.samples) for future in prediction.futures):
+        notes.append("At temperature 0 all samples are alike: one is drawn.")
+    return " ".join(notes)
+
+
 def _given(prediction: Prediction) -> list[Tile]:
     """What is not predicted, as far as it is known."""
     tiles = [Tile("pose", "Pose", (prediction.poses,))] if prediction.poses is not None else []
@@ -53,7 +62,9 @@ def _display(prediction: Prediction, tiles: list[Tile], futures: list[Future], n
     samples = max(len(future.samples) for future in futures)
     copied = {name: values.tolist() for name, values in prediction.copied.items()}
     protocol = f"{prediction.protocol}; seed {prediction.settings.seed}, {noise}"
-    return Display(tiles, prediction.settings.n_past, choices(samples), samples, copied, protocol)
+    return Display(
+        tiles, prediction.settings.n_past, choices(samples), samples, copied, protocol, note=_note(prediction)
+    )
 
 
 def choices(samples: int) -> tuple[Choice, ...]:
