@@ -47,3 +47,14 @@ def test_a_run_that_has_left_the_library_since_takes_what_is_free(bundled):
     later.runs = {name: folder for name, folder in bundled.runs.items() if name != "run0"}
     chosen = run_colours(later, [left, other])
     assert chosen["run1"] == run_colours(later, [other])["run1"] != chosen["run0"]
+
+
+def test_a_run_that_is_begun_later_takes_nobody_s_colour(tiny_run, tiny_data, tmp_path):
+    for name in ("b", "c"):
+        shutil.copytree(tiny_run, tmp_path / name)
+    library = Library([tmp_path], [tiny_data])
+    before = colours(library, "b", "c")
+    shutil.copytree(tiny_run, tmp_path / "a")
+    library.rescan()
+    assert list(library.runs) == ["a", "b", "c"]
+    assert colours(library, "a", "b", "c") == {**before, "a": 2}

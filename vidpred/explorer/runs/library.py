@@ -41,6 +41,7 @@ class Library:
     def __init__(self, run_folders: list[Path], data_folders: list[Path]):
         self._run_folders = run_folders
         self.runs: dict[str, Path] = runs.list_runs(run_folders)
+        self._seen: dict[str, None] = dict.fromkeys(self.runs)
         for path in self.runs.values():
             runs.read_config(path)  # a broken run is a bad option, not a surprise for a visitor
         self.clips: dict[str, Clip] = _list_clips(data_folders)
@@ -62,6 +63,12 @@ class Library:
                     runs.read_config(path)
                     there[name] = path
         self.runs = there or self.runs
+        self._seen |= dict.fromkeys(self.runs)
+
+    @property
+    def seen(self) -> list[str]:
+        """Names of all runs that there have been since the start, in the order in which they came, own ones last."""
+        return list(self._seen | dict.fromkeys(self.runs))
 
     def with_own(self, own_runs: dict[str, Path], own_clips: dict[str, Clip]) -> "Library":
         """The same with a visitor's runs and clips after all others. Models and results are kept together, packed clips

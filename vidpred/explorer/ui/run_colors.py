@@ -11,9 +11,9 @@ CSS = (Path(__file__).parent / "static" / "run_colors.css").read_text()
 
 
 def run_colours(library: Library, runs: Sequence[Run]) -> dict[str, int]:
-    """Run's name -> place of its colour. The library's first runs keep theirs whatever else is chosen or handed in;
-    what there are no colours left for takes those that are free."""
-    first = list(library.runs)[:COLOURS]
+    """Run's name -> place of its colour. The library's first runs keep theirs whatever else is chosen, handed in or
+    begun; what there are no colours left for takes those that are free."""
+    first = library.seen[:COLOURS]
     own = {run.name: first.index(run.name) for run in runs if run.name in first}
     free = iter(colour for colour in range(COLOURS) if colour not in own.values())
     return {run.name: own[run.name] if run.name in own else next(free) for run in runs}
