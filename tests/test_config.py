@@ -49,6 +49,8 @@ def test_moments_of_the_conditions_survive_json():
         (TrainConfig, {"batch_size": 0}, "batch_size"),
         (TrainConfig, {"kl_anneal_ratio": 0.0}, "kl_anneal_ratio"),
         (TrainConfig, {"kl_anneal": "calibrated", "kld_reduction": "length"}, "needs train.kld_reduction batch"),
+        (TrainConfig, {"kl_anneal": "calibrated", "l1_weight": 0.1}, "needs train.l1_weight 0"),
+        (TrainConfig, {"gradient_weight": -1.0}, "train.gradient_weight must not be negative"),
         (DataConfig, {"n_past": 0}, "n_past"),
         (SVGConfig, {"condition_mean": [1.0], "condition_scale": [1.0]}, "condition_mean"),
         (SVGConfig, {"condition_mean": 3}, "condition_mean"),

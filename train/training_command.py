@@ -154,6 +154,8 @@ def describe(config: RunConfig) -> str:
     sigma = schedules.equivalent_sigma(weight_of_kl, CHANNELS * height * width)
     way = f"{beta:g} throughout" if t.kl_anneal == "none" else f"{t.kl_anneal} to {beta:g}"
     weight = f"beta {way} (a Gaussian decoder with sigma {sigma:.2g})"
+    if t.l1_weight or t.gradient_weight:  # no Gaussian decoder has this likelihood
+        weight = f"beta {way}; beside the MSE {t.l1_weight:g} x l1, {t.gradient_weight:g} x gradient"
     if t.kl_anneal == "calibrated":
         weight = "beta calibrated: 2 MSE / D as the training goes"
     iterations = t.iterations_per_epoch or "as many as a pass takes"

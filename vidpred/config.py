@@ -251,6 +251,10 @@ class TrainConfig:
     """first momentum of Adam and AdamW; momentum of SGD"""
     grad_clip: float | None = None
     """largest norm of the gradient (None: not clipped)"""
+    l1_weight: float = 0.0
+    """weight of the mean absolute error beside the MSE (0: none, as published)"""
+    gradient_weight: float = 0.0
+    """weight of the squared error of the differences between neighbouring pixels, which keeps edges sharp (0: none)"""
     beta_max: float = 1e-4
     """weight of the KL term at the top of the schedule"""
     kl_anneal: Literal["cyclical", "monotonic", "none", "calibrated"] = "cyclical"
@@ -330,8 +334,8 @@ class TrainConfig:
             list(self.lr_milestones) == sorted(set(self.lr_milestones)) and min(self.lr_milestones, default=1) >= 1,
             f"train.lr_milestones must be growing epochs from 1 on, got {shown(self.lr_milestones)}",
         )
-        for name in ("lr", "beta_max", "tfr_decay_step", "plateau_threshold", "kl_anneal_start", "kl_anneal_stop",
-                     "kl_anneal_value"):  # fmt: skip
+        for name in ("lr", "l1_weight", "gradient_weight", "beta_max", "tfr_decay_step", "plateau_threshold",
+                     "kl_anneal_start", "kl_anneal_stop", "kl_anneal_value"):  # fmt: skip
             value = getattr(self, name)
             _require(math.isfinite(value) and value >= 0, f"train.{name} must not be negative, got {value}")
         _require(self.lr > 0, f"train.lr must be positive, got {self.lr}")
@@ -353,6 +357,10 @@ class TrainConfig:
         _require(
             self.kl_anneal != "calibrated" or self.kld_reduction == "batch",
             "train.kl_anneal calibrated needs train.kld_reduction batch: 2 MSE / D weighs the KL of a clip",
+        )
+        _require(
+            self.kl_anneal != "calibrated" or self.l1_weight == self.gradient_weight == 0,
+            "train.kl_anneal calibrated is of the MSE alone: it needs train.l1_weight 0 and train.gradient_weight 0",
         )
         _require(0 <= self.seed < 2**63, f"train.seed must lie in [0, 2^63), got {self.seed}")
 

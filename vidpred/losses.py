@@ -12,13 +12,25 @@ def kl_divergence(q: Gaussian, p: Gaussian) -> Tensor:
     return (p.logvar - q.logvar) / 2 + ((q.logvar - p.logvar).exp() + (q.mu - p.mu) ** 2 * (-p.logvar).exp()) / 2 - 0.5
 
 
-def loss_terms(unroll: Unroll, clip: Clip) -> dict[str, Tensor]:
-    """{"mse": mean over the pixels, "kld": sum over z}, each (B, T-1)."""
+def loss_terms(unroll: Unroll, clip: Clip, l1_weight: float = 0.0, gradient_weight: float = 0.0) -> dict[str, Tensor]:
+    """{"mse": mean over the pixels, "kld": sum over z}, each (B, T-1); with one of the weights also "detail"."""
     target = clip.frames[:, 1 : 1 + unroll.predictions.shape[1]]
-    return {
+    terms = {
         "mse": (unroll.predictions - target).square().mean((2, 3, 4)),
         "kld": kl_divergence(unroll.posterior, unroll.prior).flatten(2).sum(2),
     }
+    if l1_weight or gradient_weight:
+        terms["detail"] = detail_loss(unroll.predictions, target, l1_weight, gradient_weight)
+    return terms
+
+
+def detail_loss(predictions: Tensor, target: Tensor, l1_weight: float, gradient_weight: float) -> Tensor:
+    """Of frames (B, T, C, H, W) what beside the MSE keeps them sharp, (B, T): l1_weight times the mean absolute error
+    and gradient_weight times the squared error of the differences between neighbours, right and below, summed (Mathieu
+    et al. 2016, alpha = 2, whose gradients are absolute values)."""
+    error = predictions - target
+    slopes = (error.diff(dim=dim).square().mean((2, 3, 4)) for dim in (-1, -2))
+    return l1_weight * error.abs().mean((2, 3, 4)) + gradient_weight * sum(slopes)
 
 
 def reduce_terms(
@@ -37,5 +49,7 @@ def reduce_terms(
 
 
 def total_loss(reduced: dict[str, Tensor], beta: float) -> Tensor:
-    """MSE + beta KL: the negative ELBO of a Gaussian decoder up to scale (`schedules.equivalent_sigma`)."""
-    return reduced["mse"] + beta * reduced["kld"]
+    """MSE + beta KL: the negative ELBO of a Gaussian decoder up to scale (`schedules.equivalent_sigma`); and the detail
+    where there is one."""
+    loss = reduced["mse"] + beta * reduced["kld"]
+    return loss + reduced["detail"] if "detail" in reduced else loss

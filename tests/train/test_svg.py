@@ -58,6 +58,7 @@ def test_dry_run_prints_the_settings_and_writes_nothing(tiny_data, tmp_path):
         ({"kl_anneal": "none", "kl_anneal_stop": 0.0}, "beta 0.0001 throughout ("),
         ({"kld_reduction": "length"}, "beta cyclical to 0.0001 (a Gaussian decoder with sigma 0.78)"),
         ({"kld_reduction": "length", "batch_size": 48}, "sigma 1.6)"),  # 12 frames: the KL counts four times
+        ({"gradient_weight": 2.0}, "beta cyclical to 0.0001; beside the MSE 0 x l1, 2 x gradient"),
         ({"kl_anneal": "calibrated"}, "beta calibrated: 2 MSE / D as the training goes"),
     ],
 )

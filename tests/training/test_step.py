@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -67,6 +68,27 @@ def test_equals_the_mean_gradient_of_the_parts_clipped_and_stepped(parts):
     assert result.means["mse"] + BETA * result.means["kld"] == pytest.approx(loss.item(), abs=1e-10)
     for (name, ours), expected in zip(one.model.state_dict().items(), by_hand.state_dict().values()):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6, msg=name)  # Adam divides by gradients near 0
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_what_keeps_frames_sharp_is_added_to_the_loss(parts):
+    """The errors of both kinds by numpy, summed over the steps and averaged over the clips as the MSE is."""
+    t = TrainConfig(batch_size=4, accumulation=parts, l1_weight=0.3, gradient_weight=2.0)
+    clip, noise = batch(SVG, clips=4)
+    one = learner(SVG, t)
+    one.model.eval()
+    one.model.train = lambda: None
+    with torch.no_grad():
+        predictions = one.model.unroll(clip, noise, "posterior", "truth").predictions
+    error = (predictions - clip.frames[:, 1:]).numpy()
+    right, below = (np.diff(error, axis=axis) ** 2 for axis in (-1, -2))
+    expected = 0.3 * np.abs(error).mean((2, 3, 4)) + 2 * (right.mean((2, 3, 4)) + below.mean((2, 3, 4)))
+    given = zip(clip.frames.chunk(parts), clip.conditions.chunk(parts), noise.chunk(parts))
+    chunks = [(Clip(frames, conditions, 1), eps) for frames, conditions, eps in given]
+    means = train_step(one, t, chunks, beta=BETA, feedback="truth").means
+    assert means["mse"] == pytest.approx((error**2).mean((2, 3, 4)).sum(1).mean(), rel=1e-9)
+    detail = means["loss"] - means["mse"] - BETA * means["kld"]
+    assert detail == pytest.approx(expected.sum(1).mean(), rel=1e-9)
 
 
 @pytest.mark.parametrize("reduction", ["batch", "length"])

@@ -79,11 +79,12 @@ def forward_backward(
     accelerator = learner.accelerator
     with torch.autocast(accelerator.device.type, torch.bfloat16, enabled=learner.precision == "bf16"):
         unrolled = learner.unroll(clip, noise, "posterior", feedback)
-    reduced = reduce_terms(loss_terms(unrolled, clip), t.kld_reduction, t.batch_size)
+    terms = loss_terms(unrolled, clip, t.l1_weight, t.gradient_weight)
+    reduced = reduce_terms(terms, t.kld_reduction, t.batch_size)
     loss = total_loss(reduced, beta)
     accelerator.backward(loss / t.accumulation)
-    terms = {"loss": loss, **reduced}
-    return Pass({name: term.detach() for name, term in terms.items()}, unrolled.predictions.detach())
+    logged = {"loss": loss, "mse": reduced["mse"], "kld": reduced["kld"]}
+    return Pass({name: term.detach() for name, term in logged.items()}, unrolled.predictions.detach())
 
 
 def train_step(

@@ -43,6 +43,8 @@ NAMES = {
     "train.lr_decay": "Learning rate over the training",
     "train.lr_milestones": "Epochs where it falls to a tenth",
     "train.grad_clip": "Gradients clipped at",
+    "train.l1_weight": "Weight of the absolute error",
+    "train.gradient_weight": "Weight of the edges' error",
     "train.beta_max": "Highest beta",
     "train.kl_anneal": "Beta over the training",
     "train.kl_anneal_per": "Beta moves with every",
