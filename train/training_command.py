@@ -28,7 +28,7 @@ class Command(Generic[Model, Window]):
     """What is trained, on what, and where to."""
 
     data: Path
-    """folder with train/, validate/ (or val/) and test/"""
+    """folder with train/, validate/ (of a dance: val/) and test/"""
     out: Path
     """run folder to write, or to go on with"""
     model: Model

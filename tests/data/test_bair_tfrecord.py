@@ -183,3 +183,13 @@ def test_missing_or_empty_input_is_named(source, tmp_path):
     (source / "test/traj_0_to_255.tfrecords").write_bytes(b"")
     with pytest.raises(BadInput, match=r"traj_0_to_255\.tfrecords: empty file"):
         import_bair(source, tmp_path / "out")
+
+
+@pytest.mark.parametrize("mark", ["simulation.json", "films.json", "train/index.json"])
+def test_clips_of_another_kind_do_not_pass_for_bairs(source, tmp_path, mark):
+    """Simulated clips lie in groups of the same names, and what is there already is kept."""
+    path = tmp_path / "out" / mark
+    path.parent.mkdir(parents=True)
+    path.write_text("{}")
+    with pytest.raises(BadInput, match="give another folder"):
+        import_bair(source, tmp_path / "out")

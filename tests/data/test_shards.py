@@ -171,3 +171,9 @@ def test_context_alone(shards):
     frames, conditions = clips.window(5, 3, 6, shown=2)
     assert len(frames) == 2 and len(conditions) == 6
     assert np.array_equal(frames, clips.window(5, 3, 6)[0][:2])
+
+
+def test_shards_hide_no_clips(tiny_data, tmp_path):
+    out = shutil.copytree(tiny_data, tmp_path / "out", ignore=shutil.ignore_patterns(".packed"))
+    assert "holds clips of its own" in fails("train.prepare", "shard", tiny_data, out)
+    assert open_split(out, "train", tmp_path / "cache").ids == open_split(tiny_data, "train").ids

@@ -9,11 +9,11 @@ import torch
 
 from tests.training.trainings import after, assert_equal_tensors, rows_without_time, run_training, state_tensors
 from vidpred import checkpoint, runs, schedules
-from vidpred.data.batches import open_split
+from vidpred.data.batches import open_split, window_batch
 from vidpred.data.robot_push import write_clip
 from vidpred.evaluation import evaluate
 from vidpred.files import without_infinity, write_json
-from vidpred.training import loop
+from vidpred.training import gif, loop
 from vidpred.training.validation import validate
 
 
@@ -80,6 +80,16 @@ def test_float64_trains_scores_and_draws(short_svg, robot, tmp_path):
     """A sample GIF was made from float32 frames, which a float64 model refuses."""
     run_training(tmp_path, short_svg, robot, precision="float64", epochs=1, gif_every=1)
     assert list((tmp_path / runs.SAMPLES).glob("*.gif"))
+
+
+def test_a_gif_shows_clips_that_are_validated_alone(tmp_path, short_svg, robot, monkeypatch):
+    """The next one may be too short, and is not looked at beforehand."""
+    read = []
+    monkeypatch.setattr(
+        gif, "window_batch", lambda clips, chosen, n: read.append(chosen) or window_batch(clips, chosen, n)
+    )
+    run_training(tmp_path, short_svg, robot, precision="float64", epochs=1, gif_every=1)
+    assert short_svg.train.validation_clips == 1 and read == [[0]]
 
 
 def test_one_process_trains_in_several_precisions(short_svg, robot, tmp_path):

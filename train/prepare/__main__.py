@@ -70,6 +70,9 @@ def shard(
     splits = [split for split in SPLITS if (data / split).is_dir()]
     if not splits:
         raise BadInput(f"{data}: no train, validate or test folder in it")
+    for split in splits:  # an index would hide them from whatever reads the folder
+        if (out / split).is_dir() and any(path.is_dir() for path in (out / split).glob("[!.]*")):
+            raise BadInput(f"{out / split} holds clips of its own; give another folder")
     with held(out):
         for split in splits:
             clips = pack_split(data, split, cache, progress=True)

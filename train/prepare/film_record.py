@@ -80,15 +80,22 @@ class Record:
         self._write()
         return film
 
+    def is_there(self, film: ImportedFilm) -> bool:
+        """Whether a film has no split yet, or its clips have not been deleted."""
+        places = (self.out / BUILDING, self.out / (film.split or ""))
+        return film.split is None or any((place / film.group).is_dir() for place in places)
+
     def free_group(self, name: str) -> str:
         """A folder's name for a film, that no other has."""
         stem = re.sub(r"[^\w-]+", "_", Path(name).stem).strip("_") or "film"
+        stem = stem.encode()[:120].decode(errors="ignore").rstrip("_")  # names of what is made of a clip hold more
         taken = {film.group for film in self.films}
         return next(group for group in (stem, *(f"{stem}_{n}" for n in range(2, 10**6))) if group not in taken)
 
     def place(self) -> None:
         """Give every film its split and put its clips there."""
-        for film, split in zip(self.films, choose_splits(self.films)):
+        there = [film for film in self.films if self.is_there(film)]  # what was deleted fills no split
+        for film, split in zip(there, choose_splits(there)):
             film.split = split
         self._write()  # before anything moves: an interrupted move goes on to the same places
         for film in self.films:

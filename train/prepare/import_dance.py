@@ -73,7 +73,7 @@ def import_dance(
         remove_unfinished(out, FOLDERS["train"])
         counts, without = _import(film, out, pose_model, every, crop)
     parts = ", ".join(f"{split} {counts[split]:,} frames" for split in SPLITS)
-    print(f"{out}: {parts}" + (f"; no person in {len(without):,}: {_ranges(without)}" if without else ""))
+    print(f"{out}: {parts}" + (f"; no person in {len(without):,}: {_ranges(without, every)}" if without else ""))
 
 
 def _import(film: Path, out: Path, pose_model: Path, every: int, crop: str) -> tuple[dict[str, int], list[int]]:
@@ -174,10 +174,9 @@ def _write(film: films.Film, out: Path, poses: PoseFinder, every: int, crop: str
     return counts, without
 
 
-def _ranges(numbers: list[int]) -> str:
-    """`0-3, 17`; the first few."""
+def _ranges(numbers: list[int], step: int) -> str:
+    """`0-3, 17`; the first few. step: between neighbours."""
     ranges: list[list[int]] = []
-    step = 1 if len(numbers) < 2 else min(b - a for a, b in zip(numbers, numbers[1:]))
     for number in numbers:
         if ranges and number == ranges[-1][1] + step:
             ranges[-1][1] = number

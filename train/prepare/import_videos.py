@@ -226,12 +226,15 @@ def _summary(imported: list[ImportedFilm]) -> str:
 
 
 def _missing_splits(imported: list[ImportedFilm]) -> str:
-    """What one or two films are not enough for."""
-    if len(imported) == 1:
+    """What one or two films are not enough for, or what has been deleted leaves without a film."""
+    if [film.split for film in imported] == ["train"]:
         return (
             "One film is all training: no film is in two splits, and training needs a second one to validate, the test "
             "a third. Run again with more films, or with this one cut into three files."
         )
+    empty = [split for split in SPLITS if split not in {film.split for film in imported}]
+    if (len(imported) > 2 and empty) or "train" in empty or "validate" in empty:
+        return f"No film is left in {' and '.join(empty)}: what is added next goes there."
     if len(imported) == 2:
         return (
             "Two films, one to train and one to validate: no film is in two splits, so there is no test split. "

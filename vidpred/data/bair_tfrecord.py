@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from vidpred.data.layout import remove_hidden
+from vidpred.data.layout import SHARD_INDEX, remove_hidden
 from vidpred.data.robot_push import ACTION_DIM, ACTIONS_CSV, POSITION_DIM, POSITIONS_CSV, is_whole, write_clip
 from vidpred.errors import BadInput
 from vidpred.lock import held
@@ -40,6 +40,12 @@ def _import(plan: dict[str, list[Path]], out: Path) -> dict[str, tuple[int, int]
         for file in files:
             if other and (out / other / file.stem).exists():
                 raise BadInput(f"{out} has {file.stem} in {other}, from an import of other files; give another folder")
+    for record in ("simulation.json", "films.json"):  # of simulated clips and of imported films
+        if (out / record).exists():
+            raise BadInput(f"{out} holds other clips ({record}); give another folder")
+    for split in plan:
+        if (out / split / SHARD_INDEX).exists():
+            raise BadInput(f"{out / split} holds shards; give another folder")
     clips = dict.fromkeys(plan, 0)
     remove_hidden(out / split / file.stem for split, files in plan.items() for file in files)
     total = sum(file.stat().st_size for files in plan.values() for file in files)

@@ -22,7 +22,7 @@ def save_gif(path: Path, model: nn.Module, clips: Clips, config: RunConfig) -> N
 
     A pose picture stands at the left of what it belongs to.
     """
-    n_past, chosen = config.data.n_past, list(range(min(CLIPS, len(clips))))
+    n_past, chosen = config.data.n_past, list(range(min(CLIPS, config.train.validation_clips, len(clips))))
     n_future = min(frames_ahead(config.data, clips, chosen), FRAMES)
     batch = window_batch(clips, chosen, n_past + n_future)
     weight = next(model.parameters())

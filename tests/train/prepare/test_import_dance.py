@@ -155,3 +155,9 @@ def test_a_man_in_a_car(tmp_path):
     with Image.open(video.poses[30]) as pose:
         white = (np.asarray(pose).min(-1) > 200).nonzero()
     assert 20 < white[1].mean() < 40  # the head, about the middle
+
+
+def test_frames_that_are_no_neighbours_are_no_range():
+    assert import_dance._ranges([10, 20], 1) == "10, 20"
+    assert import_dance._ranges([3, 7, 11, 100], 1) == "3, 7, 11, 100"
+    assert import_dance._ranges([0, 2, 4, 40], 2) == "0-4, 40"

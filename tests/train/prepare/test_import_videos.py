@@ -12,7 +12,7 @@ from PIL import Image
 from tests.commands import run
 from tests.films import ffmpeg, make_film
 from train.prepare import import_videos
-from train.prepare.film_record import ImportedFilm, choose_splits
+from train.prepare.film_record import ImportedFilm, Record, choose_splits
 from vidpred.data.layout import SPLITS
 from vidpred.data.robot_push import list_clips, list_frames
 from vidpred.explorer.runs.library import Library
@@ -239,3 +239,28 @@ def test_bad_input_is_one_line(folder, imported, tmp_path):
     (tmp_path / "texts").mkdir()
     assert "none of the files is a film" in refuses(tmp_path / "texts", out)
     assert "--frames" in refuses(folder / "b.gif", out, "--frames", 200)
+
+
+@pytest.mark.parametrize("split", ["test", "validate"])
+def test_a_split_whose_film_was_deleted_is_filled_by_the_next(folder, tmp_path, split):
+    films, out = tmp_path / "films", tmp_path / "out"
+    films.mkdir()
+    for name in ("one.mp4", "two two.mkv", "b.gif"):
+        shutil.copy(folder / name, films)
+    assert imports(films, out, "--frames", 12)[0] == 0
+    (deleted,) = (out / split).glob("[!.]*")
+    shutil.rmtree(deleted)
+    code, printed, _ = imports(films, out, "--frames", 12)
+    said = {"test": "there is no test split", "validate": "No film is left in validate"}[split]
+    assert code == 0 and said in printed
+    make_film(films / "new.mp4", frames=40, start=9)
+    assert imports(films, out, "--frames", 12)[0] == 0
+    assert (out / split / "new").is_dir()
+
+
+def test_a_long_name_leaves_room_for_what_is_made_of_its_clips(tmp_path):
+    record = Record(tmp_path, {})
+    first = record.free_group("動" * 80 + "1.mp4")
+    record.films.append(film(1, name=first))
+    second = record.free_group("動" * 80 + "2.mp4")
+    assert first != second and max(len(name.encode()) for name in (first, second)) <= 124
