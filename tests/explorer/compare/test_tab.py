@@ -159,3 +159,11 @@ def test_where_there_is_no_pair_the_api_alone_is_there_to_say_so(families):
     with gr.Blocks() as demo:
         assert tab.build(families, demo).link is None
     assert [fn.api_name for fn in demo.fns.values()] == ["compare"]
+
+
+def test_a_name_of_a_run_is_no_word_to_begin_a_sentence_with(tiny_run, tiny_data, tmp_path):
+    for name in ("mine", "other run"):
+        shutil.copytree(tiny_run, tmp_path / name)
+        succeeds("train.evaluate", tmp_path / name, "--data", tiny_data, "--samples", 2)
+    answer = CompareHandlers(Library([tmp_path], [tiny_data])).explain(["mine", "other run"])[0]
+    assert answer.startswith("**other run** is")

@@ -15,9 +15,10 @@ from vidpred.errors import BadInput
 from vidpred.explorer.drive import tab
 from vidpred.explorer.drive.session import Drives
 from vidpred.explorer.drive.simulator import Physics
-from vidpred.explorer.drive.tab import DriveHandlers, drive_value, recording, setup
+from vidpred.explorer.drive.tab import DriveHandlers, _joined_link, drive_value, recording, setup
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.validate import MAX_SEED
+from vidpred.explorer.ui.tab_parts import Link
 
 CLIP = "traj_0_to_255/2"
 RIGHT = {"what": "step", "move": [0, 1, 0], "fingers": 0}
@@ -235,3 +236,16 @@ def test_our_own_checks_are_the_only_ones(families):
     demo, _ = built(families)
     assert [fn.name for fn in demo.fns.values() if fn.preprocess] == []
     assert {fn.api_visibility for fn in demo.fns.values()} == {"private"}
+
+
+def test_a_link_of_one_half_does_not_open_the_other():
+    """Which may have no run that it can open with."""
+
+    def refused(**fields):
+        raise BadInput("no actions")
+
+    drive, what_if = Link({}, {"run": "a"}, refused), Link({}, {"if_seed": 0}, lambda if_seed: {"if_seed": if_seed + 1})
+    joined = _joined_link(drive, what_if)
+    assert joined.restore(run="a", if_seed=3) == {"run": "a", "if_seed": 4}
+    with pytest.raises(BadInput):
+        joined.restore(run="b", if_seed=3)

@@ -93,6 +93,8 @@ def test_widgets_follow_the_run(handlers):
     clip, change, other, frames = handlers.fit("tiny", CLIP, "other", 12)
     assert (clip["value"], change["value"], other["visible"], frames["value"]) == (CLIP, "other", True, 12)
     assert CLIP not in other["choices"]
+    chosen = other["choices"][-1]
+    assert handlers.fit("tiny", CLIP, "other", 12, chosen)[2]["value"] == chosen != other["value"]
 
 
 LINKED = {

@@ -13,7 +13,7 @@ from vidpred.data import dance
 from vidpred.errors import BadInput
 from vidpred.explorer.export.live import CLIPS, DANCE_FRAMES, add_clip
 from vidpred.explorer.export.runtime import FILES, add_runtime
-from vidpred.explorer.export.site import export
+from vidpred.explorer.export.site import _curves, export
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import first_run, predict_clip
 from vidpred.explorer.ui.run_colors import COLOURS
@@ -91,3 +91,11 @@ def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
     assert not (tmp_path / "new").exists()
     assert export(families, folder, 2, live=False) == 4  # an earlier one is replaced
     assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")
+
+
+def test_curves_are_those_of_the_first_run_and_what_can_be_compared_with_it(bundled):
+    value = _curves(bundled)
+    drawn = [line["name"] for line in value["legend"]]
+    assert first_run(bundled.all_runs(), bundled).name in drawn
+    assert all(name.startswith("push-free") for name in drawn)
+    assert f"{len(drawn)} of the {len(bundled.runs)} runs" in value["hint"]

@@ -1,5 +1,6 @@
 """Comparing runs: what sets them apart is found, and all of them predict the same clip with the same noise."""
 
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -273,3 +274,11 @@ def test_first_runs_have_clips(bundled):
         assert library.clips_for(comparison.first_runs(library)[0])
     without = Library([ROOT / "assets" / "runs"], [])
     assert names(comparison.first_runs(without)) == names(comparison.first_runs(bundled))
+
+
+def test_first_runs_can_continue_the_same_clips(bundled, tmp_path):
+    """Bouncing shapes and robot clips are of one family of models."""
+    for name in ("push-free-learned-none", "bounce-learned-monotonic"):
+        shutil.copytree(bundled.run(name).folder, tmp_path / name)
+    data = ROOT / "assets" / "data"
+    assert comparison.first_runs(Library([tmp_path], [data / "robot_push", data / "bounce"])) == []

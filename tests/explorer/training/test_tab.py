@@ -13,9 +13,9 @@ from vidpred.explorer.predict.tab import PredictHandlers
 from vidpred.explorer.runs.curves import FIGURES
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.training import tab
-from vidpred.explorer.training.tab import FIRST, CurveHandlers, first_runs
+from vidpred.explorer.training.tab import CurveHandlers
 from vidpred.explorer.ui.run_colors import COLOURS
-from vidpred.explorer.ui.training_chart import CURVES
+from vidpred.explorer.ui.training_chart import CURVES, FIRST, first_runs
 
 GOOD = {"runs": ["tiny"], "curves": list(CURVES), "axis": "epochs", "smoothing": 0, "log": False, "seeds": False}
 BAD = [
@@ -90,6 +90,7 @@ def test_following_a_training(two_runs):
     assert "value" not in chosen and said["value"].startswith("No run is training now")  # all are finished
     assert table["chosen"] == ["old"]
     assert [handlers.live(on, ["old"])[0].active for on in (False, None, "yes", 1)] == [False] * 4
+    assert handlers.live(False, ["old"])[2]["visible"] is False  # nothing is promised any more
     first, told, seen, _ = handlers.draw(**GOOD)
     assert not told["visible"]  # all epochs have ended
     assert handlers.refresh(**GOOD, window=None, seen=seen) == (gr.skip(),) * 4

@@ -244,6 +244,6 @@ def test_tabs_open_without_runs_that_have_been_deleted(tiny_run, tiny_data, tmp_
     answer = event.fn(gr.Request(query_params={"seed": "7"}))
     updates = [(widget.label, update) for widget, update in answer.items() if isinstance(update, dict)]
     opened = [(label, update["value"]) for label, update in updates if "value" in update]
-    assert opened.count(("Run", "run-2")) == 2  # of Predict and Latents
+    assert opened.count(("Run", "run-2")) == 3  # of Predict, Latents and Drive
     assert ("Runs", ["run-2", "run-3"]) in opened  # Training's
     assert [value for widget, value in answer.items() if getattr(widget, "label", "") == "Seed"].count(7) == 1

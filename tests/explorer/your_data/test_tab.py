@@ -265,6 +265,9 @@ def test_a_choice_that_fits_stays(handlers):
 def test_how_far_these_runs_can_go(handlers):
     update = handlers.limit_future("", ["free", "tiny"], CLIP)
     assert (update["value"], update["maximum"]) == (4, 14)
+    assert [handlers.limit_future("", ["free", "tiny"], CLIP, n)["value"] for n in (7, 99, None)] == [7, 14, 4]
+    assert handlers.fit("", ["free", "tiny"], CLIP, 7)[2]["value"] == 7
+    assert handlers.fit("", ["free"], "validate", 7)[2]["value"] != 7  # of another family
     assert handlers.limit_future("", ["free"], "validate") == gr.skip()
     assert handlers.limit_future("", ["other"], CLIP) == gr.skip()
 

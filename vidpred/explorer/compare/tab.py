@@ -114,7 +114,7 @@ def _answer(runs: list[Run]) -> str:
         if found.told_apart:
             verdict = "better than" if found.mean > 0 else "worse than"
         lines.append(
-            f"**{sentence_case(name[other])}** is {verdict} {name[first]}: "
+            f"**{sentence_case(name[other]) if apart else name[other]}** is {verdict} {name[first]}: "
             f"PSNR **{found.text}**"
             + (f", best of {other.evaluation.samples} {best.text}" if best else "")
             + f", higher on {found.higher} of {found.clips} clips."

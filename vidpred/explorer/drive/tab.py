@@ -211,11 +211,11 @@ def _joined_link(one: Link | None, other: Link | None) -> Link | None:
         return one or other
 
     def restore(**fields: Any) -> dict[str, Any]:
-        return {
-            name: value
-            for link in (one, other)
-            for name, value in link.restore(**{name: fields[name] for name in link.first}).items()
-        }
+        updates = {}
+        for link in (one, other):
+            own = {name: fields[name] for name in link.first}
+            updates |= link.restore(**own) if own != link.first else own  # as it opens with, whatever that is
+        return updates
 
     return Link({**one.widgets, **other.widgets}, {**one.first, **other.first}, restore)
 

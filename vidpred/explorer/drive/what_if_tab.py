@@ -132,7 +132,7 @@ class WhatIfHandlers(Handlers):
         return player_value(what_if_tiles(follow_poses(self.library, run, pieces, seed, temperature)), request)
 
     @toast_refusals
-    def fit(self, run: Any, clip: Any, change: Any, n_future: Any) -> tuple[dict, dict, dict, dict]:
+    def fit(self, run: Any, clip: Any, change: Any, n_future: Any, other: Any = None) -> tuple[dict, dict, dict, dict]:
         """Clip, change, other clip and length for a run: kept where they fit."""
         run = self.library.run(run)
         clips, clip = self.require_clips(run, clip, known=True)
@@ -142,7 +142,8 @@ class WhatIfHandlers(Handlers):
         change = change if change in [value for _, value in changes] else changes[0][1]
         others = [name for name in clips if name != clip]
         # where nothing is taken from it, it stays: the address would name it
-        other = {"value": others[0] if others else None} if change == "other" else {}
+        kept = other if other in others else next(iter(others), None)
+        other = {"value": kept} if change == "other" else {}
         return (
             gr.update(choices=clips, value=clip),
             gr.update(choices=changes, value=change),
@@ -210,7 +211,7 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | 
     predicting = {"fn": handlers.what_if, "inputs_kwargs": asked, "outputs": player_html, **BUSY}
     fitting = {
         "fn": handlers.fit,
-        "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "change", "n_future")},
+        "inputs_kwargs": {name: asked[name] for name in ("run", "clip", "change", "n_future", "other")},
         "outputs": [clip_dd, change_radio, other_dd, n_future_slider],
         **QUIET,
     }

@@ -115,10 +115,13 @@ def _view(library: Library, run: Run, clip: Clip, out: Path) -> dict:
 
 
 def _curves(library: Library) -> dict:
-    from vidpred.explorer.ui.run_colors import COLOURS
-    from vidpred.explorer.ui.training_chart import CURVES, training_chart
+    from vidpred.explorer.ui.training_chart import CURVES, first_runs, training_chart
 
-    return training_chart(library, library.all_runs()[:COLOURS], list(CURVES), 1)
+    drawn, of = first_runs(library), len(library.all_runs())
+    value = training_chart(library, drawn, list(CURVES), 1)
+    if len(drawn) < of:
+        value["hint"] = f"{len(drawn)} of the {of} runs, those that see what the first one sees. {value['hint']}"
+    return value
 
 
 def _about(run: Run) -> str:

@@ -102,9 +102,10 @@ def chosen_runs(library: Library, names: Any, fewest: Literal[1, 2] = 2) -> list
 def first_runs(library: Library) -> list[Run]:
     """What is compared before anyone has chosen: the first telling group, or any two of one family, those with clips
     before all others; none if there are no two of one family."""
-    families: dict[bool, list[Run]] = {}
+    families: dict[tuple[bool, bool], list[Run]] = {}
     for run in library.all_runs():
-        families.setdefault(run.takes_poses, []).append(run)
+        bounces = bool(run.evaluation and run.evaluation.has_bounces)
+        families.setdefault((run.takes_poses, bounces), []).append(run)
     found = [group.runs for group in groups(library)] + [runs[:2] for runs in families.values() if len(runs) > 1]
     return min(found, key=lambda runs: not library.clips_for(runs[0]), default=[])
 

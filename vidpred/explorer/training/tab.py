@@ -7,7 +7,6 @@ import gradio as gr
 from vidpred.explorer.runs import curves
 from vidpred.explorer.runs.curves import progress
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.training import schedule_tab
 from vidpred.explorer.ui.cached_file import cached_file
@@ -25,12 +24,12 @@ from vidpred.explorer.ui.training_chart import (
     MOST_SMOOTHING,
     chosen_curves,
     chosen_runs,
+    first_runs,
     training_chart,
 )
 from vidpred.files import without_infinity
 
 REFRESH_SECONDS = 5
-FIRST = 6  # runs that are drawn before anyone has chosen
 
 
 LEAD = (
@@ -90,7 +89,8 @@ class CurveHandlers(Handlers):
         """The timer, which runs only while someone has asked for it; and then, of the runs, those that train now, and
         the table, in which they may be new."""
         if on is not True:
-            return gr.Timer(active=False), gr.skip(), gr.skip(), gr.skip()
+            text = progress([run for run in self.library.all_runs() if isinstance(runs, list) and run.name in runs])
+            return gr.Timer(active=False), gr.skip(), gr.update(value=text, visible=bool(text)), gr.skip()
         self.library.rescan()
         now = names(curves.training_now(self.library.all_runs())[:COLOURS])
         none = "No run is training now: what is drawn is drawn again as soon as an epoch ends."
@@ -125,19 +125,6 @@ def _saved(picture: Any, kind: str) -> str:
     path = cached_file(f"{kind.lower().replace(' ', '-')}.png", picture.tobytes())
     save_png(path, picture)
     return str(path)
-
-
-def first_runs(library: Library) -> list[Run]:
-    """What is drawn before anyone has chosen: the first view's run and those that see the same, none known to have
-    collapsed where that one has not: others share no scale. Some colours are left for what is ticked next."""
-    runs = library.all_runs()
-    first = first_run(runs, library)
-    alike = [run for run in runs if _sees(run) == _sees(first) and (first.is_collapsed or not run.is_collapsed)]
-    return alike[:FIRST]
-
-
-def _sees(run: Run) -> tuple[str, bool]:
-    return run.config.model.condition, bool(run.evaluation and run.evaluation.has_bounces)
 
 
 def build(library: Library, demo: gr.Blocks) -> TabParts:

@@ -8,6 +8,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs import comparison, curves, validate
 from vidpred.explorer.runs.curves import Number
 from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.chart import Line, Panel, Window, chart_value
 from vidpred.explorer.ui.run_colors import COLOURS, run_colours
@@ -15,6 +16,7 @@ from vidpred.schedules import kld_share
 
 MOST_RUNS = 64  # more kinds than colours are refused when they are drawn
 MOST_SMOOTHING = 0.98
+FIRST = 6  # runs that are drawn before anyone has chosen
 
 # What the x axis counts: title, key of metrics.jsonl, what the values are divided by.
 AXES = {"epochs": ("epoch", "epoch", 1), "iterations": ("iteration", "step", 1), "hours": ("hours", "seconds", 3600)}
@@ -55,6 +57,19 @@ COMPARED = ["KL", "beta", "Teacher forcing", "Loss", "PSNR"]  # under prediction
 
 HINT = "Drag across a plot to zoom all of them, double click to zoom out."
 SEEDS_HINT = "Solid: the mean of the seeds, its band from the lowest to the highest. "
+
+
+def first_runs(library: Library) -> list[Run]:
+    """What is drawn before anyone has chosen: the first view's run and those that see the same, none known to have
+    collapsed where that one has not: others share no scale. Some colours are left for what is ticked next."""
+    runs = library.all_runs()
+    first = first_run(runs, library)
+    alike = [run for run in runs if _sees(run) == _sees(first) and (first.is_collapsed or not run.is_collapsed)]
+    return alike[:FIRST]
+
+
+def _sees(run: Run) -> tuple[str, bool]:
+    return run.config.model.condition, bool(run.evaluation and run.evaluation.has_bounces)
 
 
 def training_chart(

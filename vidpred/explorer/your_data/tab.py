@@ -84,19 +84,19 @@ class YourDataHandlers(Handlers):
         return self._kept(session_id, request, fetch)
 
     @toast_refusals
-    def fit(self, session_id: Any, runs: Any, clip: Any) -> tuple[dict, dict, dict]:
+    def fit(self, session_id: Any, runs: Any, clip: Any, n_future: Any = None) -> tuple[dict, dict, dict]:
         """Clips, the runs that can continue the chosen one, and how far: what was chosen stays where it can."""
         session = self.sessions.find(session_id)
-        return self._fitted(session, runs, session.library(self.library).clip(clip))
+        return self._fitted(session, runs, session.library(self.library).clip(clip), n_future)
 
-    def limit_future(self, session_id: Any, runs: Any, clip: Any) -> dict:
+    def limit_future(self, session_id: Any, runs: Any, clip: Any, n_future: Any = None) -> dict:
         """The slider of predicted frames for these runs; what is wrong with them is said by the player."""
         library = self.sessions.find(session_id).library(self.library)
         try:
             chosen, clip = comparison.chosen_runs(library, runs, fewest=1), library.clip(clip)
         except BadInput:
             return gr.skip()
-        return _limited_future(chosen, clip)
+        return _limited_future(chosen, clip, n_future)
 
     def draw(self, session_id: Any, runs: Any, clip: Any, **fields: Any) -> tuple[dict, dict]:
         """The future of a clip by one run, or by several side by side, and how they were trained."""
@@ -156,7 +156,7 @@ class YourDataHandlers(Handlers):
         chosen = clips[clip] if stays else next(iter(clips.values()))
         return f"**{name}**: {describe_run(run)}", gr.update(visible=False), *self._fitted(session, [name], chosen)
 
-    def _fitted(self, session: Session, runs: Any, clip: Clip) -> tuple[dict, dict, dict]:
+    def _fitted(self, session: Session, runs: Any, clip: Clip, n_future: Any = None) -> tuple[dict, dict, dict]:
         library = session.library(self.library)
         able = {run.name: run for run in runs_for(library, clip, first=session.runs)}
         if not able:
@@ -167,7 +167,7 @@ class YourDataHandlers(Handlers):
         return (
             gr.update(choices=clips, value=clip.name),
             gr.update(choices=run_menu(able.values()), value=names(chosen)),
-            _limited_future(chosen, clip),
+            _limited_future(chosen, clip, n_future if stay else None),
         )
 
 
@@ -177,13 +177,14 @@ def runs_for(library: Library, clip: Clip | None, first: Collection[str] = ()) -
     return sorted(able, key=lambda run: run.name not in first)
 
 
-def _limited_future(chosen: list[Run], clip: Clip) -> dict:
+def _limited_future(chosen: list[Run], clip: Clip, n_future: Any) -> dict:
     n_past = max(run.n_past for run in chosen)
     try:
         longest = min(run.longest_future(clip, n_past) for run in chosen)
     except BadInput:  # too short for them
         return gr.skip()
-    return gr.update(value=min(run.first_future(clip, n_past) for run in chosen), maximum=longest)
+    first = min(run.first_future(clip, n_past) for run in chosen)
+    return gr.update(value=validate.within(n_future, 1, longest, first), maximum=longest)
 
 
 def _refused(error: BadInput) -> tuple:
@@ -277,8 +278,9 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     uploading = {"fn": handlers.upload, "inputs_kwargs": uploaded, **adding}
     repository = {"session_id": session_state, "repository": repository_text, "clip": clip_dd}
     fetching = {"fn": handlers.fetch, "inputs_kwargs": repository, **adding}
-    fitting = {"fn": handlers.fit, "inputs_kwargs": chosen, "outputs": fitted, **QUIET}
-    limiting = {"fn": handlers.limit_future, "inputs_kwargs": chosen, "outputs": n_future_slider, **QUIET}
+    reach = {**chosen, "n_future": n_future_slider}
+    fitting = {"fn": handlers.fit, "inputs_kwargs": reach, "outputs": fitted, **QUIET}
+    limiting = {"fn": handlers.limit_future, "inputs_kwargs": reach, "outputs": n_future_slider, **QUIET}
     reading = {
         "fn": handlers.read_again,
         "inputs_kwargs": {"session_id": session_state, "every": every_dd, "runs": runs_dd, "clip": clip_dd},
