@@ -167,8 +167,8 @@ def visit(
     with ThreadPoolExecutor(clients) as pool:
         staying = [pool.submit(stay, client) for client in range(1, clients + 1)]
         try:
-            for _ in range(warm_up):
-                answered.acquire()
+            while warm_up and not all(one.done() for one in staying):  # done: each has met an error, raised below
+                warm_up -= answered.acquire(timeout=1)
             warm = most = harness.memory_of(pid, "VmRSS")
             end = time.monotonic() + seconds
             while time.monotonic() < end:

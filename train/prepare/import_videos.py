@@ -77,7 +77,7 @@ def _import(files: dict[str, Path], record: Record) -> None:
         nothing = "none of the films was taken" if todo else "none of the files is a film"
         raise BadInput(f"{out}: {short if record.films else nothing}")
     record.place()
-    with_clips = [film for film in record.films if film.clips and (out / film.split / film.group).is_dir()]
+    with_clips = [film for film in record.films if film.clips and record.is_there(film)]
     if not with_clips:
         raise BadInput(f"{out}: the folders of all films have been deleted; give another folder, or add films")
     save_png(out / CONTACT_SHEET, contact_sheet(out, with_clips))

@@ -65,3 +65,12 @@ def test_memory_that_grows_after_the_warm_up_is_seen(loaded, monkeypatch):
     result = loaded(lambda: None)
     assert result["growth"] >= 0.1 and not result["kept"]
     assert result["memory_gb"] == pytest.approx(100e-9 * (1 + result["growth"]))
+
+
+def test_visitors_that_all_meet_an_error_end_the_warm_up(loaded, monkeypatch):
+    def questions(client):
+        raise RuntimeError("no questions")
+
+    monkeypatch.setattr(load_file, "questions", questions)
+    with pytest.raises(RuntimeError, match="no questions"):
+        loaded(lambda: None)

@@ -14,6 +14,9 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
   const folder = () => new URL(chosen.folder, location.href).href;
   const step = (known) => ask("drive", { act: "step", known, pushed: { ...pushed } });
 
+  let turn = Promise.resolve(); // presses, sliders and poses change the worker's one drive: one after the other
+  const inTurn = (work) => { const done = turn.then(work); turn = done.catch(() => {}); return done; };
+
   // --- the gripper, as vidpred.explorer.runs.gripper_model says it -----------------------------------------------------
   const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
   const after = (position, action) => position.map((v, i) => Math.fround(clamp(v + law.gain[i] * action[i], law.low[i], law.high[i])));
@@ -74,8 +77,6 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     return answer(frames.length - 1);
   }
 
-  let turn = Promise.resolve(); // a press and a slider change the same steps: one after the other
-  const inTurn = (work) => (turn = turn.then(work));
   const press = (pressed) => inTurn(() => answerTo(pressed));
 
   async function answerTo({ what, move, fingers }) {
@@ -167,7 +168,7 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     canvas.setAttribute("aria-label", "The prior: " + shown.map((d) => "z " + d + " mean " + mu[d].toFixed(2) + ", sigma " + sigma[d].toFixed(2)).join("; "));
   }
 
-  const poses = preparePoses({ ask, load, clipOf, numbers, valid, clip, say, step: (picture) => step(picture) });
+  const poses = preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inTurn, step: (picture) => step(picture) });
   byId("drive-start").addEventListener("click", async () => {
     const run = chosen;
     if (!valid()) return;

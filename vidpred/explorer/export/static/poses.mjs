@@ -4,10 +4,8 @@ import { givenTo } from "./imagine.mjs";
 const byId = (id) => document.getElementById(id);
 const read = (path) => fetch(path).then((answer) => answer.json());
 
-export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, step }) {
+export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inTurn, step }) {
   let chosen = null, film = null, skeleton = null, points = {}, below = {}, held = null, busy = false, moved = false, following = 0, steps = 0;
-  let turn = Promise.resolve(); // whoever imagines waits for who did before
-  const inTurn = (work) => { const done = turn.then(work); turn = done.catch(() => {}); return done; };
   const failed = (error) => say("This did not work: " + error.message, true);
   const board = byId("pose-board"), picture = byId("pose-picture"), joint = byId("pose-joint");
 
