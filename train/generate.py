@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 GAP = 4  # pixels between pictures that stand side by side
 SCALE = 2  # of GIF, MP4 and strip: a pixel becomes a square of this side
+MOST_SAMPLES = 1000
+ABREAST = 30  # pictures side by side at most: players and browsers draw no frame of any width
 STRIP_FRAMES = 30  # at most, of a long video taken at equal distances
 SUBMISSION = "submission.csv"
 OFFICIAL_SEQUENCES, OFFICIAL_FRAMES = 5, 630
@@ -34,9 +36,9 @@ def generate(
 ) -> None:
     """Write what a run imagines: for each clip a GIF, a film strip and each time step's picture.
 
-    OUT/<split>_<group>_<clip>.gif (a dance: <split>_<sequence>.gif) plays pose, truth and samples side by side (given
-    frames framed green, predicted ones red), .png shows them as rows of frames, and the folder of that name holds
-    sample_<k>/<t>.png as predicted. Truth stands there where it is known.
+    OUT/<split>_<group>_<clip>.gif (a dance: <split>_<sequence>.gif) plays pose, truth and samples side by side, 30 in
+    a row (given frames framed green, predicted ones red), .png shows them as rows of frames, and the folder of that
+    name holds sample_<k>/<t>.png as predicted. Truth stands there where it is known.
 
     Args:
         data: folder with train/, validate/ and test/
@@ -51,6 +53,8 @@ def generate(
             frame: id, then 3 x 32 x 64 integers 0 … 255
     """
     require_at_least(1, clips=clips, samples=samples, n_future=n_future)
+    if samples > MOST_SAMPLES:
+        raise BadInput(f"--samples must be at most {MOST_SAMPLES}, got {samples}")
     require_temperature(temperature)
     require_outside(data, out)
     import numpy as np
@@ -144,7 +148,7 @@ def _write_pictures(target: Path, imagined: "np.ndarray", tiles: list, n_past: i
             (building / f"sample_{k}").mkdir()
             for t in range(n_past, len(frames)):
                 render.save_png(building / f"sample_{k}" / f"{t}.png", frames[t])
-    played = render.upscale(render.side_by_side(tiles, gap=GAP), SCALE)
+    played = render.upscale(render.grid(tiles, columns=ABREAST, gap=GAP), SCALE)
     render.save_gif(gif, played)
     if mp4:
         render.save_mp4(video, played)

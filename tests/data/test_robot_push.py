@@ -92,6 +92,11 @@ def edit(row, text):
         ("3.png", lambda p: p.write_text("no picture"), "not a readable PNG"),
         ("3.png", shrink, "32 x 64 pixels, expected 64 x 64"),
         ("3.png", deepen, "16 bits per colour, expected 8"),
+        (
+            "",
+            lambda p: (p / "03.png").write_bytes((p / "4.png").read_bytes()),
+            "03.png and 3.png are one frame's number",
+        ),
         ("actions.csv", os.remove, "missing file"),
         ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 row for 14 frames"),
         ("actions.csv", edit(5, "1,2,3"), "row 5 has 3 numbers, expected 4"),

@@ -12,7 +12,7 @@ from train.findings import statistics
 from train.findings.claims import CLAIMS, SEEDS, TABLES, Claim
 from train.findings.intervals import Interval, crossed_interval
 from train.findings.results import CURVES, FILE, Result, read_results, write_results
-from train.findings.verdicts import findings, measured, report, verdict
+from train.findings.verdicts import findings, line, measured, report, verdict
 from train.sweep.table import read_table
 from vidpred import runs
 
@@ -119,6 +119,15 @@ def test_a_run_with_an_epoch_without_a_step_is_read(tmp_path, tiny_run, tiny_dat
     runs.write_metrics(run, rows)
     curves = read_results([tmp_path / "runs"])["run"].curves
     assert curves["kld"][1] is None and curves["kld"][0] == pytest.approx(rows[0]["kld"] / 5, rel=1e-4)
+
+
+def test_copying_is_no_number_where_a_clip_stands_still():
+    """PSNR is infinite there, null in eval.json."""
+    published = next(line for lines in TABLES.values() for line in lines)
+    one, other = (result(f"{published.run}-s{seed}") for seed in (0, 1))
+    one.scores["copy_last_psnr"] = None
+    assert line(published, {one.name: one})["copied"] is None
+    assert line(published, {one.name: one, other.name: other})["copied"] == 17.0
 
 
 def test_seeds_that_were_scored_on_other_clips_are_one_line():

@@ -60,10 +60,23 @@ def test_bad_input_is_one_line(tiny_run, tiny_data, tmp_path):
     assert "is nowhere a run folder?" in fails("train.generate", "nowhere", "--data", tiny_data, *out)
     for option, said in (("--samples", "--samples must be at least 1"), ("--n-future", "--n-future must be")):
         assert said in fails("train.generate", tiny_run, "--data", tiny_data, *out, option, 0)
+    assert "--samples must be at most 1000" in fails(
+        "train.generate", tiny_run, "--data", tiny_data, *out, "--samples", 1001
+    )
     assert "are needed" in fails("train.generate", tiny_run, "--data", tiny_data, *out, "--n-future", 99)
     inside = ["--out", tiny_data / "test" / "futures"]
     assert "lies inside" in fails("train.generate", tiny_run, "--data", tiny_data, *inside)
     assert not (tmp_path / "out").exists()
+
+
+def test_many_samples_stand_in_rows(tiny_run, tiny_data, tmp_path):
+    """A GIF holds no frame wider than 65,535 pixels, H.264 none wider than 16,384."""
+    options = ["--clips", 1, "--samples", 130, "--n-future", 1, "--mp4", "--cpu"]
+    succeeds("train.generate", tiny_run, "--data", tiny_data, "--out", tmp_path, *options)
+    (mp4,) = tmp_path.glob("*.mp4")
+    for film in (mp4, mp4.with_suffix(".gif")):
+        frames, height, width, _ = imageio.imread(film).shape
+        assert (frames, height, width) == (3, 2 * (5 * 68 + 4 * 4), 2 * (30 * 68 + 29 * 4))  # truth and samples
 
 
 def test_a_dance_gives_pose_truth_and_prediction(dance_run, tiny_dance, tmp_path):

@@ -87,7 +87,8 @@ def line(published: Published, results: dict[str, Result]) -> dict:
         "low": round(interval.low, 2),
         "high": round(interval.high, 2),
     }
-    copied = [r.scores["copy_last_psnr"] for r in results.values() if r.name.rpartition("-s")[0] == published.run]
+    of_run = [r.scores["copy_last_psnr"] for r in results.values() if r.name.rpartition("-s")[0] == published.run]
+    copied = [value for value in of_run if value is not None]  # where a clip stands still it is infinite
     return {**published._asdict(), "ours": ours, "copied": round(fmean(copied), 2) if copied else None}
 
 

@@ -52,8 +52,14 @@ def number_key(name: str) -> tuple[list[int], str]:
 
 
 def numbered_pictures(folder: Path) -> dict[int, Path]:
-    """The files <n>.png of a folder, by n."""
-    return {int(p.stem): p for p in folder.glob("*.png") if p.stem.isascii() and p.stem.isdecimal()}
+    """The files <n>.png of a folder, by n. Two of one number, 1.png and 01.png, are BadInput."""
+    found: dict[int, Path] = {}
+    for path in folder.glob("*.png"):
+        if not (path.stem.isascii() and path.stem.isdecimal()):
+            continue
+        if (other := found.setdefault(int(path.stem), path)) != path:
+            raise BadInput(f"{folder}: {' and '.join(sorted((other.name, path.name)))} are one frame's number")
+    return found
 
 
 def remove_hidden(folders: Iterable[Path]) -> None:

@@ -7,6 +7,7 @@ import gradio as gr
 import pytest
 
 from vidpred import runs
+from vidpred.errors import BadInput
 from vidpred.explorer.latents import tab
 from vidpred.explorer.latents.tab import LatentHandlers
 from vidpred.explorer.runs.library import Library
@@ -20,13 +21,20 @@ def handlers(families):
 
 
 def test_a_look_draws_three_charts_and_chooses_the_dimension_that_carries_most(handlers):
-    note, heat, pictures, *charts, dimension = handlers.latents("tiny", CLIP, 0)
+    note, heat, pictures, *charts, dimension, run = handlers.latents("tiny", CLIP, 0)
     assert "nats a step" in note and len(heat["values"]) == len(dimension["choices"])
     assert [tile["label"] for tile in pictures["tiles"]] == ["Truth", "posterior", "prior", "zero", "shuffled"]
     assert [len(chart["panels"]) for chart in charts] == [1, 3, 1]
     player = handlers.traverse("tiny", CLIP, dimension["value"])
     assert [tile["kind"] for tile in player["tiles"]] == ["truth"] + ["prediction"] * 5 + ["spread"] * 4
-    assert player["request"] > charts[-1]["request"]
+    assert player["request"] > charts[-1]["request"] and run == "tiny"
+
+
+def test_a_chosen_dimension_stays_with_another_seed_but_not_with_another_run(handlers):
+    *_, dimension, run = handlers.latents("tiny", CLIP, 0)
+    chosen = dimension["choices"][-1][1]
+    assert handlers.latents("tiny", CLIP, 1, chosen, run)[-2]["value"] == chosen != dimension["value"]
+    assert handlers.latents("tiny", CLIP, 1, chosen, "dance")[-2]["value"] == dimension["value"]
 
 
 def test_an_evaluation_that_was_made_since_is_told(tiny_run, tiny_data, tmp_path):
@@ -59,6 +67,16 @@ def test_the_clip_stays_where_it_fits_the_run(handlers):
     ],
 )
 def test_bad_fields_are_one_line(handlers, run, clip, seed, said):
-    with pytest.raises(gr.Error, match=said) as error:
+    with pytest.raises(BadInput, match=said):
         handlers.latents(run, clip, seed)
-    assert not error.value.print_exception
+
+
+def test_where_there_is_nothing_to_look_into_no_other_clips_curves_stay(dance_run, tiny_data):
+    handlers = LatentHandlers(Library([dance_run], [tiny_data]))
+    menu = handlers.follow_run("dance", CLIP)
+    with pytest.raises(BadInput, match="None of the clips here is for dance: open others with --data") as error:
+        handlers.latents("dance", menu["value"], 0)
+    note, heat, pictures, *charts, dimension, run = handlers.refuse(error.value)
+    assert "open others with --data" in note == f"**{pictures['message']}**" and heat["message"]
+    assert [(chart["panels"], bool(chart["message"])) for chart in charts] == [([], True)] * 3
+    assert dimension["choices"] == [] and run is None

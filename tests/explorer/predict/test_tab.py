@@ -11,6 +11,7 @@ import pytest
 from tests.explorer.predictions import BAD, ROBOT
 from vidpred import runs
 from vidpred.checkpoint import save_weights
+from vidpred.errors import BadInput
 from vidpred.explorer.predict.downloads import KINDS
 from vidpred.explorer.predict.tab import PredictHandlers, build
 from vidpred.explorer.runs.library import Library
@@ -155,10 +156,12 @@ def test_clips_and_sliders_follow_the_run(handlers):
     assert handlers.limit_future("tiny", CLIP, 99, 14) == gr.skip()
 
 
-def test_a_run_without_clips_says_so(dance_run, tiny_data):
+def test_a_run_without_clips_is_described_and_the_player_says_so(dance_run, tiny_data):
     handlers = PredictHandlers(Library([dance_run], [tiny_data]))
-    with pytest.raises(gr.Error, match="open others with --data"):
-        handlers.choose_run("dance", None, 1, 1, 1)
+    about, _, clip, *_ = handlers.choose_run("dance", CLIP, 1, 1, 1)
+    assert "Dancer, poses known" in about and (clip["choices"], clip["value"]) == ([], None)
+    with pytest.raises(BadInput, match="None of the clips here is for dance: open others with --data"):
+        handlers.draw("dance", clip["value"])
 
 
 def test_side_by_side_the_slider_that_is_ignored_is_off(handlers):

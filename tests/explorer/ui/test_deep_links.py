@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import gradio as gr
 import pytest
 
+from vidpred import runs
 from vidpred.errors import BadInput
 from vidpred.explorer.compare import tab as compare_tab
 from vidpred.explorer.drive import tab as drive_tab
@@ -244,6 +246,20 @@ def test_tabs_open_without_runs_that_have_been_deleted(tiny_run, tiny_data, tmp_
     answer = event.fn(gr.Request(query_params={"seed": "7"}))
     updates = [(widget.label, update) for widget, update in answer.items() if isinstance(update, dict)]
     opened = [(label, update["value"]) for label, update in updates if "value" in update]
-    assert opened.count(("Run", "run-2")) == 3  # of Predict, Latents and Drive
+    assert opened.count(("Run", "run-2")) == 4  # of Predict, Latents, Drive and What if
     assert ("Runs", ["run-2", "run-3"]) in opened  # Training's
     assert [value for widget, value in answer.items() if getattr(widget, "label", "") == "Seed"].count(7) == 1
+
+
+def test_instead_of_a_deleted_run_drive_opens_with_one_that_can_be_driven(tiny_run, tiny_data, tmp_path):
+    for name in ("a-free", "b-driven", "c-driven"):
+        shutil.copytree(tiny_run, tmp_path / name)
+    config = runs.read_config(tiny_run)
+    model = replace(config.model, condition="none", condition_mean=(), condition_scale=())
+    runs.write_config(tmp_path / "a-free", replace(config, model=model), {})
+    demo = build_demo(Library([tmp_path], [tiny_data]))
+    (event,) = (fn for fn in demo.fns.values() if fn.name == "open_address")
+    shutil.rmtree(tmp_path / "b-driven")
+    answer = event.fn(gr.Request(query_params={}))
+    opened = [update["value"] for widget, update in answer.items() if widget.label == "Run" and "value" in update]
+    assert opened == ["c-driven"] * 2  # of Drive and What if; Predict had opened with the first and still does

@@ -1,6 +1,7 @@
 """The tab that drives a model like a simulator: what the component draws, handlers, layout, wiring."""
 
 import base64
+import functools
 import math
 import re
 import threading
@@ -217,7 +218,9 @@ def _joined_link(one: Link | None, other: Link | None) -> Link | None:
             updates |= link.restore(**own) if own != link.first else own  # as it opens with, whatever that is
         return updates
 
-    return Link({**one.widgets, **other.widgets}, {**one.first, **other.first}, restore)
+    return Link(
+        {**one.widgets, **other.widgets}, {**one.first, **other.first}, restore, runs={**one.runs, **other.runs}
+    )
 
 
 def build_drive(library: Library, physics: Physics) -> TabParts:
@@ -263,4 +266,5 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
     drive_html.submit(**again(beginning)).failure(**REFUSED)
     drive_html.download(handlers.save, session_state, drive_html, **DRIVE_QUEUE).failure(**REFUSED)
     changed = [([widget.change for widget in asked.values()], [beginning])]
-    return TabParts(asked, Link(asked, first, handlers.restore), changed=changed, menus={run_dd: listed})
+    link = Link(asked, first, handlers.restore, runs={"run": functools.partial(drivable_runs, library)})
+    return TabParts(asked, link, changed=changed, menus={run_dd: listed})

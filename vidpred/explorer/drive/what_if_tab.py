@@ -220,7 +220,8 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | 
     first = {"run": runs[0].name, "clip": clips[0].name, "change": change, "other": (others or [None])[0]}
     first |= {"n_future": min(FUTURE, longest), "seed": 0, "shuffle_seed": 0, "temperature": 1}
     named = {f"{NAMED}{name}": widget for name, widget in asked.items()}
-    link = Link(named, {f"{NAMED}{name}": value for name, value in first.items()}, handlers.restore)
+    first = {f"{NAMED}{name}": value for name, value in first.items()}
+    link = Link(named, first, handlers.restore, runs={f"{NAMED}run": handlers.runs})
     return {run_dd: lambda: run_menu(handlers.runs())}, link
 
 

@@ -5,14 +5,16 @@ from typing import Any
 
 import gradio as gr
 
+from vidpred.errors import BadInput
 from vidpred.explorer.latents import analysis
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import first_run
+from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.ui.chart import chart, chart_value
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
-from vidpred.explorer.ui.heat_map import heat_map, heat_map_value
-from vidpred.explorer.ui.player import clip_player, next_request, player_value
+from vidpred.explorer.ui.heat_map import heat_map, heat_map_message, heat_map_value
+from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
@@ -26,16 +28,16 @@ SOURCES = (
 )
 
 BEST_TICKS = (1, 2, 5, 10, 15, 20, 50, 100)  # numbers of samples that people ask for
+NOTHING = "Nothing to draw."
 BOUNCES = "Dotted: a shape has just left a wall in a new direction, which nobody could know."
 
 
 class LatentHandlers(Handlers):
-    @toast_refusals
-    def latents(self, run: Any, clip: Any, seed: Any) -> tuple:
-        """What z carries on a clip: a note, the heat map, what is imagined with each z, three charts, and the
-        dimensions, those that carry most first."""
-        run = self.library.run(run)
-        found = analysis.analyse(self.library, run, self.library.clip(clip), seed)
+    def latents(self, run: Any, clip: Any, seed: Any, dimension: Any = None, of_run: Any = None) -> tuple:
+        """What z carries on a clip: a note, the heat map, what is imagined with each z, three charts, the dimensions,
+        those that carry most first, and the run. The chosen dimension stays while its run (of_run) does."""
+        run, clip = self._chosen(run, clip)
+        found = analysis.analyse(self.library, run, clip, seed)
         pictures = player_value(found.pictures, next_request())
         unit = "channel" if run.config.model.z_is_map else "dimension"
         heat = heat_map_value(found.kld, f"{unit} of z", "step", "nats", next_request())
@@ -53,20 +55,26 @@ class LatentHandlers(Handlers):
             for plot in (found.sources, found.gaussians, found.best)
         ]
         menu = analysis.dimension_menu(found.kld, unit)
-        return found.note, heat, pictures, *charts, gr.update(choices=menu, value=menu[0][1])
+        stays = run.name == of_run and dimension in [value for _, value in menu]
+        chosen = gr.update(choices=menu, value=dimension if stays else menu[0][1])
+        return found.note, heat, pictures, *charts, chosen, run.name
+
+    def refuse(self, error: BadInput) -> tuple:
+        """The same where there is nothing to look into: pictures and charts of another run or clip must not stay."""
+        request = next_request()
+        charts = [chart_value([], "", request, message=NOTHING)] * 3
+        heat, pictures = heat_map_message(NOTHING, request), player_message(f"{error}.", request)
+        return f"**{error}.**", heat, pictures, *charts, gr.update(choices=[], value=None), None
 
     def known(self, run: Any, **fields: Any) -> tuple:
         """What all of that depends on beside the fields: an epoch may have ended since, or the run been evaluated."""
         run = self.library.run(run)
         return run.weights, run.evaluation
 
-    @toast_refusals
     def traverse(self, run: Any, clip: Any, dimension: Any) -> dict:
         """One dimension of z pushed up and down; the value of the player."""
         request = next_request()
-        return player_value(
-            analysis.traversal(self.library, self.library.run(run), self.library.clip(clip), dimension), request
-        )
+        return player_value(analysis.traversal(self.library, *self._chosen(run, clip), dimension), request)
 
     @toast_refusals
     def follow_run(self, run: Any, clip: Any) -> dict:
@@ -78,10 +86,19 @@ class LatentHandlers(Handlers):
         seed, _, _ = analysis.checked_window(self.library.run(run), self.library.clip(clip), seed)
         return {"run": run, "clip": self.follow_run(run, clip), "seed": seed}
 
+    def _chosen(self, run: Any, clip: Any) -> tuple[Run, Clip]:
+        run = self.library.run(run)
+        self.require_clips(run, clip, known=True)
+        return run, self.library.clip(clip)
+
 
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
-    handlers, run = LatentHandlers(library), first_run(library.all_runs(), library)
+
+    def runs() -> list[Run]:
+        return [first_run(library.all_runs(), library)]
+
+    handlers, (run,) = LatentHandlers(library), runs()
     first = analysis.first_view(library, run)
     gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
@@ -108,18 +125,27 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     heat_html = heat_map(elem_id="lens-heat")
     gaussians_html = chart(elem_id="lens-gaussians")
     gr.Markdown("### Push one dimension", elem_classes="section")
-    dimension_dd = gr.Dropdown(
-        [("dimension 0", 0)], value=0, label="Dimension of z", info="those that carry most come first"
-    )
+    dimension_dd = gr.Dropdown([], label="Dimension of z", info="those that carry most come first")
+    run_state = gr.State()  # whose dimension that is
     player_html = clip_player(elem_id="lens-player")
 
     asked = {"run": run_dd, "clip": clip_dd, "seed": seed_number}
-    found = [note_md, heat_html, pictures_html, sources_html, gaussians_html, best_html, dimension_dd]
+    found = [note_md, heat_html, pictures_html, sources_html, gaussians_html, best_html, dimension_dd, run_state]
     pushed = {"run": run_dd, "clip": clip_dd, "dimension": dimension_dd}
     drawn = [heat_html, pictures_html, sources_html, gaussians_html, best_html]
     busy = {"show_progress_on": drawn, **BUSY}
-    looking = once(handlers.latents, asked, found, version=handlers.known, **busy)
-    traversing = once(handlers.traverse, pushed, player_html, version=handlers.weights, **BUSY)
+    kept = {"dimension": dimension_dd, "of_run": run_state}
+    looking = once(
+        handlers.latents, asked | kept, found, refused=handlers.refuse, version=handlers.known, aside=kept, **busy
+    )
+    traversing = once(
+        handlers.traverse,
+        pushed,
+        player_html,
+        refused=lambda error: player_message(f"{error}.", next_request()),
+        version=handlers.weights,
+        **BUSY,
+    )
     following = {
         "fn": handlers.follow_run,
         "inputs_kwargs": {"run": run_dd, "clip": clip_dd},
@@ -129,6 +155,6 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chain(look_btn.click, again(looking), traversing)
     chain(dimension_dd.input, traversing)
     chain(run_dd.input, following, looking, traversing)
-    link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library))
+    link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library), {"run": runs})
     menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts({"run": run_dd, "clip": clip_dd}, link, [[looking, traversing]], menus=menus)

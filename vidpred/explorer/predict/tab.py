@@ -73,7 +73,9 @@ class PredictHandlers(Handlers):
     def fit(self, run: Any, clip: Any, n_past: Any, n_future: Any, samples: Any) -> tuple[dict, dict, dict, Any]:
         """Clip, context, horizon and samples for a run: kept where they fit, else as the run has them at first."""
         run = self.library.run(run)
-        clips, fitting = self.require_clips(run, clip)
+        clips, fitting = self.fitting_clips(run, clip)
+        if fitting is None:  # the player says it
+            return gr.update(choices=[], value=None), gr.skip(), gr.skip(), run.own_samples
         entry, stays = self.library.clip(fitting), fitting == clip
         low, high = run.past_limits
         if stays:
@@ -129,7 +131,9 @@ class PredictHandlers(Handlers):
         return {"request": request, "name": path.name, "file": FileData(path=str(path)).model_dump()}
 
     def _predict(self, run: Any, clip: Any, **fields: Any) -> prediction.Prediction:
-        return prediction.predict_clip(self.library, self.library.run(run), self.library.clip(clip), **fields)
+        run = self.library.run(run)
+        self.require_clips(run, clip)
+        return prediction.predict_clip(self.library, run, self.library.clip(clip), **fields)
 
 
 def _prior(run: Run, value: str) -> dict:
@@ -138,7 +142,11 @@ def _prior(run: Run, value: str) -> dict:
 
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
-    handlers, run = PredictHandlers(library), prediction.first_run(library.all_runs(), library)
+
+    def runs() -> list[Run]:
+        return [prediction.first_run(library.all_runs(), library)]
+
+    handlers, (run,) = PredictHandlers(library), runs()
     first, clips = prediction.first_view(library, run), library.clips_for(run)
     low, high = run.past_limits
     longest = run.longest_future(clips[0]) if clips else 1
@@ -242,6 +250,6 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             **PRIVATE,
         )
     gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
-    link = Link(asked, first, handlers.restore, functools.partial(prediction.first_view, library))
+    link = Link(asked, first, handlers.restore, functools.partial(prediction.first_view, library), {"run": runs})
     menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts(asked, link, [[describing], [predicting]], changed, menus)

@@ -17,7 +17,6 @@ import gradio as gr
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.ui.events import chain, while_shown
 from vidpred.explorer.ui.handlers import QUIET
 from vidpred.explorer.ui.tab_parts import Link, Pages, TabParts
@@ -60,12 +59,13 @@ def without_deleted(library: Library, link: Link) -> dict[str, Any]:
 
 
 def _instead_of_deleted(library: Library, link: Link | None) -> dict[str, Any]:
-    """The field of runs, where one of those that a tab opens with is no longer there."""
-    first = link.first if link else {}
-    if "run" in first and first["run"] not in library.runs:
-        return {"run": first_run(library.all_runs(), library).name}
-    there = [run for run in first.get("runs", ()) if run in library.runs]
-    return {"runs": there} if there != first.get("runs", []) else {}
+    """The fields of runs, where one of those that a tab opens with is no longer there."""
+    if link is None:
+        return {}
+    gone = [field for field in link.runs if link.first[field] not in library.runs]
+    given: dict[str, Any] = {field: there[0].name for field in gone if (there := link.runs[field]())}
+    there = [run for run in link.first.get("runs", ()) if run in library.runs]
+    return given | ({"runs": there} if there != link.first.get("runs", []) else {})
 
 
 def open_page(pages: Pages | None, query: Mapping[str, str]) -> dict[gr.blocks.Block, Any]:

@@ -14,3 +14,8 @@ def heat_map_value(values: np.ndarray, row: str, column: str, unit: str, request
     top = max(float(values.max(initial=0.0)), LEAST)
     rounded = [[round(float(value), 4) for value in line] for line in values.T]
     return {"request": request, "values": rounded, "row": row, "column": column, "unit": unit, "top": top}
+
+
+def heat_map_message(text: str, request: int) -> dict:
+    """One line in place of a map."""
+    return {"request": request, "message": text}

@@ -5,11 +5,12 @@ let latest = 0, shown = null, cell = null, place = null; // the value; [row, col
 
 function accept() {
   const value = props.value;
-  if (!value || !value.values || value.request <= latest) return; // none yet, or a late answer
+  if (!value || value.request <= latest) return; // none yet, or a late answer
   latest = value.request;
-  shown = value;
-  part("message").hidden = true;
-  canvas.hidden = false;
+  shown = value.message ? null : value;
+  part("message").hidden = !value.message;
+  part("message").textContent = value.message;
+  canvas.hidden = !!value.message;
   read(null);
   element.dataset.request = value.request; // what is on screen now, for tests
 }
