@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 from vidpred import runs
 from vidpred.explorer.runs.library import Library
@@ -47,6 +48,20 @@ def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
     assert "how it was trained is not known" in words() and "beta" not in words()
     (folder / runs.WEIGHTS).unlink()
     assert "in its first epoch" in words() and "beta" in words()
+
+
+def test_what_is_minimised_beside_the_mse_and_where_it_began_is_said(tiny_run, tiny_data, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "copy")
+    library, config = Library([folder], [tiny_data]), runs.read_config(folder)
+
+    def words(**changes):
+        runs.write_config(folder, replace(config, train=replace(config.train, **changes)), {})
+        return describe_run(library.run("copy"))
+
+    assert "beside the MSE" not in words() and "gone on" not in words()
+    begun = words(gradient_weight=2.0, init="/somewhere/before")
+    assert " · beside the MSE 2 x edges' error · gone on from before · 12 iterations" in begun
+    assert "0.15 x absolute error and 2 x edges' error" in words(gradient_weight=2.0, l1_weight=0.15)
 
 
 def test_a_run_without_weights_still_has_its_curves(tiny_run, tiny_data, tmp_path):

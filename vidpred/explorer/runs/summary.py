@@ -1,5 +1,7 @@
 """A run in words."""
 
+from pathlib import Path
+
 from vidpred.config import TrainConfig
 from vidpred.explorer.runs.curves import metrics_rows
 from vidpred.explorer.runs.run import Evaluation, Run
@@ -50,7 +52,7 @@ def sentence_case(text: str) -> str:
 
 def describe_run(run: Run) -> str:
     """What a run is and how good it is, as short Markdown."""
-    trained = UNKNOWN if trained_elsewhere(run) else f"{_beta_and_forcing(run)} · {_progress(metrics_rows(run))}"
+    trained = UNKNOWN if trained_elsewhere(run) else f"{_training(run)} · {_progress(metrics_rows(run))}"
     lines = [f"**{title(run)}** · {trained}"]
     lines.append(_evaluated(run.evaluation) if run.evaluation else "Not evaluated yet")
     if run.is_collapsed:
@@ -58,8 +60,9 @@ def describe_run(run: Run) -> str:
     return "\n\n".join(lines)
 
 
-def _beta_and_forcing(run: Run) -> str:
-    """What the title leaves out: how large beta gets, and for how long true frames are fed back."""
+def _training(run: Run) -> str:
+    """What the title leaves out: how large beta gets, for how long true frames are fed back, what is minimised beside
+    the MSE, and whose weights it began with."""
     train = run.config.train
     if train.kl_anneal == "calibrated":
         beta = "beta 2 MSE / D"
@@ -73,7 +76,11 @@ def _beta_and_forcing(run: Run) -> str:
             "before the decoder" if run.config.model.condition_at == "decoder" else "everywhere"
         )
     forcing = "" if run.takes_poses and train.tfr == 0 else f" · {_forcing(train)}"  # the title says it
-    return f"{beta}{known}{forcing}"
+    terms = {"absolute error": train.l1_weight, "edges' error": train.gradient_weight}
+    beside = " and ".join(f"{weight:g} x {error}" for error, weight in terms.items() if weight)
+    beside = f" · beside the MSE {beside}" if beside else ""
+    begun = f" · gone on from {Path(train.init).name}" if train.init else ""
+    return f"{beta}{known}{forcing}{beside}{begun}"
 
 
 def _forcing(train: TrainConfig) -> str:
