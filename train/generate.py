@@ -75,6 +75,11 @@ def generate(
         _require_official(packed)
         chosen, n_future = list(range(OFFICIAL_SEQUENCES)), OFFICIAL_FRAMES - 1
 
+    places: dict[str, str] = {}  # where pictures are written -> of which clip
+    for name in (packed.ids[i] for i in chosen):
+        if (other := places.setdefault(name.replace("/", "_"), name)) != name:
+            raise BadInput(f"the pictures of {other} and {name} would have the same names: rename one of their folders")
+
     def imagine(i: int) -> "np.ndarray":
         """The futures of a clip (samples, T, H, W, 3), the given frames before them; pictures of them are written."""
         own = max(2, int(packed.lengths()[i])) if packed.has_poses else config.data.length

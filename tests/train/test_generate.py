@@ -69,6 +69,15 @@ def test_bad_input_is_one_line(tiny_run, tiny_data, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_clips_whose_pictures_would_have_the_same_names_are_refused(tiny_run, tiny_data, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / "data", ignore=shutil.ignore_patterns(".packed"))
+    for group, name in (("a", "b_1"), ("a_b", "1")):
+        shutil.copytree(tiny_data / "test" / "traj_0_to_255" / "1", data / "test" / group / name)
+    said = fails("train.generate", tiny_run, "--data", data, "--out", tmp_path / "out", "--cpu")
+    assert "the pictures of test/a/b_1 and test/a_b/1 would have the same names" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_many_samples_stand_in_rows(tiny_run, tiny_data, tmp_path):
     """A GIF holds no frame wider than 65,535 pixels, H.264 none wider than 16,384."""
     options = ["--clips", 1, "--samples", 130, "--n-future", 1, "--mp4", "--cpu"]
