@@ -74,10 +74,11 @@ class PredictHandlers(Handlers):
         """Clip, context, horizon and samples for a run: kept where they fit, else as the run has them at first."""
         run = self.library.run(run)
         clips, fitting = self.fitting_clips(run, clip)
-        if fitting is None:  # the player says it
-            return gr.update(choices=[], value=None), gr.skip(), gr.skip(), run.own_samples
-        entry, stays = self.library.clip(fitting), fitting == clip
         low, high = run.past_limits
+        if fitting is None:  # the player says it
+            past = gr.update(value=run.n_past, visible=high > low)
+            return gr.update(choices=[], value=None), past, gr.skip(), run.own_samples
+        entry, stays = self.library.clip(fitting), fitting == clip
         if stays:
             n_past = validate.within(n_past, low, min(high, entry.frames - 1), run.n_past)
         else:
