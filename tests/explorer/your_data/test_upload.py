@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tests.commands import ROOT
 from tests.explorer.your_data.files import files_of, png, zipped
 from vidpred import render
 from vidpred.data.batches import open_split
@@ -16,9 +17,11 @@ from vidpred.data.video import MOST_FRAMES
 from vidpred.errors import BadInput
 from vidpred.explorer.your_data import upload
 from vidpred.explorer.your_data.upload import convert_clip, count_frames, crop_picture, holds_run, unpack_run
+from vidpred.simulate.bounce import bounces_of
 
 CLIP = "traj_0_to_255/1"
 MOST_ACROSS = 768 + 16 + 192
+KNOWN = {"actions.csv": "0,0,0,0\n0,0,0,0", "endeffector_positions.csv": "0,0,0\n0,0,0"}
 
 
 def clip_of_pictures(tmp_path, files):
@@ -42,6 +45,28 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path):
     uploaded = clip_of_pictures(tmp_path, {f"frame_{n}.png": png(n) for n in (10, 9, 100, 1)})
     assert uploaded.footage.frames[:, 0, 0, 0].tolist() == [1, 9, 10, 100]
     assert uploaded.clip.has_actions is False
+
+
+def test_frames_and_poses_may_be_counted_from_other_numbers(tmp_path):
+    files = {f"{part}/{n + first}.png": png(n, (32, 64)) for part, first in (("img", 0), ("label", 1)) for n in (0, 1)}
+    assert clip_of_pictures(tmp_path, files).clip.frames == 2
+
+
+@pytest.mark.parametrize("folder", ["labelled/", "composed/"])
+def test_the_only_folder_holds_the_frames_and_what_lies_beside_it_counts(tmp_path, folder):
+    clip = clip_of_pictures(tmp_path, {f"{folder}{n}.png": png(n) for n in (1, 2)} | KNOWN).clip
+    assert (clip.frames, clip.has_poses, clip.has_actions) == (2, False, True)
+
+
+def test_a_clip_of_bouncing_shapes_stays_one(tmp_path, bundled):
+    source = ROOT / "assets" / "data" / "bounce" / "test"
+    folder = next(path.parent for path in source.rglob("simulation.json"))
+    uploaded = clip_of_pictures(tmp_path, files_of(folder)).clip
+    assert uploaded.has_bounces and bounces_of(uploaded.folder) == bounces_of(folder)
+    run = bundled.run("bounce-learned-monotonic")
+    assert run.longest_future(uploaded) == uploaded.frames - run.n_past
+    files = files_of(folder) | {"simulation.json": b'{"bounces": [["first"]]}'}
+    assert not convert_clip(zipped(tmp_path / "other.zip", files), tmp_path / "other").clip.has_bounces
 
 
 def test_a_zipped_dance_is_the_dance_it_was(tiny_dance, tmp_path):
@@ -153,6 +178,11 @@ def test_counting_opens_nothing_but_the_film(long_film, tmp_path):
         ({"a/0.png": png(), "b/0.png": png()}, "found 2 and 0"),
         ({"img/0.png": png(), "label/0.png": png(), "pose/0.png": png()}, "found 1 and 2"),
         ({"img/0.png": png(), "img/1.png": png(), "label/0.png": png()}, "2 frames and 1 pose picture:"),
+        (
+            {f"{part}/{n}.png": png() for part, left_out in (("img", 1), ("label", 2)) for n in {0, 1, 2} - {left_out}},
+            "no pose picture has the number of 2.png",
+        ),
+        ({"0.png": png(), "2.png": png(), **KNOWN}, "no frame follows 0.png, so the rows of actions.csv are other"),
         ({"0.png": b"GIF89a"}, "0.png: not a readable PNG or JPEG"),
         ({"0.png": png(), "1.png": png(size=(32, 64))}, "pictures of different sizes"),
         ({f"{n}.png": png() for n in range(121)}, "121 frames, at most 120"),

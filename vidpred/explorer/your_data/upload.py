@@ -3,6 +3,7 @@
 Nothing is taken on trust: limits stand before the reading, and weights are opened as safetensors only.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -22,11 +23,13 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import SPLIT
 from vidpred.explorer.runs.run import Clip
 from vidpred.explorer.your_data.archive import Archive, open_archive
+from vidpred.simulate.engine import RECORD_FILE
 
 KINDS = (*FILMS, ".zip")
 MOST_POSES = 630  # frames of a dance, as many as the published sequences have
 MOST_COUNTED = 200_000  # frames of a film: two hours at 30 a second
 POSES = re.compile("label|pose", re.IGNORECASE)  # in the name of a folder
+MOST_RECORD = 1_000_000  # bytes of a simulated clip's record
 CSVS = (robot_push.ACTIONS_CSV, robot_push.POSITIONS_CSV)
 PREVIEW_HEIGHT = 192
 PREVIEW_WIDTH = 768  # at most: made as high as others, a picture one pixel high would take gigabytes
@@ -133,7 +136,7 @@ def _convert_pictures(file: Path, folder: Path) -> UploadedClip:
         for path in archive.files:
             if path.suffix.lower() in PICTURES:
                 folders.setdefault(path.parent, []).append(path)
-        poses = [place for place in folders if POSES.search(place.name)]
+        poses = [place for place in folders if len(folders) > 1 and POSES.search(place.name)]
         frames = [place for place in folders if place not in poses]
         if len(frames) != 1 or len(poses) > 1:
             raise BadInput(
@@ -141,13 +144,39 @@ def _convert_pictures(file: Path, folder: Path) -> UploadedClip:
                 f"found {len(frames)} and {len(poses)}"
             )
         if poses:
+            _require_same_numbers(file.name, *(folders[place] for place in (frames[0], poses[0])))
             dancing, posing = (
                 _pictures(archive, folders[place], DANCE_SIZE, MOST_POSES) for place in (frames[0], poses[0])
             )
             return _dance_clip(file.name, folder, dancing, posing)
         moving = _pictures(archive, folders[frames[0]], (IMAGE_SIZE, IMAGE_SIZE), MOST_FRAMES)
         conditions = _conditions(archive, frames[0], folder / "csv", len(moving.frames))
-    return _robot_clip(file.name, folder, moving, conditions, describe_footage(moving))
+        if conditions is not None:
+            _require_no_gap(file.name, folders[frames[0]])
+        bounces = _bounces(archive, frames[0] / RECORD_FILE)
+    return _robot_clip(file.name, folder, moving, conditions, describe_footage(moving), bounces)
+
+
+def _numbers(paths: list[PurePosixPath]) -> dict[int, str]:
+    """Names of pictures by the last number in each, counted from the lowest; none where names hold no number, or two of
+    them the same."""
+    found = {numbers[-1]: path.name for path in paths if (numbers := number_key(path.stem)[0])}
+    first = min(found, default=0)
+    return {number - first: name for number, name in found.items()} if len(found) == len(paths) else {}
+
+
+def _require_same_numbers(name: str, frames: list[PurePosixPath], poses: list[PurePosixPath]) -> None:
+    """BadInput where a frame would be given another's pose."""
+    own, posed = _numbers(frames), _numbers(poses)
+    if len(frames) == len(poses) and own and posed and (lacking := sorted(own.keys() - posed.keys())):
+        raise BadInput(f"{name}: no pose picture has the number of {own[lacking[0]]}")
+
+
+def _require_no_gap(name: str, frames: list[PurePosixPath]) -> None:
+    """BadInput where all later frames would be given another's action."""
+    own = _numbers(frames)
+    if gap := next((number for number in range(max(own, default=0)) if number not in own), None):
+        raise BadInput(f"{name}: no frame follows {own[gap - 1]}, so the rows of {CSVS[0]} are other frames'")
 
 
 def _pictures(archive: Archive, paths: list[PurePosixPath], size: tuple[int, int], most: int) -> Footage:
@@ -164,7 +193,10 @@ def _pictures(archive: Archive, paths: list[PurePosixPath], size: tuple[int, int
 
 
 def _conditions(archive: Archive, inside: PurePosixPath, folder: Path, frames: int) -> np.ndarray | None:
-    """Actions and positions (T, 7) that lie beside the frames, by way of a folder; None where there are none."""
+    """Actions and positions (T, 7) that lie beside the frames, or beside their folder, by way of a folder; None where
+    there are none."""
+    if not any(inside / name in archive.files for name in CSVS):
+        inside = inside.parent
     there = [name for name in CSVS if inside / name in archive.files]
     if not there:
         return None
@@ -180,16 +212,35 @@ def _conditions(archive: Archive, inside: PurePosixPath, folder: Path, frames: i
         raise BadInput(str(error).replace(f"{folder}/", f"{archive.name}: ")) from None
 
 
+def _bounces(archive: Archive, record: PurePosixPath) -> list[list[int]] | None:
+    """What the record of a simulated clip says of shapes that left walls; None for other clips."""
+    if record not in archive.files:
+        return None
+    with archive.open(record) as source:
+        content = source.read(MOST_RECORD + 1)
+    try:
+        found = json.loads(content)["bounces"] if len(content) <= MOST_RECORD else None
+        return [[int(frame) for frame in shape] for shape in found]
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        return None
+
+
 def _robot_clip(
-    name: str, folder: Path, taken: Footage, conditions: np.ndarray | None, description: str
+    name: str,
+    folder: Path,
+    taken: Footage,
+    conditions: np.ndarray | None,
+    description: str,
+    bounces: list[list[int]] | None = None,
 ) -> UploadedClip:
     """Written in the robot layout; where no actions are known, as zeros that no run is given."""
     count, known = len(taken.frames), conditions is not None
     rows = conditions if known else np.zeros((count, ACTION_DIM + POSITION_DIM))
     inside = Path(SPLIT) / "yours" / "0"
-    robot_push.write_clip(folder / inside, taken.frames, rows[:, :ACTION_DIM], rows[:, ACTION_DIM:])
+    record = {} if bounces is None else {RECORD_FILE: {"bounces": bounces}}
+    robot_push.write_clip(folder / inside, taken.frames, rows[:, :ACTION_DIM], rows[:, ACTION_DIM:], record)
     actions = "Its actions and positions are known." if known else "Its actions are not known: action-free runs alone."
-    clip = Clip(name, folder, SPLIT, inside.as_posix(), count, count, has_poses=False, has_actions=known)
+    clip = Clip(name, folder, SPLIT, inside.as_posix(), count, count, False, known, bounces is not None)
     return UploadedClip(clip, taken, f"{description} {actions}")
 
 
