@@ -11,8 +11,9 @@ import torch
 from tests.commands import ROOT, fails, lines_said, succeeds
 from tests.commands import run as run_command
 from tests.promise import same_numbers
-from train.evaluate import report
+from train import evaluate as evaluate_command
 from vidpred import checkpoint, evaluation, metrics, runs
+from vidpred.config import DanceDataConfig
 from vidpred.data.batches import open_split, window_batch
 from vidpred.data.robot_push import write_clip
 from vidpred.errors import BadInput
@@ -178,6 +179,7 @@ def test_the_prior_that_was_sampled_is_told_and_is_that_of_z_from(dance_run, tin
         (["RUN", "--data", "DATA", "--temperature", "nan"], "--temperature must not be negative"),
         (["RUN", "--data", "DATA", "--n-future", "99"], "101 are needed"),
         (["RUN", "--data", "DATA", "--also", "psnr_joint,", "psnr_jiont"], "unknown metric 'psnr_jiont'"),
+        (["RUN", "--data", "DATA", "--also", "psnr_jiont", "--also", "psnr_joint"], "unknown metric 'psnr_jiont'"),
         (["RUN", "--data", "DATA", "--smaples", "3"], "Unrecognized options"),
     ],
 )
@@ -256,9 +258,23 @@ def test_more_context_leaves_fewer_frames_of_a_dance_to_predict(dance_run, tiny_
     assert (result["n_past"], result["n_future"]) == (2, 10)
 
 
-def test_the_report_leaves_out_what_one_sample_one_clip_and_a_still_clip_cannot_tell(result):
-    result = result | {"n_past": 2, "n_future": 4, "z_from": {"prior": 20.0}, "conditions": None}
+def test_of_a_long_dance_as_many_frames_are_predicted_whatever_is_given(tiny_dance):
+    """val_length bounds the time that a validation takes, not where in the video it may begin."""
+    video, data = open_split(tiny_dance, "validate"), DanceDataConfig(val_length=4)
+    assert [evaluation.frames_ahead(data, video, [0], n_past) for n_past in (None, 1, 6, 9, 11)] == [3, 3, 3, 3, 1]
+
+
+def test_the_report_leaves_out_what_one_sample_one_clip_and_a_still_clip_cannot_tell(result, tiny_run):
+    result = result | {"n_past": 2, "n_future": 4, "z_from": {"prior": 20.0}, "conditions": None, "split": "test"}
+
+    def report(result):
+        return evaluate_command.report(result, runs.read_config(tiny_run).model)
+
     whole = report(result)
+    clips, samples = result["clips"], result["samples"]
+    assert whole.splitlines()[0].endswith(f"{clips} test clips, frames 2 … 5, {samples} samples, temperature 1")
+    other = report(result | {"split": "train", "prior_at_test": "standard", "precision": "bf16", "clips": 1})
+    assert other.splitlines()[0].endswith("temperature 1, z from the standard prior, bf16") and "1 train clip," in other
     assert "samples differ by" in whole and "±" in whole and "where it moves: PSNR" in whole
     still = result["per_frame"] | {"sharpness": [math.nan, 1.0]}
     few = report(result | {"samples": 1, "clips": 1, "psnr_motion": math.nan, "sharpness": 0.5, "per_frame": still})

@@ -8,6 +8,7 @@ from vidpred.config import TrainConfig
 from vidpred.errors import BadInput
 from vidpred.schedules import (
     beta_at,
+    beta_reached,
     cyclical,
     equivalent_sigma,
     fraction_at,
@@ -223,3 +224,22 @@ def test_beta_as_the_sigma_of_a_decoder():
     """The field's own figures: 1e-4 is sigma 0.78 and 1 is sigma 78 for 64 x 64 frames in colour."""
     assert equivalent_sigma(1e-4, 3 * 64 * 64) == pytest.approx(0.784, abs=1e-3)
     assert equivalent_sigma(1.0, 3 * 64 * 64) == pytest.approx(78.4, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reached"),
+    [
+        ({"kl_anneal": "none", "kl_anneal_value": 0.3}, 0.3),
+        ({"kl_anneal": "cyclical"}, 1.0),
+        ({"kl_anneal": "cyclical", "kl_anneal_ratio": 1.0}, 1.0),
+        ({"kl_anneal": "monotonic", "kl_anneal_start": 1.0, "kl_anneal_stop": 0.0}, 1.0),  # a fall
+        ({"kl_anneal": "cyclical", "kl_anneal_cycle_epochs": 80}, 0.2475),  # of a rise of 40 epochs the first 10
+        ({"kl_anneal": "monotonic", "kl_anneal_cycle_epochs": 20}, 1.0),
+        ({"kl_anneal": "cyclical", "iterations_per_epoch": 0}, 1.0),  # one pass, of whatever length
+    ],
+)
+def test_the_largest_beta_of_a_training(changes, reached):
+    config = TrainConfig(**{"epochs": 10, "iterations_per_epoch": 10, "beta_max": 2.0, **changes})
+    assert beta_reached(config) == pytest.approx(2 * reached)
+    if config.iterations_per_epoch:
+        assert max(beta_at(config, i) for i in range(100)) == pytest.approx(2 * reached, abs=0.1)

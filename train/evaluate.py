@@ -2,10 +2,15 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from train.cli import Cache, Cpu, Json, RunFolder, Split, print_json, require_at_least, require_temperature, run_command
 from vidpred.errors import BadInput
+
+if TYPE_CHECKING:
+    from vidpred.config import ModelConfig
 
 
 def evaluate_run(
@@ -22,7 +27,7 @@ def evaluate_run(
     precision: Literal["no", "bf16"] = "no",
     cache: Cache = None,
     out: Path | None = None,
-    also: tuple[str, ...] = (),
+    also: Annotated[tuple[tuple[str, ...], ...], tyro.conf.UseAppendAction] = (),
     cpu: Cpu = False,
     json: Json = False,
 ) -> None:
@@ -60,8 +65,8 @@ def evaluate_run(
     from vidpred.perceptual import measure
     from vidpred.simulate.bounce import bounces_of
 
-    also = tuple(name for given in also for name in given.replace(",", " ").split())
-    for name in also:
+    further = tuple(name for given in also for words in given for name in words.replace(",", " ").split())
+    for name in further:
         measure(name)  # one that is unknown or not at hand is refused before the work
     config = runs.read_config(run)
     if prior_at_test == "learned" and not config.model.learned_prior:
@@ -93,7 +98,7 @@ def evaluate_run(
             samples=samples,
             **sampling,
             precision=precision,
-            also=also,
+            also=further,
             bounces=None if None in bounces else bounces,
             name=run.resolve().name,
             progress=bar.update,
@@ -103,7 +108,7 @@ def evaluate_run(
     if not speaks:
         return
     result |= {"split": split_name(split), "best_by": config.train.best_by}
-    print_json(without_infinity(result)) if json else print(report(result), flush=True)
+    print_json(without_infinity(result)) if json else print(report(result, config.model), flush=True)
     if stamp(weights) != loaded:
         raise BadInput(f"{weights}: replaced since it was read; the scores are of the weights before, {target} is left")
     remove_unfinished(target.parent, target.name)
@@ -112,9 +117,11 @@ def evaluate_run(
         print(f"wrote {target}")
 
 
-def report(result: dict) -> str:
-    """The numbers for a person, with their protocol, but for what one sample, one clip or a still clip cannot tell."""
+def report(result: dict, model: "ModelConfig") -> str:
+    """The numbers of a run of this model for a person, with their protocol, but for what one sample, one clip or a
+    still clip cannot tell."""
     from vidpred.latents import OWED_FRAMES
+    from vidpred.runs import other_prior
 
     def best(name: str, form: str) -> str:
         half = f" ± {result[f'{name}_best_ci95']:{form}}" if result["clips"] > 1 else ""
@@ -122,11 +129,15 @@ def report(result: dict) -> str:
 
     differ = f"; samples differ by {result['diversity']:.4f} (RMSE)" if result["samples"] > 1 else ""
     frames = f"frames {result['n_past']} … {result['n_past'] + result['n_future'] - 1}"
+    clips = f"{result['clips']} {result['split']} clip{'s' * (result['clips'] != 1)}"
+    other = other_prior(model, result["prior_at_test"])
+    other = f", z from the {other} prior" if other else ""
+    precision = "" if result["precision"] == "no" else f", {result['precision']}"
     owed = f"PSNR by where z comes from{f' (first {OWED_FRAMES} frames)' if result['n_future'] > OWED_FRAMES else ''}: "
     return "\n".join(
         [
-            f"protocol {result['protocol']}: {result['clips']} clips, {frames}, {result['samples']} samples, "
-            f"temperature {result['temperature']:g}",
+            f"protocol {result['protocol']}: {clips}, {frames}, {result['samples']} samples, "
+            f"temperature {result['temperature']:g}{other}{precision}",
             f"PSNR  {result['psnr']:.2f} dB, {best('psnr', '.2f')} dB, "
             f"last frame copied: {result['copy_last_psnr']:.2f} dB",
             f"SSIM  {result['ssim']:.4f}, {best('ssim', '.4f')}",

@@ -52,10 +52,13 @@ class Latents(NamedTuple):
 def frames_ahead(data: DataConfig | DanceDataConfig, clips: Clips, chosen: list[int], n_past: int | None = None) -> int:
     """Frames after the context that validation and test look at; dance videos may be shorter than was asked for.
 
-    n_past: context frames (none: as trained); more of them leave fewer frames of a dance.
+    n_past: context frames (none: as trained); a dance may end before as many follow them.
     """
-    given = n_past if n_past and clips.has_poses else data.n_past
-    return max(1, data.scored_length(int(clips.lengths()[chosen].min())) - given)
+    shortest = int(clips.lengths()[chosen].min())
+    ahead = data.scored_length(shortest) - data.n_past
+    if n_past and clips.has_poses:
+        ahead = min(ahead, shortest - n_past)
+    return max(1, ahead)
 
 
 def require_scorable(clips: Clips, chosen: list[int], model: ModelConfig, *, n_past: int, n_future: int) -> None:

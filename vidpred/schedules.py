@@ -48,8 +48,15 @@ def beta_at(
 
 
 def beta_reached(config: TrainConfig) -> float:
-    """What beta gets to at the end of a rise, or is throughout without annealing; calibrated beta has no such value."""
-    return config.beta_max * (config.kl_anneal_value if config.kl_anneal == "none" else config.kl_anneal_stop)
+    """The largest beta of a training: at the end of a rise, or where it stops in the middle of one; of a fall its
+    start; without annealing that of all iterations. Calibrated beta has no such value."""
+    if config.kl_anneal == "none":
+        return config.beta_max * config.kl_anneal_value
+    ends = [config.kl_anneal_start, config.kl_anneal_stop]
+    total, longer = config.epochs * config.iterations_per_epoch, config.kl_anneal_cycle_epochs or 0
+    if total and longer * config.kl_anneal_ratio > config.epochs:
+        ends[1] = kl_anneal_at(config, total - 1)
+    return config.beta_max * max(ends)
 
 
 def kld_share(config: TrainConfig, frames: int) -> float:

@@ -273,6 +273,7 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
     table(TINY + arm + "train.epochs = 1\n")
     refused = fails(*command)
     assert "run arm: " in refused and "train.epochs is 2, asked for 1" in refused
+    assert "(with train.init " in refused and "or delete its folder to train it anew (--fresh deletes all" in refused
     assert json.loads(succeeds(*command, "--fresh").splitlines()[-1])["runs"][0]["epochs"] == 1
 
 

@@ -22,6 +22,7 @@ from vidpred.lock import held
 from vidpred.training.checks import require_trainable
 
 PATIENCE = 60.0  # seconds
+ANEW = "delete its folder to train it anew (--fresh deletes all runs of the table)"
 
 
 def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> Job:
@@ -37,7 +38,11 @@ def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> Jo
     require_outside(command.data, command.out)
     training, validation = (open_split(command.data, split, command.cache) for split in ("train", "validate"))
     config = RunConfig(command.model, command.window, command.train)
-    require_trainable(command.out, config, training, validation, fresh=fresh)
+    try:
+        require_trainable(command.out, config, training, validation, fresh=fresh)
+    except BadInput as error:  # what it advises is for one run
+        said = str(error).replace("--train.init ", "train.init ")
+        raise BadInput(said.replace("--fresh to start over", ANEW)) from None
     return Job(command, evaluation)
 
 

@@ -81,7 +81,7 @@ def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
     assert add_runtime(tmp_path / "runtime") == ""
 
 
-def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
+def test_what_is_no_export_is_left_alone(folder, families, dance_run, tiny_data, tmp_path):
     (tmp_path / "mine.txt").write_text("notes")
     with pytest.raises(BadInput, match="not empty and no earlier export"):
         export(families, tmp_path, 1)
@@ -90,6 +90,10 @@ def test_what_is_no_export_is_left_alone(folder, families, tmp_path):
         export(families, tmp_path / "new", 0)
     assert not (tmp_path / "new").exists()
     assert export(families, folder, 2, live=False) == 4  # an earlier one is replaced
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(BadInput, match="none of the runs here can continue any of the clips"):
+        export(Library([dance_run], [tiny_data]), folder, 2, live=False)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
     assert "no such folder of runs" in fails("vidpred.explorer.export", tmp_path / "new", "--runs", "nowhere")
 
 

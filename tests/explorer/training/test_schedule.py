@@ -107,6 +107,18 @@ def test_a_run_starts_from_the_nearest_preset(bundled, library):
     assert same(made.command, tiny)
 
 
+def test_the_command_names_no_folder_that_is_not_there(bundled):
+    start = schedule.PREFIX + "long-push-learned-cyclical"
+    made = schedule.design(bundled, start, schedule.values_of(schedule.start_config(bundled, start)))
+    assert "train.init" not in made.command
+    assert "went on from the weights of long-push-learned-cyclical: add `--train.init`" in made.summary
+
+
+def test_forcing_after_a_plateau_is_said(design):
+    assert "again from 1 on wherever validation" in design("report-dance-plateau").summary
+    assert "plateau" not in design("report-dance-linear").summary
+
+
 def test_a_run_of_bouncing_shapes_is_trained_on_such_clips(bundled):
     for name, data in (("bounce-learned-monotonic", "data/bounce"), ("push-free-learned-none", "data/robot")):
         start = schedule.PREFIX + name

@@ -20,7 +20,8 @@ def title_parts(run: Run) -> list[str]:
     train = run.config.train
     beta = [] if trained_elsewhere(run) else [_schedule(train)]
     if run.takes_poses:
-        fed = [] if trained_elsewhere(run) else ["teacher forced" if train.tfr else "free running"]
+        forced = train.tfr or train.plateau_patience
+        fed = [] if trained_elsewhere(run) else ["teacher forced" if forced else "free running"]
         return ["dancer, poses known", *beta, *fed]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
     return [*scene, f"{run.prior} prior", "actions known" if run.takes_actions else "no actions", *beta]
@@ -84,11 +85,13 @@ def _training(run: Run) -> str:
 
 
 def _forcing(train: TrainConfig) -> str:
+    again = ", and again after a plateau" if train.plateau_patience else ""
     if train.tfr == 0:
-        return "trained free running"
-    if train.tfr_decay_start >= train.epochs or train.tfr_floor >= train.tfr:
+        return f"trained free running{', teacher forced after a plateau' if again else ''}"
+    still = train.tfr_decay != "linear" and train.tfr_decay_step == 0
+    if still or train.tfr_decay_start >= train.epochs or train.tfr_floor >= train.tfr:
         return "teacher forced throughout"
-    return "teacher forced at first"
+    return f"teacher forced at first{again}"
 
 
 def _progress(rows: list[dict]) -> str:

@@ -5,6 +5,7 @@ import math
 import shlex
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidpred import schedules
@@ -105,7 +106,7 @@ def design(library: Library, start: Any, values: dict[str, Any]) -> Design:
     begun = start_config(library, start)
     checked = {name: field.check(values.get(name), field.label) for name, field in FIELDS.items()}
     checked["kl_anneal_cycle_epochs"] = checked["kl_anneal_cycle_epochs"] or None
-    train = from_dict(TrainConfig, {**to_dict(begun.train), **checked}, "train")
+    train = from_dict(TrainConfig, {**to_dict(begun.train), **checked, "init": None}, "train")
     config = dataclasses.replace(begun, train=train)
     drawn = train if train.iterations_per_epoch else dataclasses.replace(train, iterations_per_epoch=ONE_PASS)
     schedules.beta_at(drawn, 0)  # a schedule that makes no sense is refused here
@@ -113,7 +114,13 @@ def design(library: Library, start: Any, values: dict[str, Any]) -> Design:
     height, width = config.model.frame_size
     curves = _curves(drawn, CHANNELS * height * width, schedules.kld_share(train, config.data.length))
     line = command(config, preset, _bounces(library, start))
-    return Design(config, preset, line, _summary(config, drawn, curves), curves)
+    summary = _summary(config, drawn, curves)
+    if begun.train.init:  # where it lies is known to whoever trained it, if to anyone
+        before = Path(begun.train.init).name
+        summary += (
+            f"\n\n> The run went on from the weights of {before}: add `--train.init` with the folder of such a run."
+        )
+    return Design(config, preset, line, summary, curves)
 
 
 def _bounces(library: Library, start: str) -> bool:
@@ -209,11 +216,12 @@ def _summary(config: RunConfig, drawn: TrainConfig, curves: list[Panel]) -> str:
     else:
         length = f"{train.epochs:,} epochs of one pass over the data (drawn as {ONE_PASS} iterations each)"
     forced = sum(ratios) / len(ratios)
+    plateau = ", and again from 1 on wherever validation has come to a plateau" if train.plateau_patience else ""
     lines = [
         f"{length}. beta reaches **{max(betas):.3g}**: the bound of a Gaussian decoder with "
         f"**sigma {max(sigmas):.3g}**, where each of a frame's {CHANNELS * height * width:,} numbers lies between "
         "0 and 1. "
-        f"Teacher forcing in **{forced:.0%}** of the training."
+        f"Teacher forcing in **{forced:.0%}** of the training{plateau}."
     ]
     if max(sigmas) > 2:
         lines.append(
