@@ -20,6 +20,7 @@ LAST = "last"
 SAMPLES = "samples"
 KEPT = "weights"
 TENSORBOARD = "tensorboard"
+AVERAGED = "averaged"  # what config.json's versions call the runs whose weights' mean a run is
 MADE = (CONFIG, METRICS, WEIGHTS, EVAL)  # the files of a run folder, in the order in which they are written
 
 # What the scores of two runs must agree in to be compared, by name in eval.json; they are of the same clips besides,
@@ -45,6 +46,12 @@ def require_folder(run: Path) -> None:
 
 def read_config(run: Path) -> RunConfig:
     """Settings of a run."""
+    return read_settings(run)[0]
+
+
+def read_settings(run: Path) -> tuple[RunConfig, dict[str, str]]:
+    """Settings of a run, and what made it: versions, and where it was not trained from where its weights come; empty
+    where config.json does not say."""
     require_folder(run)
     path = Path(run) / CONFIG
     values = _read_json(path)
@@ -56,16 +63,11 @@ def read_config(run: Path) -> RunConfig:
     try:
         model = model_from_dict(values["model"], "model")
         data = from_dict(model.data_config, values["data"], "data")
-        return RunConfig(model, data, from_dict(TrainConfig, values["train"], "train"))
+        config = RunConfig(model, data, from_dict(TrainConfig, values["train"], "train"))
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from None
-
-
-def read_versions(run: Path) -> dict[str, str]:
-    """What made a run, as its config.json says; empty where it does not."""
-    values = _read_json(Path(run) / CONFIG)
-    versions = values.get("versions") if isinstance(values, dict) else None
-    return versions if isinstance(versions, dict) else {}
+    versions = values.get("versions")
+    return config, versions if isinstance(versions, dict) else {}
 
 
 def write_config(run: Path, config: RunConfig, versions: dict[str, str]) -> None:

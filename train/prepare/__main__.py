@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from train.cli import OutFolder, require_at_least, require_outside, run_commands
+from train.prepare.average import average
 from train.prepare.import_dance import import_dance
 from train.prepare.import_videos import import_videos
 from train.prepare.simulate import simulate_bounce, simulate_dance, simulate_robot
@@ -97,7 +98,7 @@ def bundle(
 
     from vidpred import checkpoint, runs
 
-    config = runs.read_config(run)  # a run that does not load is not shipped
+    config, versions = runs.read_settings(run)  # a run that does not load is not shipped
     if config.train.init is not None:  # by its name: its folder is on this machine alone
         config = replace(config, train=replace(config.train, init=Path(config.train.init).name))
     model = checkpoint.load_trained(run)
@@ -109,7 +110,7 @@ def bundle(
     ours = (out / runs.CONFIG).exists() or was_begun(out, runs.CONFIG)
     if not is_vacant(out) and ((out / runs.LAST).exists() or not ours):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
-    versions, rows, evaluated = runs.read_versions(run), runs.read_metrics(run), runs.read_eval(run)
+    rows, evaluated = runs.read_metrics(run), runs.read_eval(run)
     with held(out):
         remove_unfinished(out, *runs.MADE)
         with replaced_together(out, runs.CONFIG, (*runs.MADE, runs.SAMPLES, runs.KEPT, runs.TENSORBOARD)) as building:
@@ -166,6 +167,7 @@ def main(args: list[str] | None = None) -> None:
             "import-dance": import_dance,
             "import-checkpoint": import_checkpoint_command,
             "shard": shard,
+            "average": average,
             "bundle": bundle,
         },
         prog="python -m train.prepare",

@@ -89,7 +89,8 @@ class Library:
             return known[1]
         weights = stamps[2] and stamps[2][0]
         with _without_path(folder, name):
-            run = Run(name, folder, runs.read_config(folder), weights, Evaluation.read(folder))
+            config, made = runs.read_settings(folder)
+            run = Run(name, folder, config, weights, Evaluation.read(folder), str(made.get(runs.AVERAGED, "")))
         with self._run_lock:
             self._read[folder] = (name, stamps), run
         return run

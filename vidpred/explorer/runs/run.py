@@ -143,13 +143,15 @@ def _per_clip(values: Any) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run as it was on disk when its name was resolved. weights: when they were written, ns; None: not yet."""
+    """A run as it was on disk when its name was resolved. weights: when they were written, ns; None: not yet. averaged:
+    the names of the runs whose weights' mean they are."""
 
     name: str
     folder: Path
     config: RunConfig
     weights: int | None
     evaluation: Evaluation | None = field(compare=False)
+    averaged: str = ""
 
     @property
     def n_past(self) -> int:

@@ -1,0 +1,58 @@
+"""`train.prepare average`: a run whose weights are the mean of others'."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.commands import fails, succeeds
+from vidpred import checkpoint, runs
+from vidpred.explorer.runs.library import Library
+from vidpred.explorer.runs.summary import describe_run
+
+
+@pytest.fixture
+def tuned(tiny_run, tmp_path):
+    """tuned(name, by, **changes): a run that went on from `before`, its weights moved; changes: of its settings."""
+
+    def make(name, by, **changes):
+        run = shutil.copytree(tiny_run, tmp_path / name)
+        config = runs.read_config(run)
+        train = replace(config.train, **{"init": str(tmp_path / "before"), **changes})
+        runs.write_config(run, replace(config, train=train), {"torch": "2.11"})
+        weights = checkpoint.load_tensors(run / runs.WEIGHTS)
+        moved = {key: value * by if value.is_floating_point() else value for key, value in weights.items()}
+        checkpoint.save_tensors(run / runs.WEIGHTS, moved)
+        return run
+
+    return make
+
+
+def test_weights_are_the_mean_and_it_says_whose(tuned, tiny_run, tiny_data, tmp_path):
+    one, two, out = tuned("one", 0.5), tuned("two", 2.0), tmp_path / "mean"
+    assert succeeds("train.prepare", "average", one, two, "--out", out) == f"{out}: the mean of one, two\n"
+    expected = checkpoint.load_tensors(tiny_run / runs.WEIGHTS)
+    for key, value in checkpoint.load_tensors(out / runs.WEIGHTS).items():
+        torch.testing.assert_close(value, expected[key] * 1.25 if value.is_floating_point() else expected[key])
+    config, made = runs.read_settings(out)
+    assert config == runs.read_config(one) and made == {"torch": "2.11", "averaged": "one, two"}
+    assert runs.read_metrics(out) == runs.read_metrics(one)
+    succeeds("train.prepare", "bundle", out, tmp_path / "bundled")
+    library = Library([tmp_path / "bundled"], [tiny_data])
+    assert "gone on from before · weights: the mean of one, two" in describe_run(library.run("bundled"))
+
+
+def test_what_has_no_mean_is_one_line(tuned, tiny_run, dance_run, tmp_path):
+    one, other, out = tuned("one", 1.0), tuned("other", 1.0, init="elsewhere"), tmp_path / "mean"
+    for given, said in (
+        ([one], "two runs or more, got 1"),
+        ([one, dance_run], "is another model"),
+        ([one, other], "went on from elsewhere"),
+        ([tiny_run, one], "went on from no other run"),
+        ([one, tmp_path / "nowhere"], "nowhere/config.json: missing"),
+    ):
+        line = fails("train.prepare", "average", *given, "--out", out)
+        assert said in line and "\n" not in line
+    assert not out.exists()
+    assert "not empty" in fails("train.prepare", "average", one, tuned("two", 1.0), "--out", one)

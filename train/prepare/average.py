@@ -1,0 +1,53 @@
+"""The mean of the weights of several runs, as one run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from vidpred.errors import BadInput
+from vidpred.files import remove_unfinished, replaced_together, require_vacant
+from vidpred.lock import held
+
+
+def average(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN RUN …")],
+    out: Path,
+) -> None:
+    """The mean of the weights of runs that went on from the same weights: often better than each of them, at the price
+    of one ("model soups", Wortsman et al. 2022). Settings and curves are those of the first.
+
+    Args:
+        runs: Run folders, two or more, trained with the same --train.init.
+        out: Run folder to write.
+    """
+    import torch  # here: other commands need none
+
+    from vidpred import checkpoint
+    from vidpred import runs as folders
+
+    if len(runs) < 2:
+        raise BadInput(f"a mean takes two runs or more, got {len(runs)}")
+    configs, (_, versions) = [folders.read_config(run) for run in runs], folders.read_settings(runs[0])
+    for run, config in zip(runs[1:], configs[1:]):
+        if config.model != configs[0].model:
+            raise BadInput(f"{run} is another model than {runs[0]}: their settings differ in more than train.*")
+    begun = [config.train.init and Path(config.train.init).name for config in configs]
+    for run, init in zip(runs, begun):
+        if init is None or init != begun[0]:  # weights that were found apart are no weights in between
+            raise BadInput(f"{run} went on from {init or 'no other run'}, {runs[0]} from {begun[0]}: only of runs that "
+                           "began with the same weights is the mean a model")  # fmt: skip
+    models = [checkpoint.load_trained(run) for run in runs]
+    with torch.no_grad():
+        for name, value in models[0].state_dict(keep_vars=True).items():
+            if value.is_floating_point():
+                value.copy_(torch.stack([model.state_dict()[name].double() for model in models]).mean(0))
+    with held(out):
+        require_vacant(out)
+        remove_unfinished(out, folders.CONFIG)
+        with replaced_together(out, folders.CONFIG) as building:
+            averaged = ", ".join(run.resolve().name for run in runs)
+            folders.write_config(building, configs[0], versions | {folders.AVERAGED: averaged})
+            folders.write_metrics(building, folders.read_metrics(runs[0]))
+            checkpoint.save_weights(building / folders.WEIGHTS, models[0])
+    print(f"{out}: the mean of {averaged}")
