@@ -233,13 +233,24 @@ def test_beta_as_the_sigma_of_a_decoder():
         ({"kl_anneal": "cyclical"}, 1.0),
         ({"kl_anneal": "cyclical", "kl_anneal_ratio": 1.0}, 1.0),
         ({"kl_anneal": "monotonic", "kl_anneal_start": 1.0, "kl_anneal_stop": 0.0}, 1.0),  # a fall
-        ({"kl_anneal": "cyclical", "kl_anneal_cycle_epochs": 80}, 0.2475),  # of a rise of 40 epochs the first 10
+        ({"kl_anneal": "cyclical", "kl_anneal_cycle_epochs": 80}, 0.25),  # of a rise of 40 epochs the first 10
+        ({"kl_anneal": "cyclical", "kl_anneal_cycle_epochs": 80, "iterations_per_epoch": 0}, 0.25),  # one pass each
         ({"kl_anneal": "monotonic", "kl_anneal_cycle_epochs": 20}, 1.0),
-        ({"kl_anneal": "cyclical", "iterations_per_epoch": 0}, 1.0),  # one pass, of whatever length
+        ({"kl_anneal": "cyclical", "kl_anneal_cycles": 5, "kl_anneal_per": "epoch", "kl_anneal_ratio": 1.0}, 0.5),
+        ({"kl_anneal": "monotonic", "kl_anneal_per": "epoch", "kl_anneal_ratio": 1.0}, 0.9),
+        ({"kl_anneal": "cyclical", "kl_anneal_per": "epoch"}, 1.0),
     ],
 )
 def test_the_largest_beta_of_a_training(changes, reached):
-    config = TrainConfig(**{"epochs": 10, "iterations_per_epoch": 10, "beta_max": 2.0, **changes})
+    config = {"epochs": 10, "iterations_per_epoch": 100, "kl_anneal_cycles": 2, "beta_max": 2.0, **changes}
+    config = TrainConfig(**config)
     assert beta_reached(config) == pytest.approx(2 * reached)
     if config.iterations_per_epoch:
-        assert max(beta_at(config, i) for i in range(100)) == pytest.approx(2 * reached, abs=0.1)
+        assert max(beta_at(config, i) for i in range(1000)) == pytest.approx(2 * reached, abs=0.01)
+
+
+def test_a_schedule_that_is_refused_where_it_is_used_still_has_a_largest_beta():
+    """Of a stranger's run, whose title names it."""
+    for anneal in ("cyclical", "calibrated"):
+        short = TrainConfig(epochs=1, kl_anneal=anneal, kl_anneal_per="epoch", kl_anneal_cycle_epochs=3)
+        assert beta_reached(short) > 0

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 GAP = 4  # pixels between pictures that stand side by side
 SCALE = 2  # of GIF, MP4 and strip: a pixel becomes a square of this side
 MOST_SAMPLES = 1000
-ABREAST = 30  # pictures side by side at most: players and browsers draw no frame of any width
+ABREAST = 30  # pictures side by side at most: a wider frame fits neither a GIF nor a player
 STRIP_FRAMES = 30  # at most, of a long video taken at equal distances
 SUBMISSION = "submission.csv"
 OFFICIAL_SEQUENCES, OFFICIAL_FRAMES = 5, 630

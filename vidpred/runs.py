@@ -50,7 +50,7 @@ def read_config(run: Path) -> RunConfig:
 
 
 def read_settings(run: Path) -> tuple[RunConfig, dict[str, str]]:
-    """Settings of a run, and what made it: versions, and where it was not trained from where its weights come; empty
+    """Settings of a run, and what made it: versions, and of one that was not trained what its weights come from; empty
     where config.json does not say."""
     require_folder(run)
     path = Path(run) / CONFIG

@@ -1,13 +1,17 @@
 """beta and teacher forcing: pure functions of the position in training."""
 
+import contextlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from vidpred.config import CHANNELS, IMAGE_SIZE, TrainConfig
 from vidpred.errors import BadInput
 
 FIRST_MSE = 1 / 12
 """MSE of grey against pixels that may be anything: what calibrated beta takes before anything is known."""
+MOST_STEPS = 10_000
+"""Epochs up to which a schedule by epochs is looked at one by one."""
 MSE_MOMENTUM = 0.01
 """Weight of the last batch in the running MSE of calibrated beta."""
 
@@ -48,15 +52,21 @@ def beta_at(
 
 
 def beta_reached(config: TrainConfig) -> float:
-    """The largest beta of a training: at the end of a rise, or where it stops in the middle of one; of a fall its
-    start; without annealing that of all iterations. Calibrated beta has no such value."""
+    """The largest beta of a training: at the end of a rise, or where the training stops in the middle of one; of a fall
+    its start; without annealing that of all iterations. Calibrated beta has no such value."""
     if config.kl_anneal == "none":
         return config.beta_max * config.kl_anneal_value
-    ends = [config.kl_anneal_start, config.kl_anneal_stop]
-    total, longer = config.epochs * config.iterations_per_epoch, config.kl_anneal_cycle_epochs or 0
-    if total and longer * config.kl_anneal_ratio > config.epochs:
-        ends[1] = kl_anneal_at(config, total - 1)
-    return config.beta_max * max(ends)
+    start, stop, epochs = config.kl_anneal_start, config.kl_anneal_stop, config.epochs
+    if config.kl_anneal == "calibrated":
+        return config.beta_max * max(start, stop)
+    if config.kl_anneal_per == "epoch" and epochs <= MOST_STEPS:  # in so few steps a rise may end below its stop
+        with contextlib.suppress(BadInput):  # of fewer than two: refused where it is used
+            each = replace(config, iterations_per_epoch=1)
+            return config.beta_max * max(kl_anneal_at(each, epoch) for epoch in range(epochs))
+    rise = (config.kl_anneal_cycle_epochs or 0) * config.kl_anneal_ratio  # of a share of the training all fits into it
+    if rise > epochs:
+        stop = start + (stop - start) * ramp(epochs / rise, config.kl_anneal_shape)
+    return config.beta_max * max(start, stop)
 
 
 def kld_share(config: TrainConfig, frames: int) -> float:

@@ -95,7 +95,7 @@ def edit(row, text):
         (
             "",
             lambda p: (p / "03.png").write_bytes((p / "4.png").read_bytes()),
-            "03.png and 3.png are one frame's number",
+            "03.png and 3.png have the same number",
         ),
         ("actions.csv", os.remove, "missing file"),
         ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 row for 14 frames"),

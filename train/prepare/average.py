@@ -18,16 +18,18 @@ def average(
     of one ("model soups", Wortsman et al. 2022). Settings and curves are those of the first.
 
     Args:
-        runs: Run folders, two or more, trained with the same --train.init.
+        runs: Run folders, two or more, trained with the same --train.init: of one name and, where that is still known,
+            of the same weights.
         out: Run folder to write.
     """
     import torch  # here: other commands need none
 
     from vidpred import checkpoint
     from vidpred import runs as folders
+    from vidpred.training.state import read_progress
 
-    if len(runs) < 2:
-        raise BadInput(f"a mean takes two runs or more, got {len(runs)}")
+    if len({run.resolve() for run in runs}) < max(2, len(runs)):
+        raise BadInput(f"a mean takes two runs or more, each once, got {len(runs)}")
     configs, (_, versions) = [folders.read_config(run) for run in runs], folders.read_settings(runs[0])
     for run, config in zip(runs[1:], configs[1:]):
         if config.model != configs[0].model:
@@ -37,6 +39,9 @@ def average(
         if init is None or init != begun[0]:  # weights that were found apart are no weights in between
             raise BadInput(f"{run} went on from {init or 'no other run'}, {runs[0]} from {begun[0]}: only of runs that "
                            "began with the same weights is the mean a model")  # fmt: skip
+    digests = {progress.start for run in runs if (progress := read_progress(run / folders.LAST)[0]).start}
+    if len(digests) > 1:
+        raise BadInput(f"these runs went on from runs of one name, {begun[0]}, but of other weights")
     models = [checkpoint.load_trained(run) for run in runs]
     with torch.no_grad():
         for name, value in models[0].state_dict(keep_vars=True).items():

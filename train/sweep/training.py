@@ -40,10 +40,15 @@ def require_ready(job: Job, open_split: Callable[..., Clips], fresh: bool) -> Jo
     config = RunConfig(command.model, command.window, command.train)
     try:
         require_trainable(command.out, config, training, validation, fresh=fresh)
-    except BadInput as error:  # what it advises is for one run
-        said = str(error).replace("--train.init ", "train.init ")
-        raise BadInput(said.replace("--fresh to start over", ANEW)) from None
+    except BadInput as error:
+        raise BadInput(_of_a_table(error)) from None
     return Job(command, evaluation)
+
+
+def _of_a_table(error: BadInput) -> str:
+    """What is wrong with one run of a sweep. What a training advises is for a run alone: --fresh would delete all."""
+    said = " ".join(str(error).split()).replace("--train.init ", "train.init ")
+    return said.replace("use --fresh to start over", ANEW).replace("--fresh to start over", ANEW)
 
 
 def log_of(run: Path) -> Path:
@@ -75,7 +80,7 @@ def train_logged(job: Job) -> bool:
                 evaluate_run(job.out, command.data, **job.scoring, **places)
             return True
         except BadInput as error:
-            print(" ".join(str(error).split()))
+            print(_of_a_table(error))
         except KeyboardInterrupt:  # asked twice, or outside training
             print("stopped at once: it goes on from the last state that was saved")
             return True

@@ -58,7 +58,7 @@ def numbered_pictures(folder: Path) -> dict[int, Path]:
         if not (path.stem.isascii() and path.stem.isdecimal()):
             continue
         if (other := found.setdefault(int(path.stem), path)) != path:
-            raise BadInput(f"{folder}: {' and '.join(sorted((other.name, path.name)))} are one frame's number")
+            raise BadInput(f"{folder}: {' and '.join(sorted((other.name, path.name)))} have the same number")
     return found
 
 

@@ -63,12 +63,18 @@ def test_the_clip_stays_where_it_fits_the_run(handlers):
         ("tiny", "nothing", 0, "There is no clip “nothing” here"),
         ("tiny", "validate", 0, "tiny continues robot clips: validate is none"),
         (["tiny"], CLIP, 0, "choose a run"),
-        ("tiny", CLIP, 1.5, "The seed must be"),
     ],
 )
 def test_bad_fields_are_one_line(handlers, run, clip, seed, said):
     with pytest.raises(BadInput, match=said):
         handlers.latents(run, clip, seed)
+
+
+def test_a_seed_that_is_none_leaves_the_page_as_it_is(handlers):
+    for seed in (1.5, -1, None):
+        with pytest.raises(gr.Error, match="The seed must be") as error:
+            handlers.latents("tiny", CLIP, seed)
+        assert not error.value.print_exception
 
 
 def test_where_there_is_nothing_to_look_into_no_other_clips_curves_stay(dance_run, tiny_data):

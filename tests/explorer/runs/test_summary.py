@@ -64,18 +64,25 @@ def test_what_is_minimised_beside_the_mse_and_where_it_began_is_said(tiny_run, t
     assert "0.15 x absolute error and 2 x edges' error" in words(gradient_weight=2.0, l1_weight=0.15)
 
 
-def test_forcing_in_words(tiny_run, tiny_data, tmp_path):
+def test_forcing_in_words(tiny_run, dance_run, tiny_data, tmp_path):
     folder = shutil.copytree(tiny_run, tmp_path / "copy")
-    library, config = Library([folder], [tiny_data]), runs.read_config(folder)
+    dancer = shutil.copytree(dance_run, tmp_path / "dancer")
+    library = Library([folder, dancer], [tiny_data])
 
-    def words(**changes):
-        runs.write_config(folder, replace(config, train=replace(config.train, **changes)), {})
-        return describe_run(library.run("copy"))
+    def words(run=folder, **changes):
+        config = runs.read_config(run)
+        runs.write_config(run, replace(config, train=replace(config.train, **changes)), {})
+        words = describe_run(library.run(run.name))
+        runs.write_config(run, config, {})
+        return words
 
     assert " · teacher forced at first · " in words()
     assert "teacher forced at first, and again after a plateau" in words(plateau_patience=2)
     assert "trained free running, teacher forced after a plateau" in words(tfr=0.0, plateau_patience=2)
     assert " · teacher forced throughout · " in words(tfr_decay_step=0.0)
+    assert "free running** · beta up to 1e-05 · 8 iterations" in words(dancer, tfr=0.0, plateau_patience=0)
+    again = words(dancer, tfr=0.0, plateau_patience=2)
+    assert "free running** · " in again and " · trained free running, teacher forced after a plateau" in again
 
 
 def test_a_run_without_weights_still_has_its_curves(tiny_run, tiny_data, tmp_path):

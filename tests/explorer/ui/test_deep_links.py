@@ -263,3 +263,26 @@ def test_instead_of_a_deleted_run_drive_opens_with_one_that_can_be_driven(tiny_r
     answer = event.fn(gr.Request(query_params={}))
     opened = [update["value"] for widget, update in answer.items() if widget.label == "Run" and "value" in update]
     assert opened == ["c-driven"] * 2  # of Drive and What if; Predict had opened with the first and still does
+
+
+def test_instead_of_a_deleted_run_every_part_opens_with_what_its_new_run_can(
+    tiny_run, dance_run, tiny_data, tiny_dance, tmp_path
+):
+    """Of more context and fewer frames than the deleted one's; of the other family."""
+    for name in ("a-tiny", "b-short"):
+        shutil.copytree(tiny_run, tmp_path / name)
+    config = runs.read_config(tiny_run)
+    runs.write_config(tmp_path / "b-short", replace(config, data=replace(config.data, n_past=8)), {})
+    library = Library([tmp_path, dance_run], [tiny_data, tiny_dance])
+    demo = build_demo(library)
+    (event,) = (fn for fn in demo.fns.values() if fn.name == "open_address")
+
+    def opened(**query):
+        answer = event.fn(gr.Request(query_params=query))
+        found = [update for widget, update in answer.items() if getattr(widget, "label", "") == "Run"]
+        return [update["value"] for update in found if "value" in update]
+
+    shutil.rmtree(tmp_path / "a-tiny")
+    assert opened().count("b-short") == opened(tab="drive", temperature="0.5").count("b-short") == 4
+    shutil.rmtree(tmp_path / "b-short")
+    assert opened().count(dance_run.name) == 3  # of Predict, Latents and What if: nothing is left to drive

@@ -21,7 +21,10 @@ from vidpred.simulate.bounce import bounces_of
 
 CLIP = "traj_0_to_255/1"
 MOST_ACROSS = 768 + 16 + 192
-KNOWN = {"actions.csv": "0,0,0,0\n0,0,0,0", "endeffector_positions.csv": "0,0,0\n0,0,0"}
+KNOWN, THREE = (
+    {"actions.csv": "\n".join(["0,0,0,0"] * rows), "endeffector_positions.csv": "\n".join(["0,0,0"] * rows)}
+    for rows in (2, 3)
+)
 
 
 def clip_of_pictures(tmp_path, files):
@@ -47,9 +50,18 @@ def test_frames_come_in_the_order_of_their_numbers(tmp_path):
     assert uploaded.clip.has_actions is False
 
 
-def test_frames_and_poses_may_be_counted_from_other_numbers(tmp_path):
-    files = {f"{part}/{n + first}.png": png(n, (32, 64)) for part, first in (("img", 0), ("label", 1)) for n in (0, 1)}
+@pytest.mark.parametrize(
+    ("frame", "pose"), [("{}", "0{}"), ("a2_{}_64x64", "pose {}"), ("{0}_t{0}", "{0}"), ("1{}", "2{}")]
+)
+def test_frames_and_poses_may_be_counted_from_other_numbers(tmp_path, frame, pose):
+    names = [f"img/{frame}.png", f"label/{pose}.png"]
+    files = {name.format(n): png(n, (32, 64)) for name in names for n in (0, 1)}
     assert clip_of_pictures(tmp_path, files).clip.frames == 2
+
+
+def test_every_tenth_frame_has_its_own_row(tmp_path):
+    clip = clip_of_pictures(tmp_path, {f"{n}.png": png(n) for n in (0, 10, 20)} | THREE).clip
+    assert (clip.frames, clip.has_actions) == (3, True)
 
 
 @pytest.mark.parametrize("folder", ["labelled/", "composed/"])
@@ -65,8 +77,10 @@ def test_a_clip_of_bouncing_shapes_stays_one(tmp_path, bundled):
     assert uploaded.has_bounces and bounces_of(uploaded.folder) == bounces_of(folder)
     run = bundled.run("bounce-learned-monotonic")
     assert run.longest_future(uploaded) == uploaded.frames - run.n_past
-    files = files_of(folder) | {"simulation.json": b'{"bounces": [["first"]]}'}
-    assert not convert_clip(zipped(tmp_path / "other.zip", files), tmp_path / "other").clip.has_bounces
+    for record, expected in ((b'{"bounces": "12"}', None), (b'{"bounces": [[-5, 3, 99, "7", true]]}', [3])):
+        other = zipped(tmp_path / "other.zip", files_of(folder) | {"simulation.json": record})
+        clip = convert_clip(other, tmp_path / f"other{expected}").clip
+        assert clip.has_bounces == (expected is not None) and bounces_of(clip.folder) == expected
 
 
 def test_a_zipped_dance_is_the_dance_it_was(tiny_dance, tmp_path):
@@ -182,7 +196,13 @@ def test_counting_opens_nothing_but_the_film(long_film, tmp_path):
             {f"{part}/{n}.png": png() for part, left_out in (("img", 1), ("label", 2)) for n in {0, 1, 2} - {left_out}},
             "no pose picture has the number of 2.png",
         ),
-        ({"0.png": png(), "2.png": png(), **KNOWN}, "no frame follows 0.png, so the rows of actions.csv are other"),
+        ({"0.png": png(), "2.png": png(), **THREE}, "actions.csv has 3 rows for 2 frames, and there is no frame 1"),
+        ({"1.png": png(), "2.png": png(), **THREE}, "actions.csv has 3 rows for 2 frames, and there is no frame 0"),
+        ({"0.png": png(), "00.png": png(), "1.png": png(), **THREE}, "0.png and 00.png have the same number"),
+        (
+            {"img/0.png": png(), "img/0.jpg": png(), **{f"label/{n}.png": png() for n in (0, 1)}},
+            "0.jpg and 0.png have the same number",
+        ),
         ({"0.png": b"GIF89a"}, "0.png: not a readable PNG or JPEG"),
         ({"0.png": png(), "1.png": png(size=(32, 64))}, "pictures of different sizes"),
         ({f"{n}.png": png() for n in range(121)}, "121 frames, at most 120"),

@@ -1,5 +1,6 @@
 """`train.prepare average`: a run whose weights are the mean of others'."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -45,8 +46,16 @@ def test_weights_are_the_mean_and_it_says_whose(tuned, tiny_run, tiny_data, tmp_
 
 def test_what_has_no_mean_is_one_line(tuned, tiny_run, dance_run, tmp_path):
     one, other, out = tuned("one", 1.0), tuned("other", 1.0, init="elsewhere"), tmp_path / "mean"
+    unlike = tuned("unlike", 1.0)
+    for run, digest in ((one, "0123"), (unlike, "4567")):
+        state = run / runs.LAST / "state.json"
+        content = json.loads(state.read_text())
+        content["progress"]["start"] = digest
+        state.write_text(json.dumps(content))
     for given, said in (
-        ([one], "two runs or more, got 1"),
+        ([one], "two runs or more, each once, got 1"),
+        ([one, one], "two runs or more, each once, got 2"),
+        ([one, unlike], "of other weights"),
         ([one, dance_run], "is another model"),
         ([one, other], "went on from elsewhere"),
         ([tiny_run, one], "went on from no other run"),

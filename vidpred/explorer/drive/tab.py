@@ -1,7 +1,6 @@
 """The tab that drives a model like a simulator: what the component draws, handlers, layout, wiring."""
 
 import base64
-import functools
 import math
 import re
 import threading
@@ -218,16 +217,22 @@ def _joined_link(one: Link | None, other: Link | None) -> Link | None:
             updates |= link.restore(**own) if own != link.first else own  # as it opens with, whatever that is
         return updates
 
-    return Link(
-        {**one.widgets, **other.widgets}, {**one.first, **other.first}, restore, runs={**one.runs, **other.runs}
-    )
+    widgets, first = {**one.widgets, **other.widgets}, {**one.first, **other.first}
+    return Link(widgets, first, restore, instead=lambda: {**one.instead(), **other.instead()})
+
+
+def first_view(library: Library) -> dict[str, Any]:
+    """The fields before anyone has changed them; none where nothing can be driven."""
+    for run in drivable_runs(library) or robot_runs(library):
+        for clip in library.clips_for(run, known=True)[:1]:
+            return {"run": run.name, "clip": clip.name, "seed": 0, "temperature": 1.0}
+    return {}
 
 
 def build_drive(library: Library, physics: Physics) -> TabParts:
     """The part in which one drives: a run predicts a frame for every press."""
-    runs = drivable_runs(library) or robot_runs(library)
-    clips = library.clips_for(runs[0], known=True) if runs else []
-    if not clips:
+    first = first_view(library)
+    if not first:
         gr.Markdown("No robot clips are open here: start the app with `--data DIR`.")
         return TabParts()
     handlers = DriveHandlers(library, physics)
@@ -238,7 +243,7 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
     def listed() -> list[tuple[str, str]]:
         return run_menu(robot_runs(library))
 
-    first = {"run": runs[0].name, "clip": clips[0].name, "seed": 0, "temperature": 1.0}
+    clips = library.clips_for(library.run(first["run"]), known=True)
 
     def end_drive(drive_id: str) -> None:  # a function: Gradio would copy what a method belongs to
         handlers.drives.end(drive_id)
@@ -266,5 +271,7 @@ def build_drive(library: Library, physics: Physics) -> TabParts:
     drive_html.submit(**again(beginning)).failure(**REFUSED)
     drive_html.download(handlers.save, session_state, drive_html, **DRIVE_QUEUE).failure(**REFUSED)
     changed = [([widget.change for widget in asked.values()], [beginning])]
-    link = Link(asked, first, handlers.restore, runs={"run": functools.partial(drivable_runs, library)})
+    link = Link(
+        asked, first, handlers.restore, instead=lambda: {} if first["run"] in library.runs else first_view(library)
+    )
     return TabParts(asked, link, changed=changed, menus={run_dd: listed})

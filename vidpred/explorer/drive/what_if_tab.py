@@ -115,7 +115,7 @@ class WhatIfHandlers(Handlers):
         if change == "other":
             others = [name for name in names(self.library.clips_for(run, known=True)) if name != clip.name]
             fitted["other"]["value"] = validate.choice(view["other"], "clip", others)
-        return {f"{NAMED}{name}": value for name, value in {**view, **fitted}.items()}
+        return _named({**view, **fitted})
 
     @toast_refusals
     def follow(self, run: Any, seed: Any, temperature: Any, *fields: Any) -> dict:
@@ -168,25 +168,46 @@ def change_menu(run: Run) -> list[tuple[str, str]]:
     return [pair for pair in CHANGE_LABELS if not run.takes_poses or pair[1] in POSE_CHANGES]
 
 
+def first_view(library: Library, run: Run) -> dict[str, Any]:
+    """The fields of a run with clips before anyone has changed them."""
+    clip, *others = library.clips_for(run, known=True)
+    return {
+        "run": run.name,
+        "clip": clip.name,
+        "change": change_menu(run)[0][1] if run.takes_poses else "opposite",
+        "other": next(iter(names(others)), None),
+        "n_future": min(FUTURE, longest_future(run, clip)),
+        "seed": 0,
+        "shuffle_seed": 0,
+        "temperature": 1,
+    }
+
+
+def _named(fields: dict[str, Any]) -> dict[str, Any]:
+    """By their names in the address."""
+    return {f"{NAMED}{name}": value for name, value in fields.items()}
+
+
 def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | None]:
     """Other actions or poses for a clip, beside its own."""
     runs = handlers.runs()
     if not runs:
         gr.Markdown("No run here is told about actions or poses and has clips, so nothing can be changed.")
         return {}, None
-    clips, changes = handlers.library.clips_for(runs[0], known=True), change_menu(runs[0])
-    change = changes[0][1] if runs[0].takes_poses else "opposite"
-    longest, others = longest_future(runs[0], clips[0]), names(clips[1:])
+    first, changes = first_view(handlers.library, runs[0]), change_menu(runs[0])
+    clips = handlers.library.clips_for(runs[0], known=True)
     gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=240):
             run_dd = gr.Dropdown(
                 run_menu(runs), value=runs[0].name, label="Run", info="one that knows actions or poses"
             )
-            clip_dd = gr.Dropdown(names(clips), value=clips[0].name, label="Clip")
-            change_radio = gr.Radio(changes, value=change, label="What if it moved …")
-            other_dd = gr.Dropdown(others, value=(others or [None])[0], label="Taken from", visible=False)
-            n_future_slider = gr.Slider(1, longest, value=min(FUTURE, longest), step=1, label="Predicted frames")
+            clip_dd = gr.Dropdown(names(clips), value=first["clip"], label="Clip")
+            change_radio = gr.Radio(changes, value=first["change"], label="What if it moved …")
+            other_dd = gr.Dropdown(names(clips[1:]), value=first["other"], label="Taken from", visible=False)
+            n_future_slider = gr.Slider(
+                1, longest_future(runs[0], clips[0]), value=first["n_future"], step=1, label="Predicted frames"
+            )
             temperature_slider, seed_number, shuffle_number = _noise("Seed of the random order")
             predict_btn = gr.Button("Imagine it", variant="primary")
         with gr.Column(scale=4, min_width=320, elem_classes="player-column"):
@@ -217,11 +238,12 @@ def build_what_if(handlers: WhatIfHandlers, tab: gr.Tab) -> tuple[Menus, Link | 
     }
     chain(functools.partial(gr.on, [tab.select, predict_btn.click, other_dd.input]), waiting, predicting)
     chain(functools.partial(gr.on, [run_dd.input, clip_dd.input, change_radio.input]), fitting, waiting, predicting)
-    first = {"run": runs[0].name, "clip": clips[0].name, "change": change, "other": (others or [None])[0]}
-    first |= {"n_future": min(FUTURE, longest), "seed": 0, "shuffle_seed": 0, "temperature": 1}
-    named = {f"{NAMED}{name}": widget for name, widget in asked.items()}
-    first = {f"{NAMED}{name}": value for name, value in first.items()}
-    link = Link(named, first, handlers.restore, runs={f"{NAMED}run": handlers.runs})
+
+    def instead() -> dict[str, Any]:
+        there = [] if first["run"] in handlers.library.runs else handlers.runs()
+        return _named(first_view(handlers.library, there[0])) if there else {}
+
+    link = Link(_named(asked), _named(first), handlers.restore, instead=instead)
     return {run_dd: lambda: run_menu(handlers.runs())}, link
 
 

@@ -83,6 +83,8 @@ def _write(
             menu[run.name]["views"][clip.name] = f"{VIEWS}/{name}"
             count += 1
             progress(count)
+    if not runs:
+        raise BadInput("no run here has weights yet: their first epoch has not ended")
     if not count:
         raise BadInput("none of the runs here can continue any of the clips: give others with --runs or --data")
     for clip in needed.values():

@@ -7,6 +7,7 @@ import gradio as gr
 
 from vidpred.errors import BadInput
 from vidpred.explorer.latents import analysis
+from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.prediction import first_run
 from vidpred.explorer.runs.run import Clip, Run
@@ -35,7 +36,9 @@ BOUNCES = "Dotted: a shape has just left a wall in a new direction, which nobody
 class LatentHandlers(Handlers):
     def latents(self, run: Any, clip: Any, seed: Any, dimension: Any = None, of_run: Any = None) -> tuple:
         """What z carries on a clip: a note, the heat map, what is imagined with each z, three charts, the dimensions,
-        those that carry most first, and the run. The chosen dimension stays while its run (of_run) does."""
+        those that carry most first, and the run. The chosen dimension stays while its run (of_run) does. A seed that
+        is none is said, and the page stays; of a run or clip that cannot be looked into nothing else may be shown."""
+        seed = toast_refusals(validate.seed)(seed)
         run, clip = self._chosen(run, clip)
         found = analysis.analyse(self.library, run, clip, seed)
         pictures = player_value(found.pictures, next_request())
@@ -83,7 +86,7 @@ class LatentHandlers(Handlers):
 
     def restore(self, run: Any, clip: Any, seed: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""
-        seed, _, _ = analysis.checked_window(self.library.run(run), self.library.clip(clip), seed)
+        seed, _, _ = analysis.checked_window(*self._chosen(run, clip), seed)
         return {"run": run, "clip": self.follow_run(run, clip), "seed": seed}
 
     def _chosen(self, run: Any, clip: Any) -> tuple[Run, Clip]:
@@ -95,10 +98,10 @@ class LatentHandlers(Handlers):
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
 
-    def runs() -> list[Run]:
-        return [first_run(library.all_runs(), library)]
+    def instead() -> dict[str, Any]:
+        return {} if run.name in library.runs else analysis.first_view(library, first_run(library.all_runs(), library))
 
-    handlers, (run,) = LatentHandlers(library), runs()
+    handlers, run = LatentHandlers(library), first_run(library.all_runs(), library)
     first = analysis.first_view(library, run)
     gr.Markdown(LEAD, elem_classes="about")
     with gr.Row(equal_height=False):
@@ -155,6 +158,6 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     chain(look_btn.click, again(looking), traversing)
     chain(dimension_dd.input, traversing)
     chain(run_dd.input, following, looking, traversing)
-    link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library), {"run": runs})
+    link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library), instead)
     menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts({"run": run_dd, "clip": clip_dd}, link, [[looking, traversing]], menus=menus)

@@ -11,7 +11,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.predict.downloads import KINDS, write_download
 from vidpred.explorer.runs import prediction, validate
 from vidpred.explorer.runs.library import Library, names
-from vidpred.explorer.runs.prediction import MAX_SAMPLES
+from vidpred.explorer.runs.prediction import MAX_SAMPLES, first_run
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.fields import TEMPERATURE_INFO, seed_field, temperature_field
@@ -76,7 +76,7 @@ class PredictHandlers(Handlers):
         clips, fitting = self.fitting_clips(run, clip)
         low, high = run.past_limits
         if fitting is None:  # the player says it
-            past = gr.update(value=run.n_past, visible=high > low)
+            past = gr.update(value=run.n_past, maximum=max(high, 2), visible=high > low)
             return gr.update(choices=[], value=None), past, gr.skip(), run.own_samples
         entry, stays = self.library.clip(fitting), fitting == clip
         if stays:
@@ -94,6 +94,7 @@ class PredictHandlers(Handlers):
     def restore(self, **values: Any) -> dict[str, Any]:
         """The widgets of a view, by name. The run's own number of predicted frames stands for what a clip has of it."""
         run = self.library.run(values["run"])
+        self.require_clips(run, values["clip"])
         fields = {name: value for name, value in values.items() if name not in ("run", "clip")}
         if fields["n_future"] == run.own_future:
             fields["n_future"] = None
@@ -144,10 +145,12 @@ def _prior(run: Run, value: str) -> dict:
 def build(library: Library, demo: gr.Blocks) -> TabParts:
     """Lay the tab out inside `demo` and wire it."""
 
-    def runs() -> list[Run]:
-        return [prediction.first_run(library.all_runs(), library)]
+    def instead() -> dict[str, Any]:
+        return (
+            {} if run.name in library.runs else prediction.first_view(library, first_run(library.all_runs(), library))
+        )
 
-    handlers, (run,) = PredictHandlers(library), runs()
+    handlers, run = PredictHandlers(library), first_run(library.all_runs(), library)
     first, clips = prediction.first_view(library, run), library.clips_for(run)
     low, high = run.past_limits
     longest = run.longest_future(clips[0]) if clips else 1
@@ -251,6 +254,6 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
             **PRIVATE,
         )
     gr.api(handlers.predict, api_name="predict", **MODEL_QUEUE)
-    link = Link(asked, first, handlers.restore, functools.partial(prediction.first_view, library), {"run": runs})
+    link = Link(asked, first, handlers.restore, functools.partial(prediction.first_view, library), instead)
     menus = {run_dd: lambda: run_menu(library.all_runs())}
     return TabParts(asked, link, [[describing], [predicting]], changed, menus)

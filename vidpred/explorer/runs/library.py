@@ -90,7 +90,9 @@ class Library:
         weights = stamps[2] and stamps[2][0]
         with _without_path(folder, name):
             config, made = runs.read_settings(folder)
-            run = Run(name, folder, config, weights, Evaluation.read(folder), str(made.get(runs.AVERAGED, "")))
+            averaged = made.get(runs.AVERAGED)
+            averaged = averaged if isinstance(averaged, str) else ""
+            run = Run(name, folder, config, weights, Evaluation.read(folder), averaged)
         with self._run_lock:
             self._read[folder] = (name, stamps), run
         return run

@@ -20,8 +20,7 @@ def title_parts(run: Run) -> list[str]:
     train = run.config.train
     beta = [] if trained_elsewhere(run) else [_schedule(train)]
     if run.takes_poses:
-        forced = train.tfr or train.plateau_patience
-        fed = [] if trained_elsewhere(run) else ["teacher forced" if forced else "free running"]
+        fed = [] if trained_elsewhere(run) else ["teacher forced" if train.tfr else "free running"]
         return ["dancer, poses known", *beta, *fed]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
     return [*scene, f"{run.prior} prior", "actions known" if run.takes_actions else "no actions", *beta]
@@ -76,7 +75,8 @@ def _training(run: Run) -> str:
         known = " · actions put in " + (
             "before the decoder" if run.config.model.condition_at == "decoder" else "everywhere"
         )
-    forcing = "" if run.takes_poses and train.tfr == 0 else f" · {_forcing(train)}"  # the title says it
+    said = run.takes_poses and train.tfr == 0 and not train.plateau_patience  # by the title
+    forcing = "" if said else f" · {_forcing(train)}"
     terms = {"absolute error": train.l1_weight, "edges' error": train.gradient_weight}
     beside = " and ".join(f"{weight:g} x {error}" for error, weight in terms.items() if weight)
     beside = f" · beside the MSE {beside}" if beside else ""

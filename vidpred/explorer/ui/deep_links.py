@@ -62,10 +62,8 @@ def _instead_of_deleted(library: Library, link: Link | None) -> dict[str, Any]:
     """The fields of runs, where one of those that a tab opens with is no longer there."""
     if link is None:
         return {}
-    gone = [field for field in link.runs if link.first[field] not in library.runs]
-    given: dict[str, Any] = {field: there[0].name for field in gone if (there := link.runs[field]())}
     there = [run for run in link.first.get("runs", ()) if run in library.runs]
-    return given | ({"runs": there} if there != link.first.get("runs", []) else {})
+    return link.instead() | ({"runs": there} if there != link.first.get("runs", []) else {})
 
 
 def open_page(pages: Pages | None, query: Mapping[str, str]) -> dict[gr.blocks.Block, Any]:

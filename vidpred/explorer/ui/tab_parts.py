@@ -14,15 +14,15 @@ class Link(NamedTuple):
     """What the address holds of a tab.
 
     widgets: of the fields, by name. first: what they open with; of_run: and for a run (of several: the first one).
-    restore: the fields' values -> updates of their widgets; what does not fit is BadInput. runs: by the field of a run,
-    those that the tab could open with now, the best first.
+    restore: the fields' values -> updates of their widgets; what does not fit is BadInput. instead: what it would open
+    with now in place of `first`, where the run of that has been deleted.
     """
 
     widgets: dict[str, gr.blocks.Block]
     first: dict[str, Any]
     restore: Callable[..., dict[str, Any]]
     of_run: Callable[[Run], dict[str, Any]] = lambda run: {}
-    runs: Mapping[str, Callable[[], list[Run]]] = {}
+    instead: Callable[[], dict[str, Any]] = dict
 
     def open(self, given: Mapping[str, Any], library: Library) -> dict[str, Any]:
         """What restores a view of which only these fields are given."""

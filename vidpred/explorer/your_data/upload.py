@@ -152,31 +152,45 @@ def _convert_pictures(file: Path, folder: Path) -> UploadedClip:
         moving = _pictures(archive, folders[frames[0]], (IMAGE_SIZE, IMAGE_SIZE), MOST_FRAMES)
         conditions = _conditions(archive, frames[0], folder / "csv", len(moving.frames))
         if conditions is not None:
-            _require_no_gap(file.name, folders[frames[0]])
-        bounces = _bounces(archive, frames[0] / RECORD_FILE)
+            rows = sum(bool(line.strip()) for line in (folder / "csv" / CSVS[0]).read_text().splitlines())
+            _require_rows(file.name, folders[frames[0]], rows)
+        bounces = _bounces(archive, _beside(archive, frames[0], RECORD_FILE) / RECORD_FILE, len(moving.frames))
     return _robot_clip(file.name, folder, moving, conditions, describe_footage(moving), bounces)
 
 
-def _numbers(paths: list[PurePosixPath]) -> dict[int, str]:
-    """Names of pictures by the last number in each, counted from the lowest; none where names hold no number, or two of
-    them the same."""
-    found = {numbers[-1]: path.name for path in paths if (numbers := number_key(path.stem)[0])}
-    first = min(found, default=0)
-    return {number - first: name for number, name in found.items()} if len(found) == len(paths) else {}
+def _numbers(name: str, paths: list[PurePosixPath]) -> dict[int, str]:
+    """Names of pictures by the number in which they differ; none where that is not one number. Two names of one number
+    are BadInput."""
+    named: dict[str, str] = {}
+    for path in paths:
+        alike = re.sub(r"\d+", lambda digits: str(int(digits[0])), path.stem)
+        if (other := named.setdefault(alike, path.name)) != path.name:
+            raise BadInput(f"{name}: {' and '.join(sorted((other, path.name)))} have the same number")
+    rows = [number_key(path.stem)[0] for path in paths]
+    if len(set(map(len, rows))) != 1:
+        return {}
+    differing = [column for column in zip(*rows) if len(set(column)) > 1 or (len(rows) == 1 and len(rows[0]) == 1)]
+    return {number: path.name for number, path in zip(differing[0], paths)} if len(differing) == 1 else {}
 
 
 def _require_same_numbers(name: str, frames: list[PurePosixPath], poses: list[PurePosixPath]) -> None:
-    """BadInput where a frame would be given another's pose."""
-    own, posed = _numbers(frames), _numbers(poses)
-    if len(frames) == len(poses) and own and posed and (lacking := sorted(own.keys() - posed.keys())):
+    """BadInput where a frame would be given another's pose. Both may be counted from other numbers."""
+    own, posed = _numbers(name, frames), _numbers(name, poses)
+    if not own or not posed or len(own) != len(posed):
+        return
+    moved = min(posed) - min(own)
+    if lacking := sorted(number for number in own if number + moved not in posed):
         raise BadInput(f"{name}: no pose picture has the number of {own[lacking[0]]}")
 
 
-def _require_no_gap(name: str, frames: list[PurePosixPath]) -> None:
-    """BadInput where all later frames would be given another's action."""
-    own = _numbers(frames)
-    if gap := next((number for number in range(max(own, default=0)) if number not in own), None):
-        raise BadInput(f"{name}: no frame follows {own[gap - 1]}, so the rows of {CSVS[0]} are other frames'")
+def _require_rows(name: str, frames: list[PurePosixPath], rows: int) -> None:
+    """BadInput where frames would be given others' actions: of as many rows as frames each has its own, of more the
+    first ones are taken, which are those of frames 0, 1, …"""
+    own = _numbers(name, frames)
+    missing = [number for number in range(len(own)) if number not in own]
+    if missing and rows != len(frames):
+        counted = f"{rows} row{'s' * (rows != 1)} for {len(own)} frame{'s' * (len(own) != 1)}"
+        raise BadInput(f"{name}: {CSVS[0]} has {counted}, and there is no frame {missing[0]}")
 
 
 def _pictures(archive: Archive, paths: list[PurePosixPath], size: tuple[int, int], most: int) -> Footage:
@@ -195,8 +209,7 @@ def _pictures(archive: Archive, paths: list[PurePosixPath], size: tuple[int, int
 def _conditions(archive: Archive, inside: PurePosixPath, folder: Path, frames: int) -> np.ndarray | None:
     """Actions and positions (T, 7) that lie beside the frames, or beside their folder, by way of a folder; None where
     there are none."""
-    if not any(inside / name in archive.files for name in CSVS):
-        inside = inside.parent
+    inside = _beside(archive, inside, *CSVS)
     there = [name for name in CSVS if inside / name in archive.files]
     if not there:
         return None
@@ -212,7 +225,12 @@ def _conditions(archive: Archive, inside: PurePosixPath, folder: Path, frames: i
         raise BadInput(str(error).replace(f"{folder}/", f"{archive.name}: ")) from None
 
 
-def _bounces(archive: Archive, record: PurePosixPath) -> list[list[int]] | None:
+def _beside(archive: Archive, inside: PurePosixPath, *names: str) -> PurePosixPath:
+    """Where files that belong to a folder of frames lie: in it, or beside it."""
+    return inside if any(inside / name in archive.files for name in names) else inside.parent
+
+
+def _bounces(archive: Archive, record: PurePosixPath, frames: int) -> list[list[int]] | None:
     """What the record of a simulated clip says of shapes that left walls; None for other clips."""
     if record not in archive.files:
         return None
@@ -220,8 +238,9 @@ def _bounces(archive: Archive, record: PurePosixPath) -> list[list[int]] | None:
         content = source.read(MOST_RECORD + 1)
     try:
         found = json.loads(content)["bounces"] if len(content) <= MOST_RECORD else None
-        return [[int(frame) for frame in shape] for shape in found]
-    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+        known = [[frame for frame in shape if type(frame) is int and 0 < frame < frames] for shape in found]
+        return known if all(isinstance(shape, list) for shape in found) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
