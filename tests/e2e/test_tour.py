@@ -108,7 +108,7 @@ def test_temperature(open_page, take, library):
     answered(page, page.get_by_label("Side by side").check)
     to_frame(page, "#player", 8)
     take(page, "tour-temperature", full_page=True)
-    run = library.run("push-free-learned-cyclical")
+    run = library.run("long-push-free-learned-cyclical")
     clip = library.clips_for(run)[0]
     assert page.get_by_label("Run", exact=True).first.input_value().endswith(run.name)
     best = []

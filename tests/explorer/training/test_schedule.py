@@ -95,6 +95,7 @@ def test_a_run_starts_from_the_nearest_preset(bundled, library):
         made = schedule.design(bundled, schedule.PREFIX + trained.name, schedule.values_of(trained.config))
         own = {
             ("push-free", "bounce"): "tiny-free",
+            ("long-push-free",): "small-free",
             ("push-learned", "push-fixed", "long-push-learned"): "small",
             ("dance",): "pose-small",
         }
