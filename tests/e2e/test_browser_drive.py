@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.page import IDLE
+from tests.e2e.page import IDLE, tap
 from vidpred import runs
 from vidpred.data.robot_push import write_clip
 from vidpred.explorer.drive.session import Drives
@@ -105,15 +105,6 @@ def after(page, press):
     before = page.evaluate(REQUEST)
     press()
     page.wait_for_function(f"{REQUEST} > {before}")
-
-
-def tap(page, key):
-    """A key held for no time: a busy machine lets go of a real one so late that it makes two steps."""
-    page.evaluate(
-        """key => ["keydown", "keyup"].forEach(type => document.activeElement.dispatchEvent(
-          new KeyboardEvent(type, {key, bubbles: true, cancelable: true})))""",
-        key,
-    )
 
 
 def near(page, image):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.e2e.page import tap
 from vidpred.explorer.drive.session import Drive
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.prediction import predict_clip
@@ -96,7 +97,7 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
     page.wait_for_function("document.activeElement.matches('.drive')")  # the button is gone
     for key, move in (("ArrowRight", [0, 1, 0]), ("ArrowDown", [1, 0, 0])):
         before = page.evaluate(request)
-        page.keyboard.press(key)
+        tap(page, key)
         page.wait_for_function(f"{request} > {before}")
         image = server.step(move, 1 if server.frames[-1].fingers >= 0.5 else 0).image
         assert np.abs(np.array(page.evaluate(DRIVEN)).reshape(64, 64, 3) - image.astype(int)).max() <= 1
@@ -154,7 +155,7 @@ def test_z_can_be_pushed_again_after_a_step_that_failed(open_page):
     page.wait_for_function("document.activeElement.matches('.drive')")
     counter = "document.querySelector('#drive-host [data-part=counter]').textContent"
     for step in (1, 2):
-        page.keyboard.press("ArrowRight")
+        tap(page, "ArrowRight")
         page.wait_for_function(f"{counter} === 'step {step} of {step}'")
     page.click("#latents summary")
     page.evaluate("failing = 1")
@@ -176,9 +177,9 @@ def test_own_actions_end_with_the_clip(open_page, site_library):
     counter = "document.querySelector('#drive-host [data-part=counter]').textContent"
     page.wait_for_function("document.activeElement.matches('.drive')")
     for step in range(1, clip.frames - run.n_past + 1):
-        page.keyboard.press("o")
+        tap(page, "o")
         page.wait_for_function(f"{counter} === 'step {step} of {step}'")
-    page.keyboard.press("o")
+    tap(page, "o")
     refusal = "document.querySelector('#drive-host [data-part=refusal]').textContent"
     page.wait_for_function(f"{refusal} || {counter}.startsWith('step {step + 1}')")
     assert page.evaluate(refusal) == "The clip's own actions end here: drive on yourself"

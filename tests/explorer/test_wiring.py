@@ -106,7 +106,7 @@ def test_a_tab_is_filled_from_its_own_widgets(demo):
     }
     assert fed == {
         "training-chart": {"Runs", "x axis", "Smoothing", "Logarithmic scale", "Seeds as mean and band"},
-        "lens-sources": {"Run", "Clip", "Seed"},
+        "lens-sources": {"Run", "Clip", "Seed", "Dimension of z"},  # the last stays as chosen
         "lens-player": {"Run", "Clip", "Dimension of z"},
     }
 
