@@ -30,15 +30,16 @@ def average(
 
     if len({run.resolve() for run in runs}) < max(2, len(runs)):
         raise BadInput(f"a mean takes two runs or more, each once, got {len(runs)}")
-    configs, (_, versions) = [folders.read_config(run) for run in runs], folders.read_settings(runs[0])
+    configs, made = zip(*map(folders.read_settings, runs))
     for run, config in zip(runs[1:], configs[1:]):
         if config.model != configs[0].model:
             raise BadInput(f"{run} is another model than {runs[0]}: their settings differ in more than train.*")
     begun = [config.train.init and Path(config.train.init).name for config in configs]
     for run, init in zip(runs, begun):
         if init is None or init != begun[0]:  # weights that were found apart are no weights in between
-            raise BadInput(f"{run} went on from {init or 'no other run'}, {runs[0]} from {begun[0]}: only of runs that "
-                           "began with the same weights is the mean a model")  # fmt: skip
+            instead = f", not from {begun[0]}" if begun[0] and init else ""
+            raise BadInput(f"{run} went on from {init or 'no other run'}{instead}: only of runs that began with the "
+                           "same weights is the mean a model")  # fmt: skip
     digests = {progress.start for run in runs if (progress := read_progress(run / folders.LAST)[0]).start}
     if len(digests) > 1:
         raise BadInput(f"these runs went on from runs of one name, {begun[0]}, but of other weights")
@@ -52,7 +53,7 @@ def average(
         remove_unfinished(out, folders.CONFIG)
         with replaced_together(out, folders.CONFIG) as building:
             averaged = ", ".join(run.resolve().name for run in runs)
-            folders.write_config(building, configs[0], versions | {folders.AVERAGED: averaged})
+            folders.write_config(building, configs[0], made[0] | {folders.AVERAGED: averaged})
             folders.write_metrics(building, folders.read_metrics(runs[0]))
             checkpoint.save_weights(building / folders.WEIGHTS, models[0])
     print(f"{out}: the mean of {averaged}")

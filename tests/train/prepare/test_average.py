@@ -57,8 +57,8 @@ def test_what_has_no_mean_is_one_line(tuned, tiny_run, dance_run, tmp_path):
         ([one, one], "two runs or more, each once, got 2"),
         ([one, unlike], "of other weights"),
         ([one, dance_run], "is another model"),
-        ([one, other], "went on from elsewhere"),
-        ([tiny_run, one], "went on from no other run"),
+        ([one, other], "other went on from elsewhere, not from before: only of runs"),
+        ([tiny_run, one], "tiny went on from no other run: only of runs"),
         ([one, tmp_path / "nowhere"], "nowhere/config.json: missing"),
     ):
         line = fails("train.prepare", "average", *given, "--out", out)
