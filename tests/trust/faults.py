@@ -13,6 +13,7 @@ import signal
 import struct
 import sys
 import threading
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from vidpred.files import UNFINISHED
 OPERATIONS = {"tempfile.mkstemp", "tempfile.mkdtemp", "os.mkdir", "os.chmod", "os.rename", "os.remove", "os.rmdir"}
 IMPORTED = ["tests.trust.warm"]
 
-_server = multiprocessing.get_context("forkserver")
+_processes = multiprocessing.get_context("forkserver")
 
 
 class Ended(NamedTuple):
@@ -35,9 +36,11 @@ class Ended(NamedTuple):
 
 def in_process(folder, function, *arguments, fault=None):
     """Run a function, of a module, in a process with a fault; it says things to a file in the folder."""
-    _server.set_forkserver_preload(IMPORTED)
+    if forkserver._forkserver._preload_modules != IMPORTED:
+        forkserver._forkserver._stop()  # another test's may be running; it would import all of this in every process
+        _processes.set_forkserver_preload(IMPORTED)
     said = folder / "said.txt"
-    process = _server.Process(target=_run, args=(said, fault, function, arguments))
+    process = _processes.Process(target=_run, args=(said, fault, function, arguments))
     process.start()
     process.join()
     return Ended(process.exitcode, said.read_text(errors="replace"))
