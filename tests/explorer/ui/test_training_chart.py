@@ -47,6 +47,16 @@ def test_sums_over_a_window_are_drawn_per_step_as_in_validation(library, tiny_ru
     assert kl["y"] == pytest.approx([row["kld"] / 5 for row in rows], rel=1e-6)
 
 
+def test_a_loss_of_more_terms_is_not_called_mse_and_kl_alone(tiny_run, tiny_data, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    config = json.loads((run / runs.CONFIG).read_text())
+    config["train"]["l1_weight"] = 0.15
+    (run / runs.CONFIG).write_text(json.dumps(config))
+    library = Library([tiny_run, run], [tiny_data])
+    assert "detail terms" not in panel(value(library), "Loss")["unit"]
+    assert "detail terms" in panel(value(library, ["tiny", "run"]), "Loss")["unit"]
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_kl_that_was_divided_by_frames_is_drawn_in_nats_per_step_too(tiny_run, tiny_data, tmp_path, parts):
     run = shutil.copytree(tiny_run, tmp_path / "run")

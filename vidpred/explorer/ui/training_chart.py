@@ -51,6 +51,8 @@ CURVES = {
     "Active units": Curve("dimensions of z in use", (("active_units", "active units", "solid"),)),
 }
 
+BESIDE_MSE = "MSE + beta KL + detail terms, sum of steps"  # of a run that minimises more than the ELBO
+
 SCHEDULES = ("beta", "tfr", "teacher_forced", "lr")  # have no noise to smooth away
 
 COMPARED = ["KL", "beta", "Teacher forcing", "Loss", "PSNR"]  # under predictions of several runs
@@ -99,7 +101,7 @@ def training_chart(
     panels = [
         Panel(
             curve,
-            what.unit,
+            BESIDE_MSE if curve == "Loss" and any(_minimises_more(run) for run in runs) else what.unit,
             [
                 line
                 for name, each in groups.items()
@@ -124,6 +126,10 @@ def training_chart(
         message="" if runs and shown else "Choose a run and a curve.",
         hint=SEEDS_HINT * several + HINT,
     )
+
+
+def _minimises_more(run: Run) -> bool:
+    return bool(run.config.train.l1_weight or run.config.train.gradient_weight)
 
 
 def chosen_runs(library: Library, names: Any) -> list[Run]:

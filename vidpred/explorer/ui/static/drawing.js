@@ -66,6 +66,7 @@ function draw() {
   part("fingers").setAttribute("aria-pressed", String(open === 1));
   drive.querySelector("[data-do=undo]").disabled = drive.querySelector("[data-do=save]").disabled = part("play").disabled = steps() < 1;
   drive.querySelector("[data-do=replay]").disabled = frames.length >= setup.clip_frames;
+  if (drive.querySelector("button:focus:disabled")) drive.focus({ preventScroll: true }); // else keys would drive no more
   if (!setup.free) drawMap();
   drawFilm();
   element.dataset.took = (performance.now() - started).toFixed(1); // milliseconds
