@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.e2e.page import STILL
+from tests.e2e.page import STILL, settled
 from train import svg
 from vidpred import metrics
 from vidpred.explorer.learn.tab import PAGES
@@ -63,6 +63,25 @@ def test_a_zoom_is_on_every_plot(open_page):
     page.wait_for_function(VIEW)
     page.get_by_role("button", name="Show everything").click()
     page.wait_for_function(f"{VIEW} === ''")
+
+
+def test_curves_that_come_during_a_drag_wait_for_its_end(open_page):
+    """As those of a training that is followed do. The drag ends outside its plot, which must still be there."""
+    page = open_page(tab="Training")
+    first, box = shown(page, "training-chart"), plots(page).nth(0).bounding_box()
+    page.mouse.move(box["x"] + 0.4 * box["width"], box["y"] + 60)
+    page.evaluate("eventsOfTest.sent = 0")
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 60, steps=3)
+    page.get_by_label("Logarithmic scale").evaluate("box => box.click()")
+    page.wait_for_function("eventsOfTest.sent")
+    settled(page)
+    assert page.evaluate(SHOWN.format("training-chart")) == first
+    page.mouse.move(box["x"] + 0.7 * box["width"], box["y"] - 40, steps=3)
+    page.mouse.up()
+    page.wait_for_function(VIEW)
+    shown(page, "training-chart", first)
+    assert page.locator("#training-chart .brush").count() == 0
 
 
 def test_reading_off_smoothing_and_logarithm(open_page):

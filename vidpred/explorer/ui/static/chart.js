@@ -22,6 +22,7 @@ function make(tag, attributes, parent, text) {
 function accept() {
   const value = props.value;
   if (!value || !value.panels || value.request <= latest) return; // none yet, or a late answer
+  if (drag) return; // taken when the drag ends: its plot would go away under it
   latest = value.request;
   if (shown && (shown.x_title !== value.x_title || outside(value.x_full))) view = null;
   shown = value;
@@ -301,8 +302,9 @@ function listen(plot) {
     drag = null;
     if (Math.abs(pixel(event) - start) >= LEAST_DRAG) zoom([Math.min(from, to), Math.max(from, to)]);
     else drawCursor(plot);
+    accept();
   });
-  svg.addEventListener("pointercancel", () => { drag = null; drawCursor(); });
+  svg.addEventListener("pointercancel", () => { drag = null; drawCursor(); accept(); });
   svg.addEventListener("pointerleave", (event) => { // a finger leaves as soon as it has tapped
     if (!drag && event.pointerType !== "touch") { cursor = null; drawCursor(); }
   });
