@@ -139,8 +139,6 @@ def pack_split(root: Path, split: str, cache: Path | None = None, progress: bool
         clips = robot_push.list_clips(root, split)
         fingerprint = _fingerprint({f"{clip.parent.name}/{clip.name}": clip for clip in clips}, str(IMAGE_SIZE))
         source = functools.partial(_robot_source, root, clips)
-    if cache is not None and Path(cache).resolve() == root.resolve():
-        raise BadInput(f"{cache}: the clips themselves lie there; give another folder for the packed ones")
     folder = _cache_folder(root, cache) / split
     if not _is_current(folder, fingerprint):
         with _held(folder.parent):
@@ -214,12 +212,10 @@ def _dance_source(videos: list[dance.Video]) -> Source:
 
 
 def _cache_folder(root: Path, cache: Path | None) -> Path:
-    if cache is not None:
-        return Path(cache)
-    if os.access(root, os.W_OK):
+    if cache is None and os.access(root, os.W_OK):
         return root / CACHE_FOLDER
-    name = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
-    return Path(tempfile.gettempdir()) / f"vidpred-packed-{name}"
+    name = hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()  # each data set its own
+    return Path(cache or tempfile.gettempdir()) / f"vidpred-packed-{name}"
 
 
 def _fingerprint(folders: dict[str, Path], kind: str) -> str:
