@@ -74,7 +74,7 @@ def replaced(path: Path) -> Iterator[Path]:
         temporary = building / path.name
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(_mode(building) & 0o666)  # libraries keep theirs from all others
         os.replace(temporary, path)
 
 
@@ -84,7 +84,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     folder = Path(folder)
     with _unfinished(folder) as building:
         yield building
-        building.chmod(0o755)
+        building.chmod(_mode(building))
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(building, folder)
@@ -149,6 +149,14 @@ def require_vacant(folder: Path) -> None:
     """BadInput for a folder that is not."""
     if not is_vacant(folder):
         raise BadInput(f"{folder} is not empty; give another folder")
+
+
+def _mode(building: Path) -> int:
+    """What the umask leaves to a new folder."""
+    (building / ".mode").mkdir()
+    mode = (building / ".mode").stat().st_mode & 0o777
+    (building / ".mode").rmdir()
+    return mode
 
 
 def _sync(file: Path) -> None:
