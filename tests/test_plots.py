@@ -154,6 +154,8 @@ def test_kl_heat_map_holds_the_map_and_counts_steps_from_one():
     np.testing.assert_array_equal(shown, [[0.5, 2, 0.5], [1, np.nan, 0.25]])
     assert image.get_extent() == [-0.5, 2.5, 2.5, 0.5]
     assert image.get_clim()[0] == 0  # colours start at 0 nats, so that a dead dimension is dark in every figure
+    (dead,) = plots.kl_heat_map([[1e-5, 2e-5]]).axes[0].get_images()
+    assert dead.get_clim()[1] > 100 * 2e-5  # and one that carries nothing is dark all over
     assert "2.12 nats" in figure.axes[0].get_title()
     assert plots.rasterise(figure).shape[1] == 900
     with pytest.raises(ValueError, match="one length"):
@@ -181,7 +183,22 @@ def test_losses_stand_side_by_side_on_one_scale():
             assert values(line) == column(metrics, key)
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     assert {axes.get_yscale() for axes in figure.axes} == {"log"}
-    plots.rasterise(plots.losses_side_by_side(dict.fromkeys("abcd", a)))  # two rows of panels
+    figure = plots.losses_side_by_side(dict.fromkeys("abcd", a))  # two rows of panels, the second of one
+    plots.rasterise(figure)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_xlabel() for axes in shown] == ["", "epoch", "epoch", "epoch"]
+    assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in shown[1:])
+
+
+def test_a_figure_grows_with_its_legend():
+    """It would take the room of the panels, or cover the curves."""
+
+    def heights(draw, value):
+        pictures = (plots.rasterise(draw({f"run-{i}": value for i in range(number)})) for number in (4, 45))
+        return [picture.shape[0] for picture in pictures]
+
+    for few, many in (heights(plots.training_curves, rows()), heights(lambda c: plots.psnr_per_frame(c, 2), [20.0])):
+        assert many > few + 150
 
 
 def points(axes):

@@ -38,10 +38,11 @@ def export(
 
     runs.read_config(run)  # what is no run is refused before the work
     clips = None if data is None else open_split(data, split, cache, progress=True)
-    bar = tqdm(desc=run.resolve().name, bar_format="{desc}: {postfix} [{elapsed}]")
+    name = run.resolve().name
+    bar = tqdm(desc=name, bar_format="{desc} [{elapsed}]")
     with held(out), bar:
         remove_unfinished(out)
-        written = export_onnx(run, out, clips, bar.set_postfix_str)
+        written = export_onnx(run, out, clips, lambda doing: bar.set_description_str(f"{name}: {doing}"))
     if json:
         print_json(written)
         return

@@ -157,6 +157,8 @@ def _write_pictures(target: Path, imagined: "np.ndarray", tiles: list, n_past: i
     render.save_gif(gif, played)
     if mp4:
         render.save_mp4(video, played)
+    else:
+        video.unlink(missing_ok=True)  # of an earlier call
     every = -(-imagined.shape[1] // STRIP_FRAMES)
     rows = np.stack([render.strip(frames[::every], gap=GAP) for frames in tiles])  # each a clip of one picture
     strips = render.grid(list(rows[:, None]), columns=1, gap=GAP)[0]

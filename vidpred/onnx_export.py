@@ -1,6 +1,6 @@
 """A run as ONNX, for runtimes without torch: a graph that looks at a context, and one for a step with its state.
 
-What is traced stands in `vidpred.onnx_graphs`. Needs onnx and onnxscript (`pip install vidpred[export]`).
+What is traced stands in `vidpred.onnx_graphs`. Needs onnx and onnxscript (`pip install .[export]`).
 """
 
 import logging
@@ -40,7 +40,7 @@ def traced(graph: Graph) -> Any:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise BadInput(f'{error.name} is missing: pip install "vidpred[export]", or onnx and onnxscript') from None
+        raise BadInput(f"{error.name} is missing: pip install .[export], or onnx and onnxscript") from None
     dims = {name: torch.export.Dim(name, min=1, max=4096) for name in SOME}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of LSTM weights that lie in one buffer, and of how shapes are traced

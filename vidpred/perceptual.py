@@ -1,4 +1,4 @@
-"""Scores of predicted frames in the features of trained networks: LPIPS and FVD (`pip install vidpred[perceptual]`).
+"""Scores of predicted frames in the features of trained networks: LPIPS and FVD (`pip install .[perceptual]`).
 
 The names stand for these features and no others: a weights file is used only if it is the published one, and
 it is never fetched (docs/quality.md says where it comes from and where it goes).

@@ -4,7 +4,7 @@ Figures are 900 pixels wide at their own dpi. Missing, None and non-finite value
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import matplotlib
@@ -33,6 +33,7 @@ _PANELS = (
 )
 
 
+SILENT = 0.01  # nats: the colours of a KL map reach at least so far
 LARGEST_DRAWN = 1e100  # matplotlib cannot divide an axis whose length is no float
 
 
@@ -42,7 +43,8 @@ def training_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
     Panels: KL, beta, teacher forcing (ratio, and dots for the share of batches that were forced), PSNR and loss
     (training and validation), learning rate.
     """
-    figure = Figure(figsize=(WIDTH, 9.0), dpi=DPI, layout="constrained")
+    columns, rows_of_names = _legend_shape(metrics)
+    figure = Figure(figsize=(WIDTH, 9.0 + 0.22 * max(0, rows_of_names - 2)), dpi=DPI, layout="constrained")
     axes = figure.subplots(3, 2, sharex=True)
     for panel, (title, unit, series) in zip(axes.flat, _PANELS):
         _dress(panel, title, unit)
@@ -63,7 +65,6 @@ def training_curves(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figur
         _count_epochs(panel)
     if metrics:
         handles = [Line2D([], [], color=colour, linewidth=2.5) for colour in _colours(len(metrics))]
-        columns = min(len(metrics), 4 if max(map(len, metrics)) <= 24 else 2)
         figure.legend(handles, [_plain(name) for name in metrics], loc="outside upper center", ncols=columns)
     return figure
 
@@ -85,8 +86,9 @@ def losses_side_by_side(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> F
             _draw(panel, _epochs(rows), _numbers([row.get(key) for row in rows]), color=colour, linestyle=style)
     for panel in axes.flat[len(metrics) :]:
         panel.set_visible(False)
-    for panel in axes[-1]:
+    for panel in axes.flat[max(0, len(metrics) - columns) :]:  # the lowest of each column
         _count_epochs(panel)
+        panel.tick_params(labelbottom=True)
     for panel in axes[:, 0]:
         panel.set_ylabel("loss (log scale)")
     keys = [Line2D([], [], color=GREY, linestyle=style, label=label) for _, label, style in series]
@@ -125,7 +127,7 @@ def dashboard(name: str, rows: Sequence[Mapping[str, Any]]) -> Figure:
             "log scale",
             (("loss", "training: sum of steps"), ("val_loss", "validation: MSE per step")),
         ),
-        (axes[1, 0], "Schedules", "share of beta_max; ratio", (("beta", "beta"), ("tfr", "teacher-forcing ratio"))),
+        (axes[1, 0], "Schedules", "beta over its largest; ratio", (("beta", "beta"), ("tfr", "teacher-forcing ratio"))),
         (axes[1, 1], "Learning rate", "learning rate", (("lr", "learning rate"),)),
     )
     for panel, title, unit, series in panels:
@@ -149,7 +151,9 @@ def psnr_per_frame(curves: Mapping[str, Sequence[float | None]], n_past: int) ->
 
     The curve named COPY_LAST (also with - or _ for the spaces) is dashed and grey. The context is shaded.
     """
-    figure = Figure(figsize=(WIDTH, 4.5), dpi=DPI, layout="constrained")
+    above = len(curves) > 5  # a legend inside would lie on the curves
+    height = 4.5 + (0.2 * -(-len(curves) // 2) if above else 0)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.subplots()
     _dress(axes, "PSNR of each predicted frame", "PSNR (dB)")
     axes.set_xlabel(f"frame t (0 … {n_past - 1} are given)" if n_past > 1 else "frame t (0 is given)")
@@ -168,7 +172,9 @@ def psnr_per_frame(curves: Mapping[str, Sequence[float | None]], n_past: int) ->
     if n_past > 0:
         axes.axvspan(-0.5, n_past - 0.5, color="#009E3C", alpha=0.12, linewidth=0)
     axes.set_xlim(-0.5, n_past + max(map(len, curves.values()), default=1) - 0.5)
-    if curves:
+    if above:
+        figure.legend(loc="outside upper center", ncols=2, fontsize=9)
+    elif curves:
         axes.legend(fontsize=9)
     return figure
 
@@ -188,13 +194,23 @@ def kl_heat_map(kld_map: Sequence[Sequence[float | None]], unit: str = "dimensio
     axes.set_title(f"KL by step and {unit}: {per_step:.3g} nats per step", fontsize=11)
     axes.set_facecolor("0.6")  # shows where a value is missing
     extent = (-0.5, dimensions - 0.5, steps + 0.5, 0.5)  # left, right, bottom, top: steps count from t = 1
-    image = axes.imshow(values, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, extent=extent)
+    vmax = max(SILENT, np.nanmax(values, initial=0))  # else a z that carries nothing would be as bright as any
+    image = axes.imshow(
+        values, aspect="auto", interpolation="nearest", cmap="viridis", vmin=0, vmax=vmax, extent=extent
+    )
     figure.colorbar(image, ax=axes, label="KL (nats)")
     axes.set_xlabel(unit)
     axes.set_ylabel("step t")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return figure
+
+
+def _legend_shape(names: Collection[str]) -> tuple[int, int]:
+    """Columns in which the names of runs stand above a figure, and how many rows that makes."""
+    longest = max(map(len, names), default=0)
+    columns = 4 if longest <= 24 else 2 if longest <= 52 else 1
+    return columns, -(-len(names) // columns)
 
 
 def rasterise(figure: Figure) -> np.ndarray:

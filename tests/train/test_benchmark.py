@@ -163,6 +163,8 @@ def test_ceiling(simulator, capsys):
         (("step", "--size", "huge"), "size"),
         (("rollout", "--samples", 0), "--samples must be at least 1, got 0"),
         (("loader", "--data", "nowhere"), "nowhere"),
+        (("loader", "--data", "assets/data/bounce"), "assets/data/bounce: the published loader reads robot clips"),
+        (("loader", "--data", "assets/data/dance", "--split", "val"), "the published loader reads robot clips"),
         (("startup", "--rounds", 0), "--rounds must be at least 1, got 0"),
         (("ceiling", "--samples", 5000), "--samples must be at most 4000, got 5000"),
         (("nonsense",), "nonsense"),
@@ -176,8 +178,8 @@ def test_bad_input_is_one_line(arguments, said):
     ("arguments", "said"),
     [
         (("--minutes", 0), "--minutes must be positive, got 0"),
-        (("--candidates", "first", "huge"), "unknown preset 'huge'"),
-        (("--candidates", "pose"), "pose is no preset of SVG"),
+        (("--candidates", "first", "huge"), "unknown candidate 'huge': first, unshuffle"),
+        (("--candidates", "pose"), "unknown candidate 'pose'"),
         (("--points", 0), "--points must be at least 1, got 0"),
     ],
 )

@@ -38,7 +38,7 @@ def test_names_with_dots_keep_their_pictures_and_no_old_frame_is_left(tiny_run, 
     for clip in ("a.1", "a.2"):
         shutil.copytree(tiny_data / "test" / "traj_0_to_255" / "1", data / "test" / "v1.5" / clip)
     command = ("train.generate", tiny_run, "--data", data, "--out", out, "--cpu")
-    succeeds(*command, "--samples", 2, "--n-future", 3)
+    succeeds(*command, "--samples", 2, "--n-future", 3, "--mp4")
     succeeds(*command, "--samples", 1, "--n-future", 1)
     names = ("test_v1.5_a.1", "test_v1.5_a.2")
     assert {path.name for path in out.iterdir()} == {f"{name}{kind}" for name in names for kind in ("", ".gif", ".png")}

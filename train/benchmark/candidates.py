@@ -5,7 +5,7 @@ from dataclasses import replace
 from train.benchmark.published import PUBLISHED
 from vidpred.config import RunConfig, TrainConfig
 from vidpred.errors import BadInput
-from vidpred.presets import preset
+from vidpred.presets import PRESETS, preset
 
 
 def changed(start: RunConfig, model: dict | None = None, **train: object) -> RunConfig:
@@ -35,10 +35,10 @@ CANDIDATES: dict[str, RunConfig] = {
 
 def settings(name: str) -> RunConfig:
     """One of CANDIDATES, or an SVG preset."""
-    config = CANDIDATES[name] if name in CANDIDATES else preset(name)
-    if config.model.kind != "svg":
-        raise BadInput(f"{name} is no preset of SVG")
-    return config
+    known = CANDIDATES | {own: config for own, config in PRESETS.items() if config.model.kind == "svg"}
+    if name not in known:
+        raise BadInput(f"unknown candidate {name!r}: {', '.join(known)}")
+    return known[name]
 
 
 def candidate(name: str, iterations: int) -> RunConfig:

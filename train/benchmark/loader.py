@@ -10,7 +10,10 @@ from train.benchmark.yardstick import PublishedClips
 from train.cli import Json, require_at_least
 from vidpred.config import DataConfig
 from vidpred.data.batches import Clips, open_split, training_batch
+from vidpred.data.layout import split_name
+from vidpred.data.packed import PackedClips
 from vidpred.data.shards import write_shards
+from vidpred.errors import BadInput
 
 
 def loader(
@@ -38,9 +41,11 @@ def loader(
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         packed = open_split(data, split, Path(folder) / "packed")
+        if not isinstance(packed, PackedClips) or packed.has_poses or not packed.has_actions:
+            raise BadInput(f"{data}: the published loader reads robot clips with actions, as pictures and CSV files")
         write_shards(packed, Path(folder) / "shards" / "test", 8)
         sharded = open_split(Path(folder) / "shards", "test")
-        published = PublishedClips(data / split, config.length)
+        published = PublishedClips(data / split_name(split), config.length)
 
         def one_by_one() -> None:
             for i in range(batches // 10):

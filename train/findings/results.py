@@ -53,7 +53,7 @@ def _stored(path: Path) -> list[Result]:
     try:
         lines = path.read_text().splitlines()
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path}: {error}") from None
+        raise BadInput(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     try:
         return [Result(**json.loads(line)) for line in lines]
     except (ValueError, TypeError):
