@@ -19,13 +19,14 @@ def average(
 
     Args:
         runs: Run folders, two or more, trained with the same --train.init: of one name and, where that is still known,
-            of the same weights.
+            of the same weights. The run that they went on from may be one of them.
         out: Run folder to write.
     """
     import torch  # here: other commands need none
 
     from vidpred import checkpoint
     from vidpred import runs as folders
+    from vidpred.training.checks import digest_of_start
     from vidpred.training.state import read_progress
 
     if len({run.resolve() for run in runs}) < max(2, len(runs)):
@@ -34,15 +35,21 @@ def average(
     for run, config in zip(runs[1:], configs[1:]):
         if config.model != configs[0].model:
             raise BadInput(f"{run} is another model than {runs[0]}: their settings differ in more than train.*")
+    names = [run.resolve().name for run in runs]
     begun = [config.train.init and Path(config.train.init).name for config in configs]
-    for run, init in zip(runs, begun):
-        if init is None or init != begun[0]:  # weights that were found apart are no weights in between
-            instead = f", not from {begun[0]}" if begun[0] and init else ""
+    start = next((init for name, init in zip(names, begun) if name not in begun), begun[0])
+    digests = set()
+    for run, name, init in zip(runs, names, begun):
+        if name == start and len(set(names)) > 1:  # the one that the others went on from
+            digests.add(digest_of_start(str(run)))
+        elif init is None or init != start:  # weights that were found apart are no weights in between
+            instead = f", not from {start}" if start and init else ""
             raise BadInput(f"{run} went on from {init or 'no other run'}{instead}: only of runs that began with the "
                            "same weights is the mean a model")  # fmt: skip
-    digests = {progress.start for run in runs if (progress := read_progress(run / folders.LAST)[0]).start}
-    if len(digests) > 1:
-        raise BadInput(f"these runs went on from runs of one name, {begun[0]}, but of other weights")
+        else:
+            digests.add(read_progress(run / folders.LAST)[0].start)
+    if len(digests - {None}) > 1:
+        raise BadInput(f"these runs went on from runs of one name, {start}, but of other weights")
     models = [checkpoint.load_trained(run) for run in runs]
     with torch.no_grad():
         for name, value in models[0].state_dict(keep_vars=True).items():

@@ -44,6 +44,21 @@ def test_weights_are_the_mean_and_it_says_whose(tuned, tiny_run, tiny_data, tmp_
     assert "gone on from before · weights: the mean of one, two" in describe_run(library.run("bundled"))
 
 
+def test_the_run_that_they_went_on_from_may_be_one_of_them(tuned, tmp_path):
+    before, one, two = tuned("before", 1.0, init="first"), tuned("one", 0.5), tuned("two", 3.0)
+    start = checkpoint.load_tensors(before / runs.WEIGHTS)
+    for number, given in enumerate([(before, one, two), (one, before, two)]):
+        out = tmp_path / f"mean{number}"
+        succeeds("train.prepare", "average", *given, "--out", out)
+        for key, value in checkpoint.load_tensors(out / runs.WEIGHTS).items():
+            torch.testing.assert_close(value, start[key] * 1.5 if value.is_floating_point() else start[key])
+    state = one / runs.LAST / "state.json"
+    content = json.loads(state.read_text())
+    content["progress"]["start"] = "0123"
+    state.write_text(json.dumps(content))
+    assert "of other weights" in fails("train.prepare", "average", before, one, "--out", tmp_path / "none")
+
+
 def test_what_has_no_mean_is_one_line(tuned, tiny_run, dance_run, tmp_path):
     one, other, out = tuned("one", 1.0), tuned("other", 1.0, init="elsewhere"), tmp_path / "mean"
     unlike = tuned("unlike", 1.0)
