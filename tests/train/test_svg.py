@@ -94,8 +94,9 @@ def test_reads_the_training_and_the_validation_split_alone(tiny_data, tmp_path):
     """The best checkpoint may not be chosen on the test split."""
     options = [*TINY, "--train.epochs", "1", "--cache", tmp_path / "cache"]
     succeeds("train.svg", "--data", tiny_data, "--out", tmp_path / "run", *options)
-    assert {path.name for path in (tmp_path / "cache").iterdir()} == {"train", "validate"}
-    index = json.loads((tmp_path / "cache" / "validate" / "index.json").read_text())
+    (packed,) = (tmp_path / "cache").iterdir()
+    assert {path.name for path in packed.iterdir()} == {"train", "validate"}
+    index = json.loads((packed / "validate" / "index.json").read_text())
     assert all(clip.startswith("validate/") for clip in index["ids"])
 
 
