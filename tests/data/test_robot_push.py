@@ -208,10 +208,11 @@ def test_data_sets_share_a_cache(root, written, tmp_path):
 
 
 def test_packing_deletes_nothing_but_packed_clips(root, written):
-    shutil.copytree(written / "train", root / ".packed" / "train")
+    folder = shutil.copytree(written / "train", root / ".packed" / "train")
+    before = sorted(folder.rglob("*"))
     with pytest.raises(BadInput, match="train: holds traj_0_to_255, which packing would delete"):
         open_split(root, "train")
-    assert (root / ".packed" / "train" / "traj_0_to_255").exists()
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_training_batches_are_a_function_of_seed_and_iteration(root):
