@@ -190,6 +190,18 @@ def test_losses_stand_side_by_side_on_one_scale():
     assert all(axes.xaxis.get_tick_params()["labelbottom"] for axes in shown[1:])
 
 
+def test_titles_side_by_side_do_not_meet():
+    """A name of 60 characters is wider than its panel."""
+    names = {letter * 60: rows() for letter in "abc"}
+    figure = plots.losses_side_by_side(names)
+    plots.rasterise(figure)
+    boxes = sorted((axes.title.get_window_extent() for axes in figure.axes), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in zip(boxes, boxes[1:]))
+    assert boxes[0].x0 >= 0
+    assert boxes[-1].x1 <= figure.bbox.x1
+    assert ["".join(axes.get_title().split()) for axes in figure.axes] == list(names)
+
+
 def test_a_figure_grows_with_its_legend():
     """It would take the room of the panels, or cover the curves."""
 

@@ -4,6 +4,7 @@ Figures are 900 pixels wide at their own dpi. Missing, None and non-finite value
 """
 
 import math
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -80,7 +81,7 @@ def losses_side_by_side(metrics: Mapping[str, Sequence[Mapping[str, Any]]]) -> F
     axes = figure.subplots(rows_of_panels, columns, sharey=True, sharex=True, squeeze=False)
     series = (("loss", "training", "-"), ("mse", "training, MSE alone", "--"), ("val_loss", "validation per step", ":"))
     for panel, (name, rows), colour in zip(axes.flat, metrics.items(), _colours(len(metrics))):
-        _dress(panel, _plain(name), "")
+        _dress(panel, _plain(textwrap.fill(name, 80 // columns)), "")
         panel.set_yscale("log", nonpositive="mask")
         for key, _, style in series:
             _draw(panel, _epochs(rows), _numbers([row.get(key) for row in rows]), color=colour, linestyle=style)

@@ -113,4 +113,6 @@ def test_the_schedules_of_the_others():
 
 def test_an_unknown_candidate_is_named(tmp_path):
     options = ("--data", "nowhere", "--out", tmp_path, "--candidates", "published", "publishd")
-    assert "unknown candidate 'publishd'" in fails("train.benchmark", "quality", *options)
+    said = fails("train.benchmark", "quality", *options)
+    assert "unknown candidate 'publishd'" in said
+    assert ", published" in said

@@ -33,11 +33,11 @@ CANDIDATES: dict[str, RunConfig] = {
 }
 
 
-def settings(name: str) -> RunConfig:
-    """One of CANDIDATES, or an SVG preset."""
+def settings(name: str, *further: str) -> RunConfig:
+    """One of CANDIDATES, or an SVG preset; where it is neither, `further` names are said to be known, too."""
     known = CANDIDATES | {own: config for own, config in PRESETS.items() if config.model.kind == "svg"}
     if name not in known:
-        raise BadInput(f"unknown candidate {name!r}: {', '.join(known)}")
+        raise BadInput(f"unknown candidate {name!r}: {', '.join([*known, *further])}")
     return known[name]
 
 
@@ -45,6 +45,6 @@ def candidate(name: str, iterations: int) -> RunConfig:
     """The same in the frame that all share but for the length; or one of PUBLISHED."""
     if name in PUBLISHED:
         return PUBLISHED[name]
-    config = settings(name)
+    config = settings(name, *PUBLISHED)
     shared = {"lr_decay": "cosine", "tfr": 1.0, "tfr_decay": "linear", "best_by": "last", "gif_every": 0}
     return changed(config, iterations_per_epoch=iterations, validation_clips=8, precision="no", **shared)
