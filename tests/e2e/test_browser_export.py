@@ -165,6 +165,17 @@ def put(host, tiny_run, tiny_data, tmp_path):
     return put_
 
 
+def test_a_long_name_stays_within_a_phone(open_page, put):
+    put("a_run_whose_name_is_longer_than_a_telephone_is_wide_" + "and_" * 12 + "so_on", "site")
+    page = open_page("site/", app="host_url", until=SHOWN, new=True, viewport={"width": 400, "height": 800})
+    page.wait_for_function("document.querySelector('#chart-host .runs button')")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    named = "#player-host :is(button, figcaption, .legend *, th, td), #chart-host .runs *"
+    wide = f"""() => [...document.querySelectorAll('{named}')].filter(one => one.getClientRects().length &&
+      one.getBoundingClientRect().right > 400).map(one => one.outerHTML)"""
+    assert page.evaluate(wide) == []
+
+
 def is_shown(page, name):
     """Wait until a page shows a run, whether or not it opens anew meanwhile."""
     page.wait_for_function(f"{RUNS} === '{name}' && {SHOWN}")

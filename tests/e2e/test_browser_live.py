@@ -276,12 +276,16 @@ def test_runs_are_compared_by_the_same_noise(open_page):
     def twice(route):
         answer = route.fetch()
         menu = answer.json()
-        route.fulfill(response=answer, json={**menu, "tiny-twin": menu["tiny"], "tiny of 2, & more": menu["tiny"]})
+        twins = {"tiny-twin": menu["tiny"], "tiny of 2, & more": menu["tiny"]}
+        clip, *_ = menu["tiny"]["live"]["clips"]
+        live = {**menu["tiny"]["live"], "clips": {"another/1": menu["tiny"]["live"]["clips"][clip]}}
+        route.fulfill(response=answer, json={**menu, **twins, "of other clips": {**menu["tiny"], "live": live}})
 
     page.route("**/views/menu.json", twice)
     page.reload()
     page.wait_for_function(FIRST)
     page.click("#compare summary")
+    assert page.locator("#compare input").count() == 2  # it cannot be told whether the third can continue this clip
     page.check("#compare input[value=tiny-twin]")
     assert "with=tiny-twin" in page.url
     predict(page)

@@ -92,14 +92,22 @@ def test_reading_off_smoothing_and_logarithm(open_page):
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 60)
     tip = page.locator("#training-chart .tip:not([hidden])")
     assert "tiny (validation)" in tip.inner_text()
+    plots(page).nth(5).focus()
+    page.keyboard.press("ArrowRight")
+    heard = page.locator("#training-chart output").inner_text()  # what a screen reader says
+    assert heard.startswith("epoch ") and "; tiny (validation) " in heard
     page.get_by_label("Logarithmic scale").check()
     second = shown(page, "training-chart", first)
     page.get_by_label("number input for Smoothing").fill("0.8")
     page.keyboard.press("Enter")
     shown(page, "training-chart", second)
     page.wait_for_function("document.querySelectorAll('#training-chart path.curve.faint').length === 8")
+    third = page.evaluate(SHOWN.format("training-chart"))
     page.get_by_role("button", name="tiny", exact=True).click()
     assert page.locator("#training-chart path.curve").count() == 0
+    page.get_by_label("Logarithmic scale").evaluate("box => box.click()")
+    shown(page, "training-chart", third)
+    assert page.evaluate("document.activeElement.textContent") == "tiny"  # the legend is new, and has the focus
 
 
 def test_curves_are_chosen_from_a_table_that_sorts(open_page):
@@ -122,6 +130,11 @@ def test_curves_are_chosen_from_a_table_that_sorts(open_page):
     ticked = table.locator("tr.chosen").count()
     page.get_by_label("Runs", exact=True).locator("visible=true").press("Backspace")
     page.wait_for_function(f"document.querySelectorAll('#training-table tr.chosen').length === {ticked - 1}")
+    row.get_by_role("checkbox").focus()
+    before = page.evaluate(SHOWN.format("training-table"))
+    page.get_by_label("Follow a training").evaluate("box => box.click()")
+    shown(page, "training-table", before)
+    assert row.get_by_role("checkbox").evaluate("box => box === document.activeElement")
 
 
 def test_a_figure_is_drawn_and_downloaded(open_page):

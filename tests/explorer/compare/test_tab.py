@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import gradio as gr
 import numpy as np
@@ -140,8 +141,31 @@ def test_clips_follow_the_runs(handlers, clip):
     assert kept["value"] == clip.name and clip.name in kept["choices"]
     for other in ("val", None, ["val"]):
         assert handlers.follow_runs(PAIR, other)["value"] == clip.name
-    with pytest.raises(gr.Error, match="two to 4 runs"):
-        handlers.follow_runs(PAIR[:1], clip.name)
+    assert handlers.follow_runs(PAIR[:1], clip.name) == gr.skip()  # the player says it
+
+
+def test_clips_are_those_that_all_of_the_runs_can_continue(bundled):
+    """A free run goes on from any clip; one that knows actions needs them."""
+    runs = [bundled.run(name) for name in ("push-free-learned-none", "push-learned-cyclical")]
+    films = {"film": replace(bundled.clips["traj_0_to_255/1"], name="film", has_actions=False)}
+    library = bundled.with_own({}, films)
+    assert "film" in names(library.clips_for(runs[0]))
+    for order in (runs, runs[::-1]):
+        update = CompareHandlers(library).follow_runs(names(order), "film")
+        assert "film" not in update["choices"] and update["value"] in update["choices"]
+
+
+def test_runs_that_cannot_be_compared_leave_nothing_of_others(handlers, bundled, clip):
+    with gr.Blocks() as demo:
+        parts = tab.build(bundled, demo)
+    _, (explaining,), (predicting,) = parts.opened
+    answer, settings, scores, curves, answered = explaining["fn"](answered=None, runs=PAIR[:1])
+    assert (answer, settings, scores, answered) == ("", tab.NOTHING, tab.NOTHING, None)
+    assert curves["panels"] == [] and curves["message"] == tab.NOTHING
+    value, answered = predicting["fn"](answered=None, runs=PAIR[:1], clip=clip.name, seed=0, temperature=1.0, samples=1)
+    assert value["message"] == "Please choose two to 4 runs, not 1." and answered is None
+    with pytest.raises(gr.Error, match="two to 4 runs"):  # a program is told by the error
+        handlers.compare(PAIR[:1], clip.name)
 
 
 def test_widgets_feed_the_parameters_of_their_name(bundled):

@@ -110,6 +110,15 @@ def test_a_run_may_be_trained_with_more_context_than_a_visitor_may_ask_for(tiny_
     assert analysis.traversal(library, run, library.clips_for(run)[0], 0).n_past == 12
 
 
+def test_a_long_future_is_looked_into_with_fewer_samples(bundled, free, clip, monkeypatch):
+    """As many as can be predicted in one go: the tab has no field for them."""
+    for module in ("run", "prediction"):
+        monkeypatch.setattr(f"vidpred.explorer.runs.{module}.MAX_FRAMES", 72)
+    monkeypatch.setattr(analysis, "MAX_FRAMES", 72)
+    assert len(analysis.analyse(bundled, free, clip, 0).best.panels[0].lines[0].y) == 7
+    assert free.own_samples == 7  # of the first view of a prediction, too
+
+
 def test_without_truth_there_is_nothing_to_infer(dance_run, tiny_dance, tmp_path):
     shutil.copytree(tiny_dance, tmp_path / "d", ignore=shutil.ignore_patterns("test_truth", ".packed"))
     library = Library([dance_run], [tmp_path / "d"])

@@ -49,6 +49,17 @@ def test_an_evaluation_that_was_made_since_is_told(tiny_run, tiny_data, tmp_path
     assert "Over all 4 test clips, PSNR with z posterior 20.0" in note
 
 
+def test_another_clip_is_looked_into_at_once(families):
+    """Else the parts of the page would be of two clips."""
+    with gr.Blocks() as demo:
+        ((looking, traversing),) = tab.build(families, demo).opened
+    clip = next(block for block in demo.blocks.values() if getattr(block, "label", "") == "Clip")
+    (first,) = [fn for fn in demo.fns.values() if (clip._id, "input") in fn.targets]
+    (second,) = [fn for fn in demo.fns.values() if fn.trigger_after == first._id]
+    for fn, event in ((first, looking), (second, traversing)):
+        assert fn.outputs == event["outputs"]
+
+
 def test_the_clip_stays_where_it_fits_the_run(handlers):
     assert handlers.follow_run("tiny", CLIP)["value"] == CLIP
     for clip in (CLIP, None, ["validate"]):

@@ -1,5 +1,6 @@
 """Comparing runs: what sets them apart is found, and all of them predict the same clip with the same noise."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -82,6 +83,14 @@ def test_seeds_of_one_kind_do_not_hide_another_kind(tmp_path):
     }
 
 
+def test_of_seeds_the_one_that_can_be_shown_stands_for_its_kind(tmp_path):
+    found = library_of(tmp_path, {"a-begun": trained(seed=1), "b-with-weights": trained(seed=2), "learned": LEARNED})
+    (found.runs["b-with-weights"] / runs.WEIGHTS).touch()
+    assert grouped(found) == {"Which prior is better?": ["b-with-weights", "learned"]}
+    (found.runs["a-begun"] / runs.EVAL).write_text(json.dumps({"psnr": 20.0}))
+    assert grouped(found) == {"Which prior is better?": ["a-begun", "learned"]}
+
+
 def test_no_more_kinds_than_can_be_compared(tmp_path):
     kinds = {f"fall-{tfr}": trained(tfr=tfr / 10) for tfr in range(6)}
     assert grouped(library_of(tmp_path, kinds)) == {
@@ -105,6 +114,17 @@ def test_a_pair_says_what_it_shares_and_one_whose_z_speaks_comes_first(bundled):
     fed = "Free running or teacher forced (dancer, poses known, cyclical beta)"
     assert titles[-1] == f"What does teacher forcing do? {fed}"
     assert len(set(titles)) == len(titles)
+
+
+def test_questions_of_one_title_name_their_runs(tmp_path):
+    """Two grids that differ in what no title says."""
+    slow = {name: replace(config, train=replace(config.train, lr=1e-4))
+            for name, config in {"slow-fixed": BASE, "slow-learned": LEARNED}.items()}  # fmt: skip
+    library = library_of(tmp_path, {"fixed": BASE, "learned": LEARNED, **slow, "none": trained(kl_anneal="none")})
+    titles = comparison.titles(comparison.groups(library))
+    prior = "Which prior is better? Fixed or learned prior (actions known, cyclical beta)"
+    assert titles[:2] == [f"{prior}: fixed, learned", f"{prior}: slow-fixed, slow-learned"]
+    assert titles[2].startswith("What does KL annealing do?") and ":" not in titles[2]
 
 
 def kinds_of(root, configs):

@@ -63,7 +63,13 @@ def test_progress_of_what_is_not_finished(two_runs):
     assert curves.progress([old, tiny]) == "**tiny**: 2 of 4 epochs, about 1 min to go"
     assert curves.progress([tiny], now=1e10) == "**tiny**: 2 of 4 epochs, stopped or finished elsewhere"
     assert curves.training_now([old, tiny]) == [tiny]
+    later = curves.metrics_stamp(tiny)[0] / 1e9 + curves.ALIVE + 300
+    assert curves.training_now([tiny], later) == []
     rows = runs.read_metrics(tiny.folder)
+    runs.write_metrics(tiny.folder, [row | {"seconds": 3000.0 * (row["epoch"] + 1)} for row in rows])
+    later = curves.metrics_stamp(tiny)[0] / 1e9 + curves.ALIVE + 300  # its next epoch takes as long as each before
+    assert curves.progress([tiny], later) == "**tiny**: 2 of 4 epochs, about 1.7 h to go"
+    assert curves.training_now([tiny], later) == [tiny]
     runs.write_metrics(tiny.folder, [])
     assert curves.progress([tiny]) == "**tiny**: 0 of 4 epochs"
     shutil.rmtree(tiny.folder / runs.LAST)  # bundled, or handed in: its files are new, its training is not

@@ -21,7 +21,7 @@ def test_a_title_tells_alike_runs_apart(bundled):
 
 
 def test_a_run_in_words(families, tiny_run, tiny_data, tmp_path):
-    assert "**Dancer, poses known, cyclical beta, teacher forced**" in describe_run(families.run("dance"))
+    assert "**Dancer, poses known, cyclical beta, partly teacher forced**" in describe_run(families.run("dance"))
     folder = shutil.copytree(tiny_run, tmp_path / "copy")
     library = Library([folder], [tiny_data])
 
@@ -76,10 +76,13 @@ def test_forcing_in_words(tiny_run, dance_run, tiny_data, tmp_path):
         runs.write_config(run, config, {})
         return words
 
-    assert " · teacher forced at first · " in words()
+    assert " · 60 % teacher forced at first · " in words()
+    assert " · teacher forced at first · " in words(tfr=1.0)
     assert "teacher forced at first, and again after a plateau" in words(plateau_patience=2)
     assert "trained free running, teacher forced after a plateau" in words(tfr=0.0, plateau_patience=2)
-    assert " · teacher forced throughout · " in words(tfr_decay_step=0.0)
+    assert " · 60 % teacher forced throughout · " in words(tfr_decay_step=0.0)
+    assert " · teacher forced throughout · " in words(tfr=1.0, tfr_decay_step=0.0)
+    assert "cyclical beta, teacher forced** · " in words(dancer, tfr=1.0)
     assert "free running** · beta up to 1e-05 · 8 iterations" in words(dancer, tfr=0.0, plateau_patience=0)
     again = words(dancer, tfr=0.0, plateau_patience=2)
     assert "free running** · " in again and " · trained free running, teacher forced after a plateau" in again

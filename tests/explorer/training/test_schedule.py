@@ -11,6 +11,7 @@ from tests.commands import run
 from train import pose_cvae, svg
 from vidpred import schedules
 from vidpred.config import TrainConfig
+from vidpred.errors import BadInput
 from vidpred.explorer.training import schedule
 from vidpred.presets import PRESETS
 
@@ -125,6 +126,13 @@ def test_a_run_of_bouncing_shapes_is_trained_on_such_clips(bundled):
         start = schedule.PREFIX + name
         values = schedule.values_of(schedule.start_config(bundled, start))
         assert f"--data {data} " in schedule.design(bundled, start, values).command
+
+
+def test_what_does_not_apply_stays_as_it_was_where_it_makes_no_sense(design):
+    """Its field is hidden, so that nobody could mend it."""
+    assert design("small", kl_anneal="none", kl_anneal_cycles=0) == design("small", kl_anneal="none")
+    with pytest.raises(BadInput, match="Cycles must be a whole number from 1"):
+        design("small", kl_anneal="cyclical", kl_anneal_cycles=0)
 
 
 def test_the_command_in_a_shell(design):

@@ -20,6 +20,7 @@ from vidpred.explorer.your_data.upload import convert_clip
 
 def filled(session, film, every=1, others=()):
     """A session with a film."""
+    session.take(film)
     with session.new_folder() as folder:
         session.add_clip(convert_clip(film, folder, every).clip, others)
     return session
@@ -34,6 +35,7 @@ def opened(sessions, address=""):
 def test_the_oldest_make_room(library, film, free_run):
     session, roots = Session(), []
     for _ in range(MOST_CLIPS + 1):
+        session.take(film)
         with session.new_folder() as root:
             session.add_clip(convert_clip(film, root).clip, library.clips)
         roots.append(root)
@@ -46,7 +48,7 @@ def test_the_oldest_make_room(library, film, free_run):
             shutil.copytree(free_run, folder)
         assert session.add_run("free", folder, library.runs) != "free"  # the name of one that is open here
     assert len(session.runs) == MOST_RUNS
-    assert sum(path.is_dir() for path in session.folder.iterdir()) == MOST_CLIPS + MOST_RUNS
+    assert sum(path.is_dir() for path in session.folder.iterdir()) == MOST_CLIPS + MOST_RUNS + 1  # and the original
     assert stat.S_IMODE(session.folder.stat().st_mode) == 0o700
 
 

@@ -92,10 +92,53 @@ def test_a_film_is_read_again_with_another_step_after_the_upload_is_gone(handler
     session_id, *_ = handlers.upload("", sent(film), 1, [], CLIP)
     film.unlink()
     again, description, _, clip, *_ = handlers.read_again(session_id, 3, [], CLIP)
-    assert (again, clip["value"]) == (session_id, "film.gif (2)")
+    assert (again, clip["value"]) == (session_id, "film.gif")
     assert "every 3rd frame taken" in description
+    assert handlers.read_again(session_id, 3, [], CLIP) == (
+        session_id,
+        *[gr.skip()] * 5,
+    )  # a mouse's choice comes twice
     for stranger in ("", "guess", None):
         assert handlers.read_again(stranger, 3, [], CLIP) == (stranger, *[gr.skip()] * 5)
+
+
+def test_another_step_takes_the_place_of_the_clip_and_of_no_other(handlers, library, film, tmp_path):
+    other = shutil.copy(film, tmp_path / "other.gif")
+    session_id, *_ = handlers.upload("", sent(film), 1, [], CLIP)
+    handlers.upload(session_id, sent(other), 1, [], CLIP)
+    session = handlers.sessions.find(session_id)
+    for every in (2, 3, 2, 1, 4):
+        *_, clip, _, _ = handlers.read_again(session_id, every, [], CLIP)
+        assert clip["value"] == "other.gif" and list(session.clips) == ["film.gif", "other.gif"]
+    folders = [clip.root for clip in session.clips.values()]
+    assert all(folder.is_dir() for folder in folders)
+    assert sum(path.is_dir() for path in session.folder.iterdir()) == 3  # and the original
+    refusal(handlers.read_again(session_id, 99, [], CLIP))
+    assert list(session.clips) == ["film.gif", "other.gif"]
+    _, description, *_ = handlers.read_again(session_id, 4, [], CLIP)  # what stands there is the refusal
+    assert "every 4th frame taken" in description
+
+
+def test_a_film_that_was_read_again_is_drawn_again(library, film):
+    handlers = YourDataHandlers(library)
+    session_id, *_ = handlers.upload("", sent(film), 1, [], CLIP)
+    fields = {"session_id": session_id, "runs": ["free"], "clip": "film.gif", **NUMBERS}
+    before, drawn = handlers.progress(**fields), handlers.draw(**fields)[0]
+    handlers.read_again(session_id, 2, [], CLIP)
+    assert handlers.progress(**fields) != before
+    assert handlers.draw(**fields)[0]["sheets"] != drawn["sheets"]
+
+
+def test_what_is_said_of_a_clip_of_ones_own_goes_with_it(handlers, film, free_run, tmp_path):
+    session_id, film_said, crop, *_ = handlers.upload("", sent(film), 1, [], CLIP)
+    other = shutil.copy(film, tmp_path / "other.gif")
+    handlers.upload(session_id, sent(other), 1, [], CLIP)
+    said, hidden, *_ = handlers.fit(session_id, ["free"], CLIP)
+    assert (said, hidden["visible"]) == (tab.WELCOME, False)
+    said, shown, *_ = handlers.fit(session_id, ["free"], "film.gif")
+    assert said == film_said and shown["visible"] and (shown["value"] == crop["value"]).all()
+    handlers.upload(session_id, sent(zipped(tmp_path / "mine.zip", files_of(free_run))), 1, [], CLIP)
+    assert handlers.fit(session_id, ["mine"], CLIP)[:2] == (gr.skip(), gr.skip())  # what is said of a run stays
 
 
 def test_a_step_between_frames_is_for_films_alone(library, tiny_run, tmp_path):
@@ -223,7 +266,7 @@ def test_visitors_see_their_own_things_alone(handlers, library, film):
     for stranger in ("", "guess", None, [mine], 3):
         with pytest.raises(BadInput, match="There is no clip “film.gif” here"):
             handlers.draw(stranger, ["free"], "film.gif", **NUMBERS)
-        assert handlers.fit(stranger, ["free"], CLIP)[0]["choices"] == list(library.clips)
+        assert handlers.fit(stranger, ["free"], CLIP)[2]["choices"] == list(library.clips)
 
 
 # --- fields -----------------------------------------------------------------------------------------------------------
@@ -253,11 +296,11 @@ def test_no_run_at_all_is_told_in_words_that_fit(draw):
 
 
 def test_a_choice_that_fits_stays(handlers):
-    clip, able, n_future = handlers.fit("", ["free", "tiny"], CLIP)
+    *_, clip, able, n_future = handlers.fit("", ["free", "tiny"], CLIP)
     assert (clip["value"], able["value"], n_future["maximum"]) == (CLIP, ["free", "tiny"], 14)
-    _, able, n_future = handlers.fit("", ["free", "tiny"], "validate")
+    *_, able, n_future = handlers.fit("", ["free", "tiny"], "validate")
     assert (able["value"], n_future["maximum"]) == (["dance"], 11)
-    assert handlers.fit("", [["free"], 3], CLIP)[1]["value"] == ["free"]
+    assert handlers.fit("", [["free"], 3], CLIP)[3]["value"] == ["free"]
     with pytest.raises(gr.Error, match="choose a clip"):
         handlers.fit("", ["free"], "nothing")
 
@@ -266,8 +309,8 @@ def test_how_far_these_runs_can_go(handlers):
     update = handlers.limit_future("", ["free", "tiny"], CLIP)
     assert (update["value"], update["maximum"]) == (4, 14)
     assert [handlers.limit_future("", ["free", "tiny"], CLIP, n)["value"] for n in (7, 99, None)] == [7, 14, 4]
-    assert handlers.fit("", ["free", "tiny"], CLIP, 7)[2]["value"] == 7
-    assert handlers.fit("", ["free"], "validate", 7)[2]["value"] != 7  # of another family
+    assert handlers.fit("", ["free", "tiny"], CLIP, 7)[4]["value"] == 7
+    assert handlers.fit("", ["free"], "validate", 7)[4]["value"] != 7  # of another family
     assert handlers.limit_future("", ["free"], "validate") == gr.skip()
     assert handlers.limit_future("", ["other"], CLIP) == gr.skip()
 

@@ -5,16 +5,17 @@ from typing import Any
 
 import gradio as gr
 
+from vidpred.errors import BadInput
 from vidpred.explorer.runs import comparison, curves, validate
 from vidpred.explorer.runs.library import Library, names
 from vidpred.explorer.runs.run import Run
 from vidpred.explorer.runs.summary import sentence_case, title
-from vidpred.explorer.ui.chart import chart
+from vidpred.explorer.ui.chart import chart, chart_value
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.fields import temperature_field
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.markdown import literal, table
-from vidpred.explorer.ui.player import clip_player, next_request, player_value
+from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
@@ -30,6 +31,7 @@ LEAD = (
     "sure that is; then play the clip."
 )
 ALIKE = "Nothing: every setting is the same."
+NOTHING = "Nothing to compare."
 
 
 class CompareHandlers(Handlers):
@@ -48,7 +50,7 @@ class CompareHandlers(Handlers):
         groups = self.groups()
         chosen = {name for name in runs if isinstance(name, str)} if isinstance(runs, list) else set()
         asked = next((key for key, group in groups.items() if chosen == set(names(group.runs))), None)
-        choices = [(group.title, key) for key, group in groups.items()]
+        choices = [*zip(comparison.titles(groups.values()), groups)]
         return gr.update(choices=choices, value=asked, visible=bool(groups))
 
     def compare(
@@ -56,9 +58,8 @@ class CompareHandlers(Handlers):
     ) -> dict:
         """Predict a clip with each of two to four runs of one family, with the same noise. The answer is like that of
         /predict, with a tile for every run."""
-        return self.draw(runs, clip, seed=seed, temperature=temperature, samples=samples)
+        return toast_refusals(self.draw)(runs, clip, seed=seed, temperature=temperature, samples=samples)
 
-    @toast_refusals
     def draw(self, runs: Any, clip: Any, **fields: Any) -> dict:
         """The same for the page."""
         request = next_request()
@@ -70,7 +71,6 @@ class CompareHandlers(Handlers):
         """What the pictures depend on beside the fields: an epoch may have ended since."""
         return [run.weights for run in comparison.chosen_runs(self.library, runs)]
 
-    @toast_refusals
     def explain(self, runs: Any) -> tuple[str, str, str, dict]:
         """Which of the runs is better, what sets them apart, what they score, and their curves in one picture."""
         chosen = comparison.chosen_runs(self.library, runs)
@@ -79,15 +79,23 @@ class CompareHandlers(Handlers):
         settings = _table(headers, rows) if rows else ALIKE
         return _answer(chosen), settings, _score_table(chosen), curves
 
+    def refuse(self, error: BadInput) -> tuple[str, str, str, dict]:
+        """The same where nothing can be said: what was said of other runs must not stay."""
+        return "", NOTHING, NOTHING, chart_value([], "", next_request(), message=NOTHING)
+
     def progress(self, runs: Any) -> list[Any]:
         """What tables and curves depend on beside the choice."""
         chosen = comparison.chosen_runs(self.library, runs)
         return [(run.evaluation, curves.metrics_stamp(run)) for run in chosen]
 
-    @toast_refusals
     def follow_runs(self, runs: Any, clip: Any) -> dict:
-        """The clips that fit these runs; the chosen one stays where it does."""
-        return self.clip_menu(comparison.chosen_runs(self.library, runs)[0], clip)
+        """The clips that fit all of these runs; the chosen one stays where it does. What is wrong with the runs is
+        said by the player."""
+        try:
+            clips = names(comparison.common_clips(self.library, comparison.chosen_runs(self.library, runs)))
+        except BadInput:
+            return gr.skip()
+        return gr.update(choices=clips, value=clip if clip in clips else next(iter(clips), None))
 
     def restore(self, runs: Any, clip: Any, **fields: Any) -> dict[str, Any]:
         """The widgets of a view, by name."""
@@ -142,7 +150,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     if not runs:
         gr.Markdown("Comparing needs two runs of one family: start the app with `--runs DIR`.")
         return TabParts()
-    first = comparison.first_view(library, runs[0])
+    first = comparison.first_view(library, *runs)
     gr.Markdown(LEAD, elem_classes="about")
     questions = handlers.questions(names(runs))
     question_dd = gr.Dropdown(
@@ -164,7 +172,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
                 label="Runs",
                 info=f"two to {comparison.MOST_RUNS} of one family",
             )
-            clip_dd = gr.Dropdown(names(library.clips_for(runs[0])), value=first["clip"], label="Clip")
+            clip_dd = gr.Dropdown(names(comparison.common_clips(library, runs)), value=first["clip"], label="Clip")
             temperature_slider = temperature_field(first["temperature"])
             samples_slider = gr.Slider(
                 1, comparison.MOST_SAMPLES, value=first["samples"], step=1, label="Samples of each run"
@@ -187,9 +195,23 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         "temperature": temperature_slider,
         "samples": samples_slider,
     }
-    predicting = once(handlers.draw, asked, player_html, version=handlers.weights, **BUSY)
+    predicting = once(
+        handlers.draw,
+        asked,
+        player_html,
+        refused=lambda error: player_message(f"{error}.", next_request()),
+        version=handlers.weights,
+        **BUSY,
+    )
     explained = [answer_md, differences_md, numbers_md, curves_html]
-    explaining = once(handlers.explain, {"runs": runs_dd}, explained, version=handlers.progress, **QUIET)
+    explaining = once(
+        handlers.explain,
+        {"runs": runs_dd},
+        explained,
+        refused=handlers.refuse,
+        version=handlers.progress,
+        **QUIET,
+    )
     following = {
         "fn": handlers.follow_runs,
         "inputs_kwargs": {"runs": runs_dd, "clip": clip_dd},

@@ -9,7 +9,7 @@ from vidpred.errors import BadInput
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.prediction import predict_clip
-from vidpred.explorer.runs.run import COLLAPSED, Clip, Evaluation, Run
+from vidpred.explorer.runs.run import COLLAPSED, MAX_FRAMES, Clip, Evaluation, Run
 from vidpred.explorer.ui.chart import Line, Panel
 from vidpred.explorer.ui.player import Choice, Display, Tile
 from vidpred.simulate.bounce import bounces_of
@@ -59,7 +59,8 @@ def analyse(library: Library, run: Run, clip: Clip, seed: Any) -> Analysis:
 
     seed, n_past, length = checked_window(run, clip, seed)
     batch = library.read_clip(clip, length)
-    samples, n_future = DANCE_SAMPLES if run.takes_poses else SAMPLES, length - n_past
+    n_future = length - n_past
+    samples = DANCE_SAMPLES if run.takes_poses else min(SAMPLES, MAX_FRAMES // n_future)
     with progress.of((len(SOURCES) + samples) * n_future):
         latents, psnr, futures = library.compute(run, _measure, batch, n_past, seed)
         prediction = predict_clip(library, run, clip, seed=seed, n_future=n_future, n_past=n_past, samples=samples)

@@ -155,7 +155,8 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         "outputs": clip_dd,
         **QUIET,
     }
-    chain(look_btn.click, again(looking), traversing)
+    chain(functools.partial(gr.on, [look_btn.click, seed_number.submit]), again(looking), traversing)
+    chain(clip_dd.input, looking, traversing)
     chain(dimension_dd.input, traversing)
     chain(run_dd.input, following, looking, traversing)
     link = Link(asked, first, handlers.restore, functools.partial(analysis.first_view, library), instead)

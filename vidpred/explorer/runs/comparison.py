@@ -1,6 +1,7 @@
 """Several runs side by side: what sets them apart, what they score, and which of them make a telling pair."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from math import isclose, sqrt
 from statistics import fmean, stdev
@@ -10,8 +11,8 @@ from vidpred.config import LEARNED, RunConfig
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import progress, validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.prediction import MAX_FRAMES, Prediction, Settings, checked, frames_of, predict, require_few
-from vidpred.explorer.runs.run import Clip, Run
+from vidpred.explorer.runs.prediction import Prediction, Settings, checked, frames_of, predict, require_few
+from vidpred.explorer.runs.run import MAX_FRAMES, Clip, Run
 from vidpred.explorer.runs.setting_names import setting_name, setting_value
 from vidpred.explorer.runs.summary import sentence_case, title_parts
 from vidpred.runs import ALIKE, other_prior
@@ -70,6 +71,14 @@ class Group(NamedTuple):
         return f"{self.question} {sentence_case(kinds)} ({', '.join(shared) or 'each its own'})"
 
 
+def titles(groups: Iterable[Group]) -> list[str]:
+    """What the groups are called; those of one title with the names of their runs."""
+    found = [(group, group.title) for group in groups]
+    times = Counter(title for _, title in found)
+    return [f"{title}: {', '.join(run.name for run in group.runs)}" if times[title] > 1 else title
+            for group, title in found]  # fmt: skip
+
+
 class Paired(NamedTuple):
     """By how much a run's PSNR is higher than another's on the same clips, in dB: the mean, half of its 95 % interval
     over the clips, and on how many of them it is higher."""
@@ -107,12 +116,18 @@ def first_runs(library: Library) -> list[Run]:
         bounces = bool(run.evaluation and run.evaluation.has_bounces)
         families.setdefault((run.takes_poses, bounces), []).append(run)
     found = [group.runs for group in groups(library)] + [runs[:2] for runs in families.values() if len(runs) > 1]
-    return min(found, key=lambda runs: not library.clips_for(runs[0]), default=[])
+    return min(found, key=lambda runs: not common_clips(library, runs), default=[])
 
 
-def first_view(library: Library, run: Run) -> dict[str, Any]:
-    """The fields of a comparison, where this run is the first, before anyone has changed them."""
-    clip = next(iter(library.clips_for(run)), None)
+def common_clips(library: Library, runs: list[Run]) -> list[Clip]:
+    """Clips that all of these runs can continue."""
+    first, *others = [library.clips_for(run) for run in runs]
+    return [clip for clip in first if all(clip in clips for clips in others)]
+
+
+def first_view(library: Library, *runs: Run) -> dict[str, Any]:
+    """The fields of a comparison of these runs, before anyone has changed them."""
+    clip = next(iter(common_clips(library, runs)), None)
     return {"clip": clip and clip.name, "seed": 0, "temperature": 1.0, "samples": 3}
 
 
@@ -246,14 +261,18 @@ def groups(library: Library) -> list[Group]:
     found = []
     for name, question in QUESTIONS.items():
         varied = question.varied
-        alike: dict[str, dict[str, Run]] = {}  # what the others of a group agree in -> its kinds, a run of each
+        alike: dict[str, dict[str, list[Run]]] = {}  # what the others of a group agree in -> its kinds, runs of each
         for run, values in settings.items():
             if not question.takes(values):
                 continue
             rest = {k: v for k, v in values.items() if k not in INCIDENTAL and not k.startswith(varied)}
             kind = repr([v for k, v in values.items() if k.startswith(varied[0])])
-            alike.setdefault(repr(sorted(rest.items(), key=str)), {}).setdefault(kind, run)
-        found += [Group(name, list(kinds.values())[:MOST_RUNS]) for kinds in alike.values() if len(kinds) > 1]
+            alike.setdefault(repr(sorted(rest.items(), key=str)), {}).setdefault(kind, []).append(run)
+        found += [
+            Group(name, [min(same, key=_readiness) for same in kinds.values()][:MOST_RUNS])
+            for kinds in alike.values()
+            if len(kinds) > 1
+        ]
     order = list(QUESTIONS)
 
     def rank(group: Group) -> tuple:
@@ -261,6 +280,11 @@ def groups(library: Library) -> list[Group]:
         return order.index(group.question), bounces, -max(map(_gain_of_best, group.runs))
 
     return sorted(found, key=rank)
+
+
+def _readiness(run: Run) -> tuple[bool, bool]:
+    """Of runs of one kind the least is shown: evaluated, or at least with weights."""
+    return run.evaluation is None, run.weights is None
 
 
 def _gain_of_best(run: Run) -> float:

@@ -15,7 +15,7 @@ from vidpred.explorer.runs.run import Run
 from vidpred.explorer.runs.validate import choice, finite
 from vidpred.files import stamp
 
-ALIVE = 30 * 60  # seconds after its last epoch in which an unfinished run may still be training
+ALIVE = 30 * 60  # seconds; of runs with short epochs
 
 FIGURES = {
     "Curves of all": "training_curves",
@@ -67,10 +67,10 @@ def progress(chosen: list[Run], now: float | None = None) -> str:
             continue
         line = f"**{run.name}**: {done:,} of {total:,} epochs"
         seconds = finite(rows[-1].get("seconds")) if rows else None
-        age = (time.time() if now is None else now) - metrics_stamp(run)[0] / 1e9
+        idle = (time.time() if now is None else now) - _moved(run)
         if not _can_go_on(run):
             line += ", ended there"
-        elif rows and age > ALIVE:
+        elif rows and idle > _patience(rows):
             line += ", stopped or finished elsewhere"
         elif seconds:
             line += f", about {duration(seconds / done * (total - done))} to go"
@@ -88,11 +88,18 @@ def training_now(among: list[Run], now: float | None = None) -> list[Run]:
     now = time.time() if now is None else now
     moved = {}
     for run in among:
-        rows, seconds = metrics_rows(run), _moved(run)
+        rows, last = metrics_rows(run), _moved(run)
         done = rows[-1]["epoch"] + 1 if rows else 0
-        if done < run.config.train.epochs and now - seconds <= ALIVE and _can_go_on(run):
-            moved[run] = seconds
+        if done < run.config.train.epochs and now - last <= _patience(rows) and _can_go_on(run):
+            moved[run] = last
     return sorted(moved, key=moved.get, reverse=True)
+
+
+def _patience(rows: list[dict[str, Any]]) -> float:
+    """Seconds after its last epoch in which an unfinished run may still be training: two long epochs at least."""
+    if not rows:
+        return ALIVE
+    return max(ALIVE, 2 * (finite(rows[-1].get("seconds")) or 0) / (rows[-1]["epoch"] + 1))
 
 
 def _can_go_on(run: Run) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from vidpred.errors import BadInput
 from vidpred.explorer.runs import gpu_lease, progress, validate
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.run import Clip, Run
+from vidpred.explorer.runs.run import MAX_FRAMES, Clip, Run
 
 if TYPE_CHECKING:
     from vidpred.data.batches import Batch
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from vidpred.models import Model
 
 MAX_SAMPLES = 20
-MAX_FRAMES = 1000  # predicted in one go, of all samples: half a minute of a small server's time
 SWEEP = (0.0, 0.5, 1.0, 1.5, 2.0)
 LATENTS = {"learned": "prior", "standard": "standard"}  # what rollout.predict calls them
 SCORES = ("PSNR", "SSIM", "Sharpness")

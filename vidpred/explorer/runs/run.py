@@ -12,6 +12,7 @@ from vidpred.explorer.runs.validate import finite
 COLLAPSED = 0.05  # nats per step below which z carries (almost) nothing
 MAX_PAST = 10  # context frames that may be asked for, where the run itself was not trained with more
 DANCE_FRAMES = 100  # of a dance, predicted at first: what a small server does in seconds
+MAX_FRAMES = 1000  # predicted in one go, of all samples: half a minute of a small server's time
 SAMPLES = 10  # of a robot clip at first: as many as one call of the model makes anyway
 
 
@@ -202,12 +203,12 @@ class Run:
     @property
     def own_future(self) -> int:
         """Predicted frames at first, of a clip that has them: as many as in training, of a dance fewer."""
-        return DANCE_FRAMES if self.takes_poses else self.config.data.n_future
+        return DANCE_FRAMES if self.takes_poses else min(self.config.data.n_future, MAX_FRAMES)
 
     @property
     def own_samples(self) -> int:
         """Samples at first."""
-        return 1 if self.takes_poses else SAMPLES
+        return 1 if self.takes_poses else max(1, min(SAMPLES, MAX_FRAMES // self.own_future))
 
     def require_weights(self) -> int:
         """When its weights were written; BadInput where there are none yet."""

@@ -20,8 +20,8 @@ def title_parts(run: Run) -> list[str]:
     train = run.config.train
     beta = [] if trained_elsewhere(run) else [_schedule(train)]
     if run.takes_poses:
-        fed = [] if trained_elsewhere(run) else ["teacher forced" if train.tfr else "free running"]
-        return ["dancer, poses known", *beta, *fed]
+        forced = "teacher forced" if train.tfr == 1 else "partly teacher forced" if train.tfr else "free running"
+        return ["dancer, poses known", *beta, *([] if trained_elsewhere(run) else [forced])]
     scene = ["bouncing shapes"] if run.evaluation and run.evaluation.has_bounces else []
     return [*scene, f"{run.prior} prior", "actions known" if run.takes_actions else "no actions", *beta]
 
@@ -89,10 +89,11 @@ def _forcing(train: TrainConfig) -> str:
     again = ", and again after a plateau" if train.plateau_patience else ""
     if train.tfr == 0:
         return f"trained free running{', teacher forced after a plateau' if again else ''}"
+    share = "" if train.tfr == 1 else f"{100 * train.tfr:.3g} % "
     still = train.tfr_decay != "linear" and train.tfr_decay_step == 0
     if still or train.tfr_decay_start >= train.epochs or train.tfr_floor >= train.tfr:
-        return "teacher forced throughout"
-    return f"teacher forced at first{again}"
+        return f"{share}teacher forced throughout"
+    return f"{share}teacher forced at first{again}"
 
 
 def _progress(rows: list[dict]) -> str:

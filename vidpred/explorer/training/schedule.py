@@ -1,15 +1,17 @@
 """Designing beta and teacher forcing: what they do over a training, and the command that trains it."""
 
+import contextlib
 import dataclasses
 import math
 import shlex
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidpred import schedules
 from vidpred.config import CHANNELS, LEARNED, RunConfig, TrainConfig, from_dict, to_dict
+from vidpred.errors import BadInput
 from vidpred.explorer.runs import validate
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.ui.chart import Line, Panel
@@ -70,6 +72,20 @@ FIELDS = {
     "tfr_mix": Field("Mixing", validate.switch),
 }
 
+# Settings that mean something only beside another one: name -> (setting, its values).
+ONLY_WITH = {
+    "beta_max": ("kl_anneal", ("cyclical", "monotonic", "none")),
+    "kl_anneal_cycles": ("kl_anneal", ("cyclical",)),
+    "kl_anneal_cycle_epochs": ("kl_anneal", ("cyclical", "monotonic")),
+    "kl_anneal_ratio": ("kl_anneal", ("cyclical", "monotonic")),
+    "kl_anneal_shape": ("kl_anneal", ("cyclical", "monotonic")),
+    "kl_anneal_start": ("kl_anneal", ("cyclical", "monotonic")),
+    "kl_anneal_stop": ("kl_anneal", ("cyclical", "monotonic")),
+    "kl_anneal_per": ("kl_anneal", ("cyclical", "monotonic")),
+    "kl_anneal_value": ("kl_anneal", ("none",)),
+    "tfr_decay_step": ("tfr_decay", ("step", "every")),
+}
+
 
 class Design(NamedTuple):
     """What was designed: settings, the preset its command starts from, the command, and the curves."""
@@ -101,10 +117,22 @@ def values_of(config: RunConfig) -> dict[str, Any]:
     return {name: 0 if (value := getattr(config.train, name)) is None else value for name in FIELDS}
 
 
+def applies(name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a setting means something beside the others."""
+    if name not in ONLY_WITH:
+        return True
+    other, among = ONLY_WITH[name]
+    return values.get(other) in among
+
+
 def design(library: Library, start: Any, values: dict[str, Any]) -> Design:
-    """The settings of `start` with `values` in their place. What makes no sense is BadInput, in one line."""
+    """The settings of `start` with `values` in their place. What makes no sense is BadInput, in one line; of what does
+    not apply the settings of `start` stay then."""
     begun = start_config(library, start)
-    checked = {name: field.check(values.get(name), field.label) for name, field in FIELDS.items()}
+    checked = values_of(begun)
+    for name, field in FIELDS.items():
+        with contextlib.nullcontext() if applies(name, values) else contextlib.suppress(BadInput):
+            checked[name] = field.check(values.get(name), field.label)
     checked["kl_anneal_cycle_epochs"] = checked["kl_anneal_cycle_epochs"] or None
     train = from_dict(TrainConfig, {**to_dict(begun.train), **checked, "init": None}, "train")
     config = dataclasses.replace(begun, train=train)

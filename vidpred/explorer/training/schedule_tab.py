@@ -7,7 +7,7 @@ import gradio as gr
 from vidpred.errors import BadInput
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.training import schedule
-from vidpred.explorer.training.schedule import FIELDS
+from vidpred.explorer.training.schedule import FIELDS, ONLY_WITH, applies
 from vidpred.explorer.ui.chart import chart, chart_value
 from vidpred.explorer.ui.handlers import QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.player import next_request
@@ -19,19 +19,6 @@ AFTERWARDS = (
     "takes half an hour on two CPU cores. Start the app with `--runs runs`: *Follow a training*, under *Curves*, "
     "draws every epoch as it ends."
 )
-# Settings that mean something only beside another one: name -> (setting, its values).
-ONLY_WITH = {
-    "beta_max": ("kl_anneal", ("cyclical", "monotonic", "none")),
-    "kl_anneal_cycles": ("kl_anneal", ("cyclical",)),
-    "kl_anneal_cycle_epochs": ("kl_anneal", ("cyclical", "monotonic")),
-    "kl_anneal_ratio": ("kl_anneal", ("cyclical", "monotonic")),
-    "kl_anneal_shape": ("kl_anneal", ("cyclical", "monotonic")),
-    "kl_anneal_start": ("kl_anneal", ("cyclical", "monotonic")),
-    "kl_anneal_stop": ("kl_anneal", ("cyclical", "monotonic")),
-    "kl_anneal_per": ("kl_anneal", ("cyclical", "monotonic")),
-    "kl_anneal_value": ("kl_anneal", ("none",)),
-    "tfr_decay_step": ("tfr_decay", ("step", "every")),
-}
 
 
 class DesignHandlers(Handlers):
@@ -48,21 +35,14 @@ class DesignHandlers(Handlers):
     def fill(self, start: Any) -> list[Any]:
         """The settings of a preset or a run, as values of the widgets."""
         values = schedule.values_of(schedule.start_config(self.library, start))
-        return [gr.update(value=value, visible=_applies(name, values)) for name, value in values.items()]
+        return [gr.update(value=value, visible=applies(name, values)) for name, value in values.items()]
 
     @toast_refusals
     def apply(self, kl_anneal: Any, tfr_decay: Any) -> list[Any]:
         """Which settings mean something beside these two."""
         values = {name: FIELDS[name].check(value, FIELDS[name].label)
                   for name, value in (("kl_anneal", kl_anneal), ("tfr_decay", tfr_decay))}  # fmt: skip
-        return [gr.update(visible=_applies(name, values)) for name in ONLY_WITH]
-
-
-def _applies(name: str, values: dict[str, Any]) -> bool:
-    if name not in ONLY_WITH:
-        return True
-    other, among = ONLY_WITH[name]
-    return values[other] in among
+        return [gr.update(visible=applies(name, values)) for name in ONLY_WITH]
 
 
 def build(library: Library, demo: gr.Blocks) -> TabParts:
@@ -71,7 +51,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     values = schedule.values_of(schedule.start_config(library, FIRST))
 
     def widget(kind: type, name: str, **options: Any) -> Any:
-        options = {"value": values[name], "label": FIELDS[name].label, "visible": _applies(name, values), **options}
+        options = {"value": values[name], "label": FIELDS[name].label, "visible": applies(name, values), **options}
         return kind(**options, elem_id=f"design-{name.replace('_', '-')}")
 
     def radio(name: str, **options: Any) -> gr.Radio:

@@ -82,7 +82,7 @@ def first_views(library: Library, links: Links) -> dict[str, dict[str, dict[str,
 def _first_views(library: Library, link: Link) -> dict[str, dict[str, Any]]:
     runs = {}
     for run in library.all_runs():
-        own = link.of_run(run).items()
+        own = link.of_runs(run).items()
         if differs := {_short(name): value for name, value in own if name != "run" and value != link.first[name]}:
             runs[run.name] = differs
     clips = {name: clip.frames for name, clip in library.clips.items()} if "n_future" in link.first else {}

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import gradio as gr
 
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import Event
 
 
 class Link(NamedTuple):
     """What the address holds of a tab.
 
-    widgets: of the fields, by name. first: what they open with; of_run: and for a run (of several: the first one).
+    widgets: of the fields, by name. first: what they open with; of_runs: and for a run, or several.
     restore: the fields' values -> updates of their widgets; what does not fit is BadInput. instead: what it would open
     with now in place of `first`, where the run of that has been deleted.
     """
@@ -21,13 +20,13 @@ class Link(NamedTuple):
     widgets: dict[str, gr.blocks.Block]
     first: dict[str, Any]
     restore: Callable[..., dict[str, Any]]
-    of_run: Callable[[Run], dict[str, Any]] = lambda run: {}
+    of_runs: Callable[..., dict[str, Any]] = lambda *runs: {}
     instead: Callable[[], dict[str, Any]] = dict
 
     def open(self, given: Mapping[str, Any], library: Library) -> dict[str, Any]:
         """What restores a view of which only these fields are given."""
-        name = given.get("run") or next(iter(given.get("runs", ())), None)
-        own = self.of_run(library.run(name)) if name else {}
+        named = [given["run"]] if given.get("run") else given.get("runs", ())
+        own = self.of_runs(*map(library.run, named)) if named else {}
         return self.restore(**{**self.first, **own, **given})
 
 

@@ -13,8 +13,9 @@ from functools import cached_property
 from itertools import chain, count
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 from cachetools import TTLCache
 
 from vidpred.errors import BadInput
@@ -29,6 +30,13 @@ SECONDS_KEPT = 4 * 3600  # of a session after its last use
 MOST_CLIPS, MOST_RUNS = 8, 2  # of one session; the oldest make room
 
 
+class About(NamedTuple):
+    """What is said of a clip that was handed in, as Markdown, and the picture of how it was cropped."""
+
+    description: str
+    crop: np.ndarray
+
+
 class Session:
     """A visitor's own runs and clips, by name. Their folder is deleted with the last reference to the session, so that
     it stays while a handler reads from it."""
@@ -36,7 +44,11 @@ class Session:
     def __init__(self):
         self.runs: dict[str, Path] = {}
         self.clips: dict[str, Clip] = {}
-        self.original: Path | None = None  # the file that was handed in last
+        self.about: dict[str, About] = {}  # the clips
+        self.shown: str | None = None  # the clip whose description stands on the page
+        self.original: Path | None = None  # the file that was handed in last,
+        self.made: str | None = None  # the clip that was made of it,
+        self.every: int | None = None  # and the step between its frames
 
     @cached_property
     def folder(self) -> Path:
@@ -64,7 +76,7 @@ class Session:
         folder = self.folder / "original"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        self.original = folder / file.name
+        self.original, self.made, self.every = folder / file.name, None, None
         try:
             os.link(file, self.original)
         except OSError:  # on another disk
@@ -83,12 +95,21 @@ class Session:
         return name
 
     def add_clip(self, clip: Clip, others: Collection[str]) -> Clip:
-        """Keep a clip; the same with a name that is not one of the others'."""
+        """Keep a clip that was made of the original, in place of an earlier one; the same with a name that is not one
+        of the others'."""
+        if self.made is not None:
+            self._drop(self.made)
         clip = replace(clip, name=_free_name(clip.name, {*others, *self.clips}))
         self.clips[clip.name] = clip
+        self.made = clip.name
         while len(self.clips) > MOST_CLIPS:
-            shutil.rmtree(self.clips.pop(next(iter(self.clips))).root, ignore_errors=True)
+            self._drop(next(iter(self.clips)))
         return clip
+
+    def _drop(self, name: str) -> None:
+        self.about.pop(name, None)
+        if clip := self.clips.pop(name, None):  # it may have made room for another
+            shutil.rmtree(clip.root, ignore_errors=True)
 
 
 class Sessions:

@@ -23,7 +23,7 @@ from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import TabParts
 from vidpred.explorer.ui.training_chart import COMPARED, training_chart
 from vidpred.explorer.your_data import upload
-from vidpred.explorer.your_data.sessions import Session, Sessions
+from vidpred.explorer.your_data.sessions import About, Session, Sessions
 from vidpred.hub import fetch_run
 
 MOST_EVERY = 10
@@ -64,11 +64,14 @@ class YourDataHandlers(Handlers):
         return self._kept(session_id, request, upload)
 
     def read_again(self, session_id: Any, every: Any, runs: Any, clip: Any) -> tuple:
-        """The same for the last file where that is a film, with another step between its frames."""
+        """The same for the last file where that is a film, with another step between its frames, in place of the clip
+        that was made of it."""
 
         def read(session: Session) -> tuple:
-            if session.original is None or session.original.suffix.lower() not in FILMS:
+            film = session.original is not None and session.original.suffix.lower() in FILMS
+            if not film or every == session.every:  # a mouse's choice comes twice
                 return (gr.skip(),) * 5
+            session.every = None  # what is refused leaves the page to that; the step before is read again then
             return self._read(session, session.original, every, runs, clip)
 
         return self._kept(session_id, None, read)
@@ -84,10 +87,12 @@ class YourDataHandlers(Handlers):
         return self._kept(session_id, request, fetch)
 
     @toast_refusals
-    def fit(self, session_id: Any, runs: Any, clip: Any, n_future: Any = None) -> tuple[dict, dict, dict]:
-        """Clips, the runs that can continue the chosen one, and how far: what was chosen stays where it can."""
+    def fit(self, session_id: Any, runs: Any, clip: Any, n_future: Any = None) -> tuple:
+        """What a chosen clip is where it is one's own, its crop, and the fields: clips, the runs that can continue it,
+        and how far; what was chosen stays where it can."""
         session = self.sessions.find(session_id)
-        return self._fitted(session, runs, session.library(self.library).clip(clip), n_future)
+        fitted = self._fitted(session, runs, session.library(self.library).clip(clip), n_future)
+        return *_described(session, clip), *fitted
 
     def limit_future(self, session_id: Any, runs: Any, clip: Any, n_future: Any = None) -> dict:
         """The slider of predicted frames for these runs; what is wrong with them is said by the player."""
@@ -108,11 +113,12 @@ class YourDataHandlers(Handlers):
         display = prediction_tiles(predictions[0]) if one else comparison_tiles(library, predictions)
         return player_value(display, request), training_chart(library, chosen, COMPARED, next_request())
 
-    def progress(self, session_id: Any, runs: Any, **fields: Any) -> list[Any]:
-        """What picture and curves depend on beside the fields: an epoch may have ended since."""
+    def progress(self, session_id: Any, runs: Any, clip: Any, **fields: Any) -> list[Any]:
+        """What picture and curves depend on beside the fields: an epoch may have ended since, or a film have been read
+        again."""
         library = self.sessions.find(session_id).library(self.library)
         chosen = comparison.chosen_runs(library, runs, fewest=1)
-        return [(run.weights, curves.metrics_stamp(run)) for run in chosen]
+        return [library.clip(clip).root, *((run.weights, curves.metrics_stamp(run)) for run in chosen)]
 
     def _kept(self, session_id: Any, request: gr.Request | None, add: Callable[[Session], tuple]) -> tuple:
         """The id of a visitor's session, and what `add` answers. A new session is kept once there is something in it:
@@ -139,10 +145,10 @@ class YourDataHandlers(Handlers):
             return self._add_run(session, file.stem, folder, clip)
         with session.new_folder() as folder:
             uploaded = upload.convert_clip(file, folder, every)
-        clip = session.add_clip(uploaded.clip, self.library.clips)
+        clip, session.every = session.add_clip(uploaded.clip, self.library.clips), every
         description = f"**{clip.name}**: {uploaded.description}\n\n{STRANGE}"
-        picture = gr.update(value=upload.crop_picture(uploaded.footage), visible=True)
-        return description, picture, *self._fitted(session, runs, clip)
+        session.about[clip.name] = About(description, upload.crop_picture(uploaded.footage))
+        return *_described(session, clip.name), *self._fitted(session, runs, clip)
 
     def _add_run(self, session: Session, name: str, folder: Path, clip: Any) -> tuple:
         """The same for a run that lies in a folder of the session."""
@@ -154,6 +160,7 @@ class YourDataHandlers(Handlers):
             raise BadInput(f"{name} is kept, but none of the clips here is for it: hand one in")
         stays = isinstance(clip, str) and clip in clips
         chosen = clips[clip] if stays else next(iter(clips.values()))
+        session.shown = None
         return f"**{name}**: {describe_run(run)}", gr.update(visible=False), *self._fitted(session, [name], chosen)
 
     def _fitted(self, session: Session, runs: Any, clip: Clip, n_future: Any = None) -> tuple[dict, dict, dict]:
@@ -175,6 +182,15 @@ def runs_for(library: Library, clip: Clip | None, first: Collection[str] = ()) -
     """Runs that can continue a clip (None: any run), those of some names before the others."""
     able = [run for run in library.all_runs() if clip is None or not run.lacks(clip)]
     return sorted(able, key=lambda run: run.name not in first)
+
+
+def _described(session: Session, clip: str) -> tuple[Any, Any]:
+    """Description and crop of one's own clip; of another nothing is said, and what stands there of a run stays."""
+    before, session.shown = session.shown, clip if clip in session.about else None
+    if session.shown:
+        description, crop = session.about[clip]
+        return description, gr.update(value=crop, visible=True)
+    return (WELCOME, gr.update(visible=False)) if before else (gr.skip(), gr.skip())
 
 
 def _limited_future(chosen: list[Run], clip: Clip, n_future: Any) -> dict:
@@ -279,7 +295,8 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
     repository = {"session_id": session_state, "repository": repository_text, "clip": clip_dd}
     fetching = {"fn": handlers.fetch, "inputs_kwargs": repository, **adding}
     reach = {**chosen, "n_future": n_future_slider}
-    fitting = {"fn": handlers.fit, "inputs_kwargs": reach, "outputs": fitted, **QUIET}
+    described = [description_md, crop_image]
+    fitting = {"fn": handlers.fit, "inputs_kwargs": reach, "outputs": [*described, *fitted], **QUIET}
     limiting = {"fn": handlers.limit_future, "inputs_kwargs": reach, "outputs": n_future_slider, **QUIET}
     reading = {
         "fn": handlers.read_again,

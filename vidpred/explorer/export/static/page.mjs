@@ -141,25 +141,29 @@ function chooseRun() {
   byId("live").hidden = !chosen.live;
   drive.choose(chosen.live ? run() : null);
   if (chosen.live) {
-    const { kind, n_past, n_future } = chosen.live;
+    const { kind, n_future } = chosen.live;
     byId("frames").max = chosen.live.longest;
     byId("frames").value = asked.get("frames") ?? Math.min(n_future, chosen.live.longest);
     byId("samples").value = asked.get("samples") ?? (kind === "poses" ? 1 : 5);
-    const alike = Object.entries(menu).filter(([other, { live }]) => other !== name && live && live.n_past === n_past && (live.kind === "poses") === (kind === "poses"));
-    const ticked = new Set(asked.getAll("with").flatMap((other) => (menu[other] ? other : other.split(" ")))); // as older links have them
-    byId("compare").hidden = !alike.length;
-    byId("compare").querySelector("div").replaceChildren(...alike.map(([other]) => {
-      const label = document.createElement("label"), box = document.createElement("input");
-      box.type = "checkbox";
-      box.value = other;
-      box.checked = ticked.has(other);
-      label.append(box, " " + other);
-      return label;
-    }));
-    limit();
-    weigh();
+    offer(asked.getAll("with").flatMap((other) => (menu[other] ? other : other.split(" ")))); // as older links have them
   }
   stored();
+}
+
+function offer(ticked) { // runs that can continue the same clip from as many frames
+  const chosen = run(), clip = byId("clip").value;
+  const alike = Object.entries(menu).filter(([name, { live }]) => name !== chosen.name && live && live.n_past === chosen.n_past && Object.hasOwn(live.clips, clip));
+  byId("compare").hidden = !alike.length;
+  byId("compare").querySelector("div").replaceChildren(...alike.map(([name]) => {
+    const label = document.createElement("label"), box = document.createElement("input");
+    box.type = "checkbox";
+    box.value = name;
+    box.checked = ticked.includes(name);
+    label.append(box, " " + name);
+    return label;
+  }));
+  limit();
+  weigh();
 }
 
 // --- predict and compare --------------------------------------------------------------------------------------------
@@ -253,7 +257,11 @@ async function begin() {
   byId("temperature").value = asked.get("temperature") ?? 1;
   chooseRun();
   byId("run").addEventListener("change", () => { for (const name of ["frames", "samples", "with"]) asked.delete(name); chooseRun(); });
-  byId("clip").addEventListener("change", () => { stored(); drive.choose(run().folder ? run() : null); });
+  byId("clip").addEventListener("change", () => {
+    if (run().folder) offer(compared().map(({ name }) => name));
+    stored();
+    drive.choose(run().folder ? run() : null);
+  });
   byId("settings").addEventListener("submit", (event) => { event.preventDefault(); predict(); });
   byId("settings").addEventListener("change", () => { limit(); keep(); weigh(); });
   let resting = 0; // not every frame of a film is written: browsers allow few, and each costs

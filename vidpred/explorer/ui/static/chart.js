@@ -38,7 +38,7 @@ const paint = (colour) => "--paint: var(--c" + (colour % 8) + ")";
 const visible = (line) => !hidden.has(line.name);
 
 function build() {
-  const runs = part("runs");
+  const runs = part("runs"), pressed = runs.contains(document.activeElement) && document.activeElement.textContent;
   runs.replaceChildren();
   for (const { name, colour } of shown.legend) {
     const button = make("button", { type: "button", "aria-pressed": !hidden.has(name), style: paint(colour), title: "Show or hide" }, runs);
@@ -49,6 +49,7 @@ function build() {
       button.setAttribute("aria-pressed", !hidden.has(name));
       draw();
     });
+    if (name === pressed) button.focus({ preventScroll: true });
   }
   part("hint").textContent = shown.panels.length ? shown.hint || "" : "";
   const focused = plots.findIndex((plot) => plot.svg === document.activeElement);
@@ -250,13 +251,16 @@ function drawTip(plot) {
   const places = rows.map(([line, i]) => line.x[i]);
   const at = places.reduce((a, b) => (Math.abs(b - cursor) < Math.abs(a - cursor) ? b : a));
   tip.replaceChildren();
-  make("b", {}, tip, shown.x_title + " " + short(at));
+  const said = [shown.x_title + " " + short(at)];
+  make("b", {}, tip, said[0]);
   for (const [line, i] of rows.filter(([line, i]) => Math.abs(line.x[i] - at) <= spacing(line, i))) {
     const row = make("div", { style: paint(line.colour) }, tip);
     make("i", {}, row);
     make("span", {}, row, line.label);
     make("b", {}, row, short(line.y[i]));
+    said.push(line.label + " " + short(line.y[i]));
   }
+  plot.said = said.join("; ");
   tip.hidden = false;
   const right = plot.x(cursor) + 10, flip = right > plot.width / 2;
   tip.style.left = flip ? Math.max(4, plot.x(cursor) - tip.offsetWidth) + "px" : right + 14 + "px";
@@ -310,13 +314,17 @@ function listen(plot) {
   });
   svg.addEventListener("dblclick", () => zoom(null));
   svg.addEventListener("blur", () => { svg.classList.remove("pressed"); cursor = null; drawCursor(); });
+  const move = (to) => {
+    cursor = Math.min(range()[1], Math.max(range()[0], to));
+    drawCursor(plot);
+    part("read").textContent = plot.tip.hidden ? "" : plot.said;
+  };
   svg.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     const [from, to] = range(), step = (to - from) / 40, middle = cursor ?? (from + to) / 2;
     const scale = (factor) => zoom([middle - (middle - from) * factor, middle + (to - middle) * factor]);
     const keys = {
-      ArrowLeft: () => { cursor = Math.max(from, middle - step); drawCursor(plot); },
-      ArrowRight: () => { cursor = Math.min(to, middle + step); drawCursor(plot); },
+      ArrowLeft: () => move(middle - step), ArrowRight: () => move(middle + step),
       "+": () => scale(0.5), "-": () => scale(2), Escape: () => zoom(null),
     };
     if (!keys[event.key]) return;

@@ -19,10 +19,11 @@ function accept() {
   chosen = new Set(value.chosen);
   element.querySelector("[data-part=message]").hidden = true;
   table.hidden = false;
+  const focused = element.contains(document.activeElement) && document.activeElement.dataset.key; // it goes away with its row
   head.replaceChildren();
   const row = make("tr", {}, head);
   value.columns.forEach((title, column) => {
-    const button = make("button", { type: "button", title: "Sort by this" }, make("th", { scope: "col" }, row), title);
+    const button = make("button", { type: "button", title: "Sort by this", "data-key": "column " + column }, make("th", { scope: "col" }, row), title);
     button.addEventListener("click", () => {
       const number = shown.rows.some(({ cells }) => typeof cells[column][1] === "number");
       order = { column, down: order.column === column ? !order.down : number }; // of numbers the highest first
@@ -30,6 +31,7 @@ function accept() {
     });
   });
   draw();
+  if (focused) [...element.querySelectorAll("[data-key]")].find((one) => one.dataset.key === focused)?.focus({ preventScroll: true });
   element.dataset.request = value.request; // what is on screen now, for tests
 }
 
@@ -50,7 +52,7 @@ function draw() {
     cells.forEach(([text], column) => {
       const cell = make("td", {}, row);
       if (column) { cell.textContent = text; return; }
-      const label = make("label", {}, cell), tick = make("input", { type: "checkbox" }, label), words = make("span", {}, label, text);
+      const label = make("label", {}, cell), tick = make("input", { type: "checkbox", "data-key": "run " + name }, label), words = make("span", {}, label, text);
       make("span", {}, words, name);
       tick.checked = chosen.has(name);
       tick.addEventListener("change", () => {
