@@ -222,3 +222,7 @@ def test_bad_input_is_one_line(tmp_path):
     assert "config.json" in fails("train.export", tmp_path, tmp_path / "out")
     assert "into itself" in fails("train.export", RUNS / "dance-cyclical", RUNS / "dance-cyclical")
     assert not (tmp_path / "out").exists()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "model.json").write_text('{"format": "graph-model"}')
+    said = fails("train.export", RUNS / "dance-cyclical", tmp_path / "other")
+    assert "model.json is another program's; give another folder" in said

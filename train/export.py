@@ -34,9 +34,11 @@ def export(
     from vidpred.data.batches import open_split
     from vidpred.files import remove_unfinished
     from vidpred.lock import held
-    from vidpred.onnx_export import export_onnx
+    from vidpred.onnx_export import DESCRIPTION, export_onnx, is_description
 
     runs.read_config(run)  # what is no run is refused before the work
+    if (out / DESCRIPTION).exists() and not is_description(out / DESCRIPTION):
+        raise BadInput(f"{out / DESCRIPTION} is another program's; give another folder")
     clips = None if data is None else open_split(data, split, cache, progress=True)
     name = run.resolve().name
     bar = tqdm(desc=name, bar_format="{desc} [{elapsed}]")

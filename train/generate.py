@@ -53,6 +53,8 @@ def generate(
             frame: id, then 3 x 32 x 64 integers 0 … 255
     """
     require_at_least(1, clips=clips, samples=samples, n_future=n_future)
+    if official and n_future is not None:
+        raise BadInput(f"--n-future does not go with --official, which asks for {OFFICIAL_FRAMES - 1} frames")
     if samples > MOST_SAMPLES:
         raise BadInput(f"--samples must be at most {MOST_SAMPLES}, got {samples}")
     require_temperature(temperature)

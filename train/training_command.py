@@ -135,6 +135,11 @@ def run_training(command: Command, show_progress: bool = True) -> None:
     if not speaks:
         return
     rows = runs.read_metrics(command.out)
+    if rows and (skipped := rows[-1]["skipped_steps"]):
+        print(
+            f"{skipped:,} of {rows[-1]['step']:,} steps were skipped, because the loss or its gradient was not finite: "
+            "lower --train.lr, or bound the gradient by --train.grad-clip"
+        )
     best = max((row["val_psnr"] for row in rows if row["val_psnr"] is not None), default=None)
     if finished:
         said = "not finite" if best is None else f"{best:.2f} dB"

@@ -232,7 +232,7 @@ class TrainConfig:
     batch_size: int = 12
     """clips per batch"""
     data_fraction: float = 1.0
-    """share of the training data that is used, its first part"""
+    """share of the training data that is used, its first part; conditions are normalised by all of it"""
     fast_train_epoch: int = 0
     """fast start: epochs at the beginning that use the share fast_partial of the data, in as many batches"""
     fast_partial: float = 0.4

@@ -3,6 +3,8 @@
 What is traced stands in `vidpred.onnx_graphs`. Needs onnx and onnxscript (`pip install .[export]`).
 """
 
+import contextlib
+import json
 import logging
 import math
 import warnings
@@ -179,6 +181,14 @@ def write_export(out: Path, graphs: dict[str, bytes], values: dict[str, Any]) ->
         for name, content in graphs.items():
             (building / name).write_bytes(content)
         write_json(building / DESCRIPTION, values)
+
+
+def is_description(path: Path) -> bool:
+    """Whether a file is what `write_export` writes beside the graphs."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(path.read_text())
+        return isinstance(found, dict) and {"format", "family", "graphs"} <= found.keys()
+    return False
 
 
 def describe(run: Path, config: RunConfig, model: Model) -> dict[str, Any]:

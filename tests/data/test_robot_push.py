@@ -5,12 +5,14 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vidpred.config import DataConfig, SVGConfig
+from vidpred.data import batches
 from vidpred.data.batches import open_split, require_suitable, training_batch, window_batch
 from vidpred.data.packed import PackedClips
 from vidpred.data.robot_push import list_clips, read_clip, write_clip
@@ -213,6 +215,16 @@ def test_packing_deletes_nothing_but_packed_clips(root, written):
     with pytest.raises(BadInput, match="train: holds traj_0_to_255, which packing would delete"):
         open_split(root, "train")
     assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize("count", [50, 100, 1600])
+def test_a_share_of_the_clips_is_as_many_as_it_says(count):
+    """0.07 * 100 is a little more than 7 in floating point."""
+    clips = SimpleNamespace(frames_given=lambda: np.full(count, 30))
+    for percent in range(1, 101):
+        assert len(batches._part(clips, 12, percent / 100)) == -(-percent * count // 100)
+    film = SimpleNamespace(frames_given=lambda: np.array([20 * count]))
+    assert batches._part(film, 12, 0.29) == [29 * count // 5]
 
 
 def test_training_batches_are_a_function_of_seed_and_iteration(root):

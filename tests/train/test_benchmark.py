@@ -68,6 +68,14 @@ def test_loader_by_its_command():
     assert result["ratio"] == pytest.approx(speeds[1] / speeds[0])
 
 
+def test_the_loaders_are_credited_what_they_read(monkeypatch):
+    """A second a turn: frames per second are frames."""
+    monkeypatch.setattr(harness, "take_turns", lambda ways, *_: dict.fromkeys(ways, 1.0))
+    said = succeeds("train.benchmark", "loader", "--batches", 19, "--batch", 2, "--rounds", 1, "--json")
+    result = json.loads(said.splitlines()[-1])
+    assert (result["yardstick_frames_per_s"], result["packed_frames_per_s"]) == (2 * 12, 19 * 2 * 12)
+
+
 def test_startup_by_its_command():
     assert "first_page_s" in succeeds("train.benchmark", "startup", "--rounds", 1)
 
@@ -133,6 +141,9 @@ def test_quality(tiny_data, tmp_path, monkeypatch):
     said = [succeeds("train.benchmark", "quality", *options) for _ in range(2)]
     first, again = (json.loads(text.splitlines()[-1]) for text in said)
     assert first == again
+    longer = [0.04 if option == 0.02 else option for option in options]
+    begun = "was begun with --minutes 0.02 --points 2 --iterations 8: give the same, or another --out"
+    assert begun in fails("train.benchmark", "quality", *longer)
     rows = first["rows"]
     assert [row["candidate"] for row in rows] == ["published", "published", "debug", "debug"]
     published, ours = rows[:2], rows[2:]

@@ -135,4 +135,6 @@ def test_what_is_no_official_test_set_is_refused(dance_run, tiny_dance, tiny_run
     assert "5 sequences of 630 poses, found 2 of 9" in fails("train.generate", dance_run, "--data", tiny_dance, *out)
     assert "these are robot clips" in fails("train.generate", tiny_run, "--data", tiny_data, *out)
     assert "robot clips are for SVG" in fails("train.generate", dance_run, "--data", tiny_data, *out)
+    said = fails("train.generate", dance_run, "--data", tiny_dance, *out, "--n-future", 3)
+    assert "--n-future does not go with --official" in said
     assert not (tmp_path / "out").exists()

@@ -123,6 +123,17 @@ def test_ctrl_c_saves_and_the_same_command_finishes(tiny_data, tmp_path, monkeyp
     }
 
 
+def test_steps_that_were_skipped_are_told(tiny_data, tmp_path):
+    diverging = (*TINY, "--train.epochs", "1", "--train.optimizer", "sgd", "--train.lr", "1e30")
+    said = succeeds("train.svg", "--data", tiny_data, "--out", tmp_path / "run", *diverging)
+    row = runs.read_metrics(tmp_path / "run")[-1]
+    assert row["skipped_steps"] > 0
+    skipped = (
+        f"{row['skipped_steps']} of {row['step']} steps were skipped, because the loss or its gradient was not finite"
+    )
+    assert f"{skipped}: lower --train.lr" in said
+
+
 def test_tensorboard_logs_every_epoch(tiny_data, tmp_path):
     out = tmp_path / "run"
     succeeds("train.svg", "--data", tiny_data, "--out", out, *TINY, "--train.epochs", "1", "--tensorboard")

@@ -227,7 +227,8 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
     dancer = '[runs.dancer]\npreset = "pose-debug"\nclips = "dance"\n'
     file = table(TINY + arm + dancer)
     out = tmp_path / "out"
-    command = ("train.sweep", file, "--data", data, "--out", out, "--json", "--at-once", 2)
+    cache = tmp_path / "cache"
+    command = ("train.sweep", file, "--data", data, "--out", out, "--json", "--at-once", 2, "--cache", cache)
     lines = succeeds(*command).splitlines()
     for name in ("arm", "dancer"):
         assert [line.split()[1] for line in lines if line.startswith(name)][-1] == "2"
@@ -240,6 +241,8 @@ def test_both_families_train_and_are_not_trained_again(table, data, tmp_path):
             **{"best_val_psnr": max(row["val_psnr"] for row in rows), "seconds": rows[-1]["seconds"], "error": None},
         }
         assert trained(out / run.name) == trained(alone(run, data, tmp_path / "alone" / run.name))
+
+    assert len(list(cache.glob("vidpred-packed-*"))) == 2  # where every command looks for them
 
     score = out / "arm" / runs.EVAL
     before = json.loads(score.read_text())

@@ -66,6 +66,22 @@ def test_a_folder_that_is_no_run_is_left_alone(tiny_settings, robot, tmp_path, f
     assert [p.name for p in tmp_path.rglob("*")] == [runs.SAMPLES, "mine.txt"]
 
 
+def test_settings_of_another_program_make_no_run(tiny_settings, robot, tmp_path):
+    (tmp_path / runs.CONFIG).write_text('{"name": "mine"}')
+    (tmp_path / runs.KEPT).mkdir()
+    (tmp_path / runs.KEPT / "mine.pt").touch()
+    for fresh in (True, False):
+        with pytest.raises(BadInput, match="no 'model' in it"):
+            run_training(tmp_path, tiny_settings, robot, fresh=fresh)
+    assert (tmp_path / runs.KEPT / "mine.pt").exists()
+
+
+def test_a_damaged_run_can_be_started_over(short_svg, robot, tmp_path):
+    run_training(tmp_path, short_svg, robot, stop=after(1))
+    (tmp_path / runs.CONFIG).write_text("{")
+    assert run_training(tmp_path, short_svg, robot, fresh=True)
+
+
 def test_a_bundled_run_is_not_trained_over(tiny_run, tiny_settings, robot, tmp_path):
     bundled = tmp_path / "bundled"
     shutil.copytree(tiny_run, bundled, ignore=shutil.ignore_patterns(runs.LAST))

@@ -1,8 +1,10 @@
 """One writer at a time to a folder, and locks that nobody holds any more."""
 
+import math
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -100,6 +102,16 @@ def test_who_has_lost_its_lock_stops(tmp_path, short_lease, survived):
             until_refused(still_held)
     assert "elsewhere" in (tmp_path / LOCK).read_text()  # not its own to remove
     survived("lock: lost to another host while its machine slept")
+
+
+def test_who_waits_for_a_process_of_this_machine_says_so(tmp_path, capfd):
+    with ThreadPoolExecutor(1) as other:
+        with held(tmp_path):
+            waiting = other.submit(lambda: held(tmp_path, math.inf).__enter__())
+            while not (said := capfd.readouterr().err):
+                assert not waiting.done()
+        waiting.result()
+    assert said == f"{tmp_path}: waiting for process {os.getpid()}, which is writing it\n"
 
 
 def test_a_folder_that_was_made_for_nothing_is_gone(tmp_path):

@@ -36,7 +36,7 @@ def memory(data: Path, preset: str = "small-published", json: Json = False) -> N
     held = {}
     for name, options in tqdm(WAYS.items(), desc="memory", leave=False):
         with tempfile.TemporaryDirectory() as out:
-            run = ("--data", str(data), "--out", f"{out}/run", "--preset", preset, "--model.learned-prior")
+            run = ("--data", str(data.resolve()), "--out", f"{out}/run", "--preset", preset, "--model.learned-prior")
             held[name] = most_held([sys.executable, "-m", "train.svg", *run, *SHORT, *options])
     about = {"device": harness.device_name("cpu"), "preset": preset, "torch": torch.__version__}
     harness.report(about | {"peak_memory_gb": held}, json)

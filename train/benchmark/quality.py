@@ -11,6 +11,7 @@ import math
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from json import loads
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ from vidpred.config import RunConfig
 from vidpred.data.batches import Clips, open_split
 from vidpred.errors import BadInput
 from vidpred.evaluation import frames_ahead, look_at_latents, score_futures
+from vidpred.files import write_json
 from vidpred.models import build_model
 from vidpred.training.loop import train
 
@@ -64,6 +66,7 @@ def quality(
         raise BadInput(f"--minutes must be positive, got {minutes}")
     require_at_least(1, points=points, samples=samples, clips=clips, at_once=at_once, iterations=iterations)
     configs = {name: candidate(name, iterations) for name in candidates}
+    _require_budget(out, {"minutes": minutes, "points": points, "iterations": iterations})
     for split in ("train", "validate"):
         open_split(data, split, cache, progress=True)  # packed once, before several read it
     rows = []
@@ -81,6 +84,17 @@ def quality(
     print(table(rows, samples))
     if json:
         print_json({"minutes": minutes, "samples": samples, "clips": clips, "torch": torch.__version__, "rows": rows})
+
+
+def _require_budget(out: Path, budget: dict[str, float]) -> None:
+    """What is there was trained for as long: it goes on by the settings that it was begun with."""
+    path = out / "budget.json"
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, budget)
+    elif (begun := loads(path.read_text())) != budget:
+        said = " ".join(f"--{name} {value:g}" for name, value in begun.items())
+        raise BadInput(f"{out} was begun with {said}: give the same, or another --out")
 
 
 def work(

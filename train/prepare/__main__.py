@@ -107,8 +107,7 @@ def bundle(
             raise BadInput(f"{run / runs.WEIGHTS}: {name} holds numbers that float16 has not")
     if out.resolve() == run.resolve():
         raise BadInput(f"{out}: a run cannot be bundled into itself")
-    ours = (out / runs.CONFIG).exists() or was_begun(out, runs.CONFIG)
-    if not is_vacant(out) and ((out / runs.LAST).exists() or not ours):
+    if not is_vacant(out) and not _is_bundle(out) and not was_begun(out, runs.CONFIG):
         raise BadInput(f"{out} is not empty and no earlier bundle; give another folder")
     rows, evaluated = runs.read_metrics(run), runs.read_eval(run)
     with held(out):
@@ -124,6 +123,21 @@ def bundle(
                 shutil.copyfile(gif, building / runs.SAMPLES / gif.name)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
     print(f"{out}: {size / 1e6:.1f} MB")
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether `bundle` wrote it: a run of float16 weights without a state. Those of averaged and imported runs are
+    float32, and other programs have files of these names, too."""
+    import torch
+
+    from vidpred import checkpoint, runs
+
+    try:
+        runs.read_settings(folder)
+        weights = checkpoint.load_tensors(folder / runs.WEIGHTS)
+    except BadInput:
+        return False
+    return not (folder / runs.LAST).exists() and any(tensor.dtype == torch.float16 for tensor in weights.values())
 
 
 def import_checkpoint_command(

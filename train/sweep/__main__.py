@@ -71,7 +71,7 @@ def sweep(
             window=run.config.data,
             train=with_absolute_init(run.config.train),
             speed=SpeedConfig(),
-            cache=cache and cache.resolve() / run.clips,
+            cache=cache and cache.resolve(),
             cpu=cpu,
         )
         jobs[run.name] = Job(command, run.evaluation)

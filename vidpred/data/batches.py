@@ -112,9 +112,10 @@ def _part(clips: Clips, length: int, fraction: float) -> np.ndarray:
     if given.min() < length:
         short = int(given.argmin())
         raise BadInput(f"clip {clips.ids[short]} has {given[short]} frames, {length} are needed for training")
+    # rounded first: 0.07 * 100 is a little more than 7
     if len(given) == 1:
-        return np.maximum(length, np.floor(fraction * given).astype(np.int64))
-    return given[: max(1, math.ceil(fraction * len(given)))]
+        return np.maximum(length, np.floor(np.round(fraction * given, 6)).astype(np.int64))
+    return given[: max(1, math.ceil(round(fraction * len(given), 6)))]
 
 
 def read_ahead(read: Callable[[int], Batch], first: int, end: int, ahead: int) -> Iterator[Batch]:

@@ -123,13 +123,18 @@ def _memory() -> int | None:
 
 
 def _require_place(run: Path, fresh: bool) -> None:
-    """A run folder is new, empty, or a run that can be resumed; with `fresh` any run."""
+    """A run folder is new, empty, or a run that can be resumed; with `fresh` any run, whose settings can be read or
+    beside which a state lies: other programs have files of these names, too."""
     if run.exists() and not run.is_dir():
         raise BadInput(f"{run}: not a folder")
     if not (run / runs.CONFIG).exists():
         if not is_vacant(run):
             raise BadInput(f"{run} is not empty and no run; give another folder")
-    elif not fresh and (run / runs.WEIGHTS).exists() and not (run / runs.LAST / STATE).exists():
+    elif (run / runs.LAST / STATE).exists():
+        return
+    elif fresh:
+        runs.read_settings(run)
+    elif (run / runs.WEIGHTS).exists():
         raise BadInput(f"{run} is a bundled run: nothing to resume; use another --out, or --fresh to start over")
 
 

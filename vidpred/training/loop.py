@@ -183,6 +183,7 @@ def _train_alone(
                 )
             else:
                 progress.skipped_steps += 1
+                bar.set_postfix(skipped=progress.skipped_steps, **bar_validation)
             progress.iteration += 1
             bar.update()
             if progress.iteration % t.iterations_per_epoch:
