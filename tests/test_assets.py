@@ -151,8 +151,8 @@ def test_the_long_run_without_actions_is_better_than_the_one_it_goes_on_from():
     result = runs.read_eval(folder)
     before = runs.read_eval(folder.with_name(runs.read_config(folder).train.init))
     assert result["psnr"] > before["psnr"] and result["psnr_best_of"][19] > before["psnr_best_of"][19]
-    assert result["per_frame"]["psnr"][0] > before["per_frame"]["psnr"][0] + 0.2
-    assert result["per_frame"]["sharpness"][0] > before["per_frame"]["sharpness"][0] + 0.03
+    assert result["psnr_best_of"][19] > 24 and result["psnr_best"] - result["psnr"] > 3
+    assert result["per_frame"]["psnr"][0] > 28.99 and result["per_frame"]["sharpness"][0] > 0.8
 
 
 def test_walls_are_where_the_learned_prior_is_surprised():
