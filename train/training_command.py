@@ -135,7 +135,7 @@ def run_training(command: Command, show_progress: bool = True) -> None:
     if not speaks:
         return
     rows = runs.read_metrics(command.out)
-    if rows and (skipped := rows[-1]["skipped_steps"]):
+    if rows and (skipped := rows[-1].get("skipped_steps")):
         print(
             f"{skipped:,} of {rows[-1]['step']:,} steps were skipped, because the loss or its gradient was not finite: "
             "lower --train.lr, or bound the gradient by --train.grad-clip"

@@ -82,7 +82,7 @@ def _acquire(lock: "SoftFileLease", folder: Path, patience: float) -> None:
         elif owner.hostname == _host():
             if waited >= patience:
                 raise BadInput(f"{folder}: process {owner.pid} of this machine is writing it")
-            if not told:
+            if not told and waited >= POLL:
                 told = True
                 print(f"{folder}: waiting for process {owner.pid}, which is writing it", file=sys.stderr, flush=True)
         elif seen != first and waited >= patience:

@@ -66,9 +66,9 @@ def quality(
         raise BadInput(f"--minutes must be positive, got {minutes}")
     require_at_least(1, points=points, samples=samples, clips=clips, at_once=at_once, iterations=iterations)
     configs = {name: candidate(name, iterations) for name in candidates}
-    _require_budget(out, {"minutes": minutes, "points": points, "iterations": iterations})
     for split in ("train", "validate"):
         open_split(data, split, cache, progress=True)  # packed once, before several read it
+    _require_budget(out, {"minutes": minutes, "points": points, "iterations": iterations})
     rows = []
     with ProcessPoolExecutor(at_once, mp_context=training_processes(), max_tasks_per_child=1) as pool:
         for last in (False, True):
