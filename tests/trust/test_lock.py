@@ -108,8 +108,10 @@ def test_who_waits_for_a_process_of_this_machine_says_so(tmp_path, capfd):
     with ThreadPoolExecutor(1) as other:
         with held(tmp_path):
             waiting = other.submit(lambda: held(tmp_path, math.inf).__enter__())
-            while not (said := capfd.readouterr().err):
+            said = ""
+            while not said.endswith("\n"):  # the line comes in pieces
                 assert not waiting.done()
+                said += capfd.readouterr().err
         waiting.result()
     assert said == f"{tmp_path}: waiting for process {os.getpid()}, which is writing it\n"
 
