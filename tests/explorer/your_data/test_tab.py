@@ -94,10 +94,8 @@ def test_a_film_is_read_again_with_another_step_after_the_upload_is_gone(handler
     again, description, _, clip, *_ = handlers.read_again(session_id, 3, [], CLIP)
     assert (again, clip["value"]) == (session_id, "film.gif")
     assert "every 3rd frame taken" in description
-    assert handlers.read_again(session_id, 3, [], CLIP) == (
-        session_id,
-        *[gr.skip()] * 5,
-    )  # a mouse's choice comes twice
+    # a mouse's choice comes twice
+    assert handlers.read_again(session_id, 3, [], CLIP) == (session_id, *[gr.skip()] * 5)
     for stranger in ("", "guess", None):
         assert handlers.read_again(stranger, 3, [], CLIP) == (stranger, *[gr.skip()] * 5)
 

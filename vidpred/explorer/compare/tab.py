@@ -15,7 +15,7 @@ from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.fields import temperature_field
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.markdown import literal, table
-from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
+from vidpred.explorer.ui.player import clip_player, next_request, player_refusal, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
@@ -199,7 +199,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         handlers.draw,
         asked,
         player_html,
-        refused=lambda error: player_message(f"{error}.", next_request()),
+        refused=player_refusal,
         version=handlers.weights,
         **BUSY,
     )

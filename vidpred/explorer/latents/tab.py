@@ -15,7 +15,7 @@ from vidpred.explorer.ui.chart import chart, chart_value
 from vidpred.explorer.ui.events import again, chain, once
 from vidpred.explorer.ui.handlers import BUSY, QUIET, Handlers, toast_refusals
 from vidpred.explorer.ui.heat_map import heat_map, heat_map_message, heat_map_value
-from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
+from vidpred.explorer.ui.player import clip_player, next_request, player_refusal, player_value
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
 
@@ -66,7 +66,7 @@ class LatentHandlers(Handlers):
         """The same where there is nothing to look into: pictures and charts of another run or clip must not stay."""
         request = next_request()
         charts = [chart_value([], "", request, message=NOTHING)] * 3
-        heat, pictures = heat_map_message(NOTHING, request), player_message(f"{error}.", request)
+        heat, pictures = heat_map_message(NOTHING, request), player_refusal(error)
         return f"**{error}.**", heat, pictures, *charts, gr.update(choices=[], value=None), None
 
     def known(self, run: Any, **fields: Any) -> tuple:
@@ -145,7 +145,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         handlers.traverse,
         pushed,
         player_html,
-        refused=lambda error: player_message(f"{error}.", next_request()),
+        refused=player_refusal,
         version=handlers.weights,
         **BUSY,
     )

@@ -16,7 +16,7 @@ from vidpred.explorer.runs.run import Run
 from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.fields import TEMPERATURE_INFO, seed_field, temperature_field
 from vidpred.explorer.ui.handlers import BUSY, MODEL_QUEUE, PRIVATE, QUIET, Handlers, toast_refusals
-from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value, read_view
+from vidpred.explorer.ui.player import clip_player, next_request, player_refusal, player_value, read_view
 from vidpred.explorer.ui.prediction_tiles import PRIORS, prediction_tiles
 from vidpred.explorer.ui.run_menu import run_about, run_menu
 from vidpred.explorer.ui.tab_parts import Link, TabParts
@@ -214,7 +214,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         handlers.draw,
         asked,
         player_html,
-        refused=lambda error: player_message(f"{error}.", next_request()),
+        refused=player_refusal,
         version=handlers.weights,
         **BUSY,
     )

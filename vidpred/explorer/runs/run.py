@@ -208,7 +208,7 @@ class Run:
     @property
     def own_samples(self) -> int:
         """Samples at first."""
-        return 1 if self.takes_poses else max(1, min(SAMPLES, MAX_FRAMES // self.own_future))
+        return 1 if self.takes_poses else min(SAMPLES, MAX_FRAMES // self.own_future)
 
     def require_weights(self) -> int:
         """When its weights were written; BadInput where there are none yet."""

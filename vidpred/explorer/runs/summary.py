@@ -81,7 +81,7 @@ def _training(run: Run) -> str:
     beside = " and ".join(f"{weight:g} x {error}" for error, weight in terms.items() if weight)
     beside = f" · beside the MSE {beside}" if beside else ""
     begun = f" · gone on from {Path(train.init).name}" if train.init else ""
-    mean = f" · weights: the mean of {run.averaged}" if run.averaged else ""
+    mean = f" · weights: the mean of {run.averaged}; settings and curves are the first one's" if run.averaged else ""
     return f"{beta}{known}{forcing}{beside}{begun}{mean}"
 
 

@@ -1,7 +1,7 @@
 """The clip player: clips in step, with their scores over time, in a gr.HTML fed by lossless sprite sheets.
 
 A tab hands over a `Display` and gives `player_value(display, next_request())` to a `clip_player()`; what it could not
-do it says with `player_message`. All tiles play in step. A prediction tile may hold a clip for every choice (samples,
+do it says with `player_refusal`. All tiles play in step. A prediction tile may hold a clip for every choice (samples,
 the best, the mean): switching between them, the error maps, their gain, the film strip and the trace happen in the
 browser. What a visitor chose there comes back as `View` (see `read_view`), for downloads that show the same.
 """
@@ -108,9 +108,9 @@ def next_request() -> int:
     return next(_requests)
 
 
-def player_message(text: str, request: int) -> dict:
+def player_refusal(error: BadInput) -> dict:
     """A value that changes no picture: one line above it, and the picture marked as the earlier one."""
-    return {"request": request, "message": text}
+    return {"request": next_request(), "message": f"{error}."}
 
 
 def player_value(display: Display, request: int) -> dict:

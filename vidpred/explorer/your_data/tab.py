@@ -17,7 +17,7 @@ from vidpred.explorer.ui.chart import chart
 from vidpred.explorer.ui.events import chain, once
 from vidpred.explorer.ui.fields import seed_field, temperature_field
 from vidpred.explorer.ui.handlers import BUSY, PRIVATE, QUIET, Handlers, toast_refusals
-from vidpred.explorer.ui.player import clip_player, next_request, player_message, player_value
+from vidpred.explorer.ui.player import clip_player, next_request, player_refusal, player_value
 from vidpred.explorer.ui.prediction_tiles import comparison_tiles, prediction_tiles
 from vidpred.explorer.ui.run_menu import run_menu
 from vidpred.explorer.ui.tab_parts import TabParts
@@ -279,7 +279,7 @@ def build(library: Library, demo: gr.Blocks) -> TabParts:
         handlers.draw,
         asked,
         [player_html, curves_html],
-        refused=lambda error: (player_message(f"{error}.", next_request()), gr.skip()),
+        refused=lambda error: (player_refusal(error), gr.skip()),
         version=handlers.progress,
         **BUSY,
     )
