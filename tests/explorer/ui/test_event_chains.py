@@ -32,6 +32,18 @@ def test_the_same_inputs_are_answered_once(asked):
     assert made["outputs"][-1] is made["inputs_kwargs"]["answered"]
 
 
+def test_its_triggers_wait_for_each_other(asked):
+    """Side by side two would both find no answer yet: Training drew twice when it was opened on a busy machine."""
+    _, event = asked
+    with gr.Blocks() as demo:
+        made = once(**event)
+        gr.Button().click(**made)
+        gr.Button().click(**while_shown(made, "here", gr.Textbox()))
+        gr.Button().click(**once(**event))
+    first, second, other = (fn.concurrency_id for fn in demo.fns.values())
+    assert first == second != other
+
+
 def test_what_the_answer_does_not_depend_on_asks_nothing():
     with gr.Blocks():
         made = once(lambda a, b: [a, b], {}, [gr.Number(), gr.Number()], aside=["b"])

@@ -55,7 +55,8 @@ def once(
             values, asked = refused(error), None
         return *(values if len(outputs) > 1 else [values]), asked
 
-    event = {"fn": fn, "inputs_kwargs": inputs_kwargs, "outputs": [*outputs, answered_state], **options}
+    queue = {"concurrency_id": f"once {answered_state._id}"}  # one for all its triggers: the next finds the last answer
+    event = {"fn": fn, "inputs_kwargs": inputs_kwargs, "outputs": [*outputs, answered_state], **queue, **options}
     return _instead(event, answer, answered=answered_state)
 
 
