@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from tests.e2e.page import answered
 from vidpred.explorer.export.site import export
 from vidpred.explorer.runs.library import Library
 
@@ -17,18 +18,17 @@ NEWER = "document.querySelector('#newer')?.innerText.includes('newer')"
 
 
 def test_it_works_from_any_web_server(open_page):
-    drawn = "document.querySelector('#player-host').dataset.request === '{}'"
-    page = open_page("?run=dance", app="site_url", until=drawn.format(1), viewport={"width": 400, "height": 800})
+    page = open_page("?run=dance", app="site_url", until=SHOWN, viewport={"width": 400, "height": 800})
     assert page.locator("#player-host canvas").first.is_visible()
     assert "run=dance&clip=" in page.url
-    page.select_option("#run", "tiny")
-    page.wait_for_function(drawn.format(2))
+    answered(page, lambda: page.select_option("#run", "tiny"), SHOWN)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
 def test_a_stored_prediction_says_what_it_is_of(open_page):
-    """Where the address names another seed, which is drawn when one asks for it."""
-    for query, said in (("", ""), ("&seed=7", "Stored: seed 0, temperature 1. Predict draws what is chosen here.")):
+    """Where the address names something else, which is drawn when one asks for it."""
+    stored = "Stored: seed 0, temperature 1, 4 frames. Predict draws what is chosen here."
+    for query, said in (("", ""), ("&seed=7", stored), ("&frames=2", stored), ("&samples=1", stored)):
         page = open_page(f"?run=tiny{query}", app="site_url", until=SHOWN)
         page.wait_for_function("said => document.querySelector('#live-status').textContent === said", arg=said)
 
@@ -106,6 +106,19 @@ def test_a_clip_that_does_not_come_is_said(open_page):
     page.route("**/views/*", lambda route: route.fulfill(status=200, body="not JSON"))
     page.select_option("#run", "tiny")
     page.get_by_text("This clip could not be loaded. Below is still the earlier prediction.").wait_for()
+
+
+def test_a_clip_that_is_waited_for_is_said(open_page):
+    """Until it is there, what is shown is not taken for it."""
+    page = open_page("?run=dance", app="site_url", until=SHOWN, new=True, service_workers="block")
+    waiting = []
+    page.route("**/views/*", lambda route: waiting.append(route))
+    page.select_option("#run", "tiny")
+    page.get_by_text("Loading traj_0_to_255/1 … Below is still the earlier prediction.").wait_for()
+    assert page.locator("#player-host .stale").count() == 1
+    answered(page, waiting[0].continue_, SHOWN)
+    assert page.locator("#player-host [data-part=message]").inner_text() == ""
+    assert page.locator("#player-host .stale").count() == 0
 
 
 def test_a_page_whose_menu_does_not_come_says_so(open_page):
@@ -225,6 +238,16 @@ def test_a_page_in_use_opens_anew_before_it_reads_the_newer_ones_files(page_in_u
     with contextlib.suppress(Exception):  # the page goes away under it
         page.dispatch_event("#clip", "change")
     is_shown(page, "new")
+
+
+def test_its_other_address_works_without_a_network_too(open_page, put):
+    put("one", "one")
+    page = open_page("one/index.html?run=one", app="host_url", until=SHOWN, new=True)
+    page.wait_for_function("navigator.serviceWorker.controller")
+    page.context.set_offline(True)
+    page.context.new_cdp_session(page).send("Network.clearBrowserCache")
+    page.reload()
+    is_shown(page, "one")
 
 
 def test_two_pages_of_one_host_keep_their_own_files(open_page, put):

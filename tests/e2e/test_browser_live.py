@@ -102,9 +102,12 @@ def test_it_drives_and_works_without_a_network_afterwards(open_page, site_librar
         image = server.step(move, 1 if server.frames[-1].fingers >= 0.5 else 0).image
         assert np.abs(np.array(page.evaluate(DRIVEN)).reshape(64, 64, 3) - image.astype(int)).max() <= 1
     assert "frames a second" in page.locator("#drive-host [data-part=note]").inner_text()
-    page.keyboard.press("Backspace")
-    page.wait_for_function("document.querySelector('#drive-host [data-part=counter]').textContent === 'step 1 of 1'")
     page.click("#latents summary")
+    prior = "document.querySelector('#gaussian').toDataURL()"
+    before = page.evaluate(prior)
+    page.locator("#drive-host .drive").press("Backspace")
+    page.wait_for_function("document.querySelector('#drive-host [data-part=counter]').textContent === 'step 1 of 1'")
+    page.wait_for_function(f"was => {prior} !== was", arg=before)  # of the step that is left
     assert page.evaluate("document.querySelector('#gaussian').width / devicePixelRatio") > 200  # the prior of that step
     before = page.evaluate(request)
     page.focus("#sliders input")
@@ -167,6 +170,100 @@ def test_z_can_be_pushed_again_after_a_step_that_failed(open_page):
     page.keyboard.press("Home")
     page.wait_for_function(f"was => JSON.stringify(({DRIVEN})()) !== was", arg=json.dumps(drawn, separators=(",", ":")))
     assert page.evaluate(counter) == "step 1 of 1"
+
+
+NOTE_STATUS = """() => {
+  const status = document.querySelector('#live-status');
+  window.said = [];
+  new MutationObserver(() => said.push(status.textContent)).observe(status, {childList: true});
+}"""
+
+
+def test_what_is_under_way_does_not_flood_a_screen_reader(open_page):
+    """And what a prediction has said stays while one drives."""
+    page = open_page("?run=tiny&samples=1", app="site_url", until=FIRST)
+    page.evaluate(NOTE_STATUS)
+    predict(page)
+    result = page.locator("#live-status").inner_text()
+    assert result.startswith("4 frames in ")
+    assert [text.split()[0] for text in page.evaluate("said")] == ["Loading", "Predicting", "4"]
+    assert page.locator("#live-progress").inner_text() == ""
+    page.click("#drive-start")
+    page.locator("#drive-host [data-part=content]").wait_for()
+    assert page.locator("#live-status").inner_text() == result
+
+
+# Frames from the worker pass through here: only as many as are let through, the others wait.
+GATE = """() => {
+  const waiting = [];
+  window.let_through = 0;
+  window.through = count => {
+    let_through += count;
+    for (; let_through > 0 && waiting.length; let_through--) waiting.shift()();
+  };
+  const hand = Object.getOwnPropertyDescriptor(Worker.prototype, 'onmessage').set;
+  Object.defineProperty(Worker.prototype, 'onmessage', { set(listener) {
+    hand.call(this, event => {
+      if (!('t' in event.data) && !waiting.length) return listener(event); // an answer comes after its frames
+      waiting.push(() => listener(event));
+      through(0);
+    });
+  }});
+}"""
+COUNTER = "document.querySelector('#player-host [data-part=counter]').textContent"
+
+
+def test_who_looks_at_another_frame_is_left_there(open_page):
+    page = open_page("?run=tiny&samples=1", app="site_url", until=FIRST)
+    page.evaluate(GATE)
+    page.click("#predict")
+    page.evaluate("through(1)")
+    page.wait_for_function(f"{COUNTER} === 'frame 2 of 2'")
+    page.evaluate("through(1)")
+    page.wait_for_function(f"{COUNTER} === 'frame 3 of 3'")  # the newest
+    page.locator("#player-host [data-part=scrub]").press("Home")
+    page.evaluate("through(9)")
+    page.wait_for_function("document.body.dataset.predicted")
+    assert page.evaluate(COUNTER) == "frame 0 of 5"
+
+
+def test_enter_in_a_field_asks_anew(open_page):
+    page = open_page("?run=tiny&samples=1", app="site_url", until=FIRST)
+    page.evaluate(GATE)
+    page.focus("#seed")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('#live-status').textContent === 'Predicting …'")
+    page.fill("#seed", "7")
+    page.keyboard.press("Enter")
+    page.evaluate("through(99)")
+    page.wait_for_function("document.body.dataset.predicted")
+    assert "seed 7" in page.locator("#player-host [data-part=protocol]").inner_text()
+    assert "seed=7" in page.url
+
+
+def test_a_link_to_a_frame_that_has_to_be_predicted(open_page, site_library):
+    """It stays in the address until it is, and is then shown."""
+    run = site_library.run("tiny")
+    frames = run.longest_future(site_library.clips_for(run)[0])
+    wanted = run.n_past + frames - 2
+    page = open_page(f"?run=tiny&samples=1&frames={frames}&frame={wanted}", app="site_url", until=FIRST)
+    page.wait_for_timeout(400)  # what rests is written after a quarter of a second
+    assert f"frame={wanted}" in page.url
+    assert page.locator("#live-status").inner_text().startswith("Stored")
+    predict(page)
+    assert page.evaluate(COUNTER) == f"frame {wanted} of {wanted + 1}"
+    page.locator("#player-host [data-part=scrub]").press("Home")
+    page.wait_for_function("location.search.includes('frame=0')")
+
+
+def test_a_file_that_is_not_there_is_named(open_page):
+    page = open_page("?run=tiny", app="site_url", until=FIRST, new=True, service_workers="block", complains=True)
+    for path in ("**/clips/*.json", "**/model.json"):
+        page.route(path, lambda route: route.fulfill(status=404, body="<!doctype html>"))
+        page.click("#predict")
+        page.wait_for_function("document.querySelector('#live-status.problem')")
+        assert ".json: 404" in page.locator("#live-status").inner_text()
+        page.unroute(path)
 
 
 def test_own_actions_end_with_the_clip(open_page, site_library):
@@ -250,6 +347,39 @@ def test_the_dancer_follows_a_skeleton(open_page):
     assert page.locator("#pose-joint").input_value() == "left_hand"
 
 
+def test_a_second_finger_takes_no_joint(open_page):
+    page = open_page("?run=dance", app="site_url", until=FIRST)
+    page.click("#drive-start")
+    steps = "document.querySelector('#pose-picture').dataset.steps"
+    page.wait_for_function(f"{steps} === '1'")
+    touch = """([type, pointerId, x, y, button]) => {
+      const board = document.querySelector('#pose-board'), box = board.getBoundingClientRect();
+      board.setPointerCapture = () => {};
+      board.dispatchEvent(new PointerEvent(type, {pointerId, button, bubbles: true,
+        clientX: box.x + box.width * x / 64, clientY: box.y + box.height * y / 32}));
+      return document.querySelector('#pose-joint').value;
+    }"""
+    assert page.evaluate(touch, ["pointerdown", 9, 32, 6, 2]) == "right_hand"  # a menu's button
+    assert page.evaluate(touch, ["pointerdown", 1, 38, 18, 0]) == "left_hand"
+    assert page.evaluate(touch, ["pointerdown", 2, 32, 6, 0]) == "left_hand"
+    for pointer in (2, 9):
+        page.evaluate(touch, ["pointermove", pointer, 20, 20, -1])
+        page.evaluate(touch, ["pointerup", pointer, 20, 20, 0])
+    assert page.evaluate(f"new Promise(done => setTimeout(() => done({steps}), 300))") == "1"  # nothing was moved
+    page.evaluate(touch, ["pointermove", 1, 40, 16, -1])
+    page.wait_for_function(f"{steps} > 1")
+
+
+def test_after_the_clip_board_and_picture_are_of_the_skeleton(open_page, site_library):
+    run = site_library.run("dance")
+    page = open_page("?run=dance", app="site_url", until=FIRST)
+    page.click("#drive-start")
+    page.wait_for_function("document.querySelector('#pose-picture').dataset.steps === '1'")
+    page.click("#pose-follow")
+    poses = run.n_past + run.longest_future(site_library.clips_for(run)[0])
+    page.wait_for_function(f"document.querySelector('#pose-picture').dataset.steps === '{1 + (poses - 1) + 1}'")
+
+
 def test_following_the_clip_waits_for_a_step_that_is_on_its_way(open_page):
     """And Restart for the clip's step: the first pose of the new drive is frame 1."""
     page = open_page("?run=dance", app="site_url", until=FIRST)
@@ -276,7 +406,8 @@ def test_runs_are_compared_by_the_same_noise(open_page):
     def twice(route):
         answer = route.fetch()
         menu = answer.json()
-        twins = {"tiny-twin": menu["tiny"], "tiny of 2, & more": menu["tiny"]}
+        colourless = {**menu["tiny"], "live": {**menu["tiny"]["live"], "colour": None}}  # more runs than colours
+        twins = {"tiny-twin": colourless, "tiny of 2, & more": colourless}
         clip, *_ = menu["tiny"]["live"]["clips"]
         live = {**menu["tiny"]["live"], "clips": {"another/1": menu["tiny"]["live"]["clips"][clip]}}
         route.fulfill(response=answer, json={**menu, **twins, "of other clips": {**menu["tiny"], "live": live}})
@@ -292,6 +423,10 @@ def test_runs_are_compared_by_the_same_noise(open_page):
     one, other = (frames_of(page, tile, (-1, 64, 64, 3)) for tile in ("tiny", "twin"))
     assert len(one) == 5 and np.array_equal(one, other)
     assert page.locator("#player-host [data-part=numbers] tr").count() == 4  # names, two runs, the last frame copied
+    swatches = (
+        "[...document.querySelectorAll('#player-host [data-part=numbers] .swatch')].map(dot => dot.style.background)"
+    )
+    assert len(set(page.evaluate(swatches))) == 2
     page.check("#compare input[value='tiny of 2, & more']")
     ticked = "[...document.querySelectorAll('#compare input:checked')].map(box => box.value)"
     for opened, others in (

@@ -81,6 +81,22 @@ def test_without_npm_it_says_what_to_put_where(tmp_path, monkeypatch):
     assert add_runtime(tmp_path / "runtime") == ""
 
 
+def test_a_run_that_can_continue_none_of_the_clips_is_left_out_and_named(
+    families, tiny_run, dance_run, tiny_data, tmp_path
+):
+    said = []
+    assert export(Library([tiny_run, dance_run], [tiny_data]), tmp_path, 1, live=False, warn=said.append) == 1
+    menu = json.loads((tmp_path / "views" / "menu.json").read_text())
+    assert list(menu) == ["tiny"] and menu["tiny"]["first"]
+    assert said == ["dance can continue none of the clips: it is left out"]
+
+
+def test_what_a_page_reads_at_first_is_kept_before_it_asks(folder):
+    kept = json.loads(re.search(r"BEFORE = (\[.*?\]);", (folder / "sw.js").read_text())[1])
+    assert {"./", "live/page.mjs", "live/fetching.mjs", "views/menu.json", "views/curves.json"} <= set(kept)
+    assert all(name == "./" or (folder / name).is_file() for name in kept)  # one that is missing, and none is kept
+
+
 def test_what_is_no_export_is_left_alone(folder, families, dance_run, tiny_data, tmp_path):
     (tmp_path / "mine.txt").write_text("notes")
     with pytest.raises(BadInput, match="not empty and no earlier export"):

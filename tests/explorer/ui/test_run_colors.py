@@ -6,7 +6,7 @@ from copy import copy
 import pytest
 
 from vidpred.explorer.runs.library import Library
-from vidpred.explorer.ui.run_colors import COLOURS, run_colours
+from vidpred.explorer.ui.run_colors import COLOURS, own_colour, run_colours
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,7 @@ def test_a_run_keeps_its_colour_whatever_else_is_chosen(bundled):
 def test_own_runs_take_what_is_free_and_nobody_else_s(bundled, tiny_run):
     every = colours(bundled, *bundled.runs)
     own = bundled.with_own({"mine": tiny_run, "also mine": tiny_run}, {})
+    assert own_colour(own, own.run("mine")) is None
     for name in bundled.runs:
         chosen = colours(own, "mine", name, "also mine")
         assert list(chosen) == ["mine", name, "also mine"]  # in the order of the choice

@@ -15,13 +15,15 @@ from vidpred.explorer.runs.gripper_model import gripper_model_of
 from vidpred.explorer.runs.library import Library
 from vidpred.explorer.runs.run import Clip, Run
 from vidpred.explorer.ui.html_component import STATIC as UI
-from vidpred.explorer.ui.run_colors import run_colours
+from vidpred.explorer.ui.run_colors import own_colour
 from vidpred.files import replaced
 from vidpred.render import sprite_sheet
 
 STATIC = Path(__file__).parent / "static"
 LIVE, MODELS, CLIPS, WORKER = "live", "models", "clips", "sw.js"
-SCRIPTS = ("page", "worker", "imagine", "drive", "poses", "philox", "scores", "gif")
+SCRIPTS = ("page", "fetching", "worker", "imagine", "drive", "poses", "philox", "scores", "gif")
+# What a page reads before the worker that keeps its files stands between it and the network.
+READ_BEFORE = ("views/menu.json", "views/curves.json", f"{LIVE}/runtime.json", f"{LIVE}/skeleton.json")
 DANCE_FRAMES = 200  # that may be predicted
 # Places of the joints of a dancer who stands still, in pixels: where one begins to drag.
 STANDING = {
@@ -67,8 +69,12 @@ def add_worker_cache(out: Path, runtime: Path) -> None:
     for root, folder in ((out, out), (runtime.parent, runtime)):
         for file in sorted(path for path in folder.rglob("*") if path.is_file()):
             digest.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
-    before = json.dumps(["./", *(f"{LIVE}/{name}.mjs" for name in SCRIPTS)])
-    script = (STATIC / WORKER).read_text().replace("[[files]]", before)
+    before = [
+        "./",
+        *(f"{LIVE}/{name}.mjs" for name in SCRIPTS),
+        *(name for name in READ_BEFORE if (out / name).exists()),
+    ]
+    script = (STATIC / WORKER).read_text().replace("[[files]]", json.dumps(before))
     (out / WORKER).write_text(script.replace("[[version]]", digest.hexdigest()[:16]))
 
 
@@ -94,7 +100,7 @@ def add_model(library: Library, run: Run, clips: list[Clip], out: Path, number: 
         "protocol": about["protocol"],
         **_weight(files),
         "active": most_active(run, about["z_shape"][0]),
-        "colour": run_colours(library, [run])[run.name],
+        "colour": own_colour(library, run),
         "clips": {clip.name: f"{CLIPS}/{_file_of(library, clip)}.json" for clip in clips},
     }
 

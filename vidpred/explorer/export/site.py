@@ -68,12 +68,20 @@ def _write(
     from vidpred.explorer.runs.prediction import first_run
 
     menu, count, needed = {}, 0, {}
-    runs = [run for run in library.all_runs() if run.weights is not None]  # the others are in their first epoch
-    first = first_run(runs, library) if runs else None
+    ready = [run for run in library.all_runs() if run.weights is not None]  # the others are in their first epoch
+    if not ready:
+        raise BadInput("no run here has weights yet: their first epoch has not ended")
+    runs = [run for run in ready if library.clips_for(run)]
+    if not runs:
+        raise BadInput("none of the runs here can continue any of the clips: give others with --runs or --data")
+    for run in ready:
+        if run not in runs:
+            warn(f"{run.name} can continue none of the clips: it is left out")
+    first = first_run(runs, library)
     for number, run in enumerate(runs):
         menu[run.name] = {"about": _about(run), "views": {}, "first": run is first}
         shown = library.clips_for(run)[:clips]
-        if live and shown:
+        if live:
             doing(run.name)
             menu[run.name]["live"] = add_model(library, run, shown, out, number)
             needed |= {clip.name: clip for clip in shown}
@@ -83,10 +91,6 @@ def _write(
             menu[run.name]["views"][clip.name] = f"{VIEWS}/{name}"
             count += 1
             progress(count)
-    if not runs:
-        raise BadInput("no run here has weights yet: their first epoch has not ended")
-    if not count:
-        raise BadInput("none of the runs here can continue any of the clips: give others with --runs or --data")
     for clip in needed.values():
         add_clip(library, clip, out)
     missing = add_page(out, live, runtime)

@@ -13,7 +13,12 @@ CSS = (Path(__file__).parent / "static" / "run_colors.css").read_text()
 def run_colours(library: Library, runs: Sequence[Run]) -> dict[str, int]:
     """Run's name -> place of its colour. The library's first runs keep theirs whatever else is chosen, handed in or
     begun; what there are no colours left for takes those that are free."""
-    first = library.seen[:COLOURS]
-    own = {run.name: first.index(run.name) for run in runs if run.name in first}
+    own = {run.name: own_colour(library, run) for run in runs}
     free = iter(colour for colour in range(COLOURS) if colour not in own.values())
-    return {run.name: own[run.name] if run.name in own else next(free) for run in runs}
+    return {name: next(free) if colour is None else colour for name, colour in own.items()}
+
+
+def own_colour(library: Library, run: Run) -> int | None:
+    """The colour that a run has whatever is drawn beside it; None: it takes one that is free."""
+    first = library.seen[:COLOURS]
+    return first.index(run.name) if run.name in first else None

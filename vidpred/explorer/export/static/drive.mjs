@@ -8,8 +8,8 @@ const byId = (id) => document.getElementById(id);
 
 const isFree = (run) => run.kind === "none"; // nothing steers it
 
-export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, clip }) {
-  let chosen = null, film = null, law = null, frames = [], taken = [], request = 0, show = null, speed = null, gaussian = null;
+export function prepareDrive({ ask, mount, load, clipOf, say, unsay, numbers, valid, clip }) {
+  let chosen = null, film = null, law = null, frames = [], taken = [], request = 0, show = null, speed = null;
   const pushed = {}; // dimension -> sigmas
   const folder = () => new URL(chosen.folder, location.href).href;
   const step = (known) => ask("drive", { act: "step", known, pushed: { ...pushed } });
@@ -50,9 +50,9 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
       const place = (t) => film.conditions?.[t].slice(4) ?? [0.5, 0.5, 0.5];
       frames = film.pictures.slice(0, chosen.n_past).map((picture, t) => frame(picture, place(t), film.conditions ? opening(film.conditions[Math.max(t - 1, 0)]) : 1));
       taken = [];
-      speed = gaussian = null;
+      speed = null;
       sliders();
-      say("");
+      unsay();
       show({ ...answer(0), setup: setup() });
     } catch (error) {
       if (gone()) return;
@@ -70,14 +70,16 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     const rate = 1000 / (ended - (began - last < 60 ? last : began));
     speed = speed === null || began - last >= 60 ? rate : 0.8 * speed + 0.2 * rate;
     last = ended;
-    gaussian = made;
     frames.push(frame(made.pixels, chosen.kind === "actions" ? after(now.position, action) : now.position, chosen.kind === "actions" ? opening(action) : now.fingers));
-    taken.push(action);
-    drawGaussian();
+    taken.push({ action, made });
     return answer(frames.length - 1);
   }
 
-  const press = (pressed) => inTurn(() => answerTo(pressed));
+  const press = (pressed) => inTurn(async () => {
+    const said = await answerTo(pressed);
+    drawGaussian();
+    return said;
+  });
 
   async function answerTo({ what, move, fingers }) {
     try {
@@ -128,16 +130,18 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     inTurn(async () => {
       wanted = false;
       if (!taken.length) return;
-      const action = taken.at(-1), undone = await answerTo({ what: "undo" });
+      const { action } = taken.at(-1), undone = await answerTo({ what: "undo" });
       if (undone.refusal) return show(undone);
       show(await take(action).catch((error) => {
         show(undone); // the step is gone
         return { request: ++request, refusal: "This did not work: " + error.message };
       }));
+      drawGaussian();
     });
   }
 
   function drawGaussian() {
+    const gaussian = taken.at(-1)?.made; // of the last step
     const canvas = byId("gaussian"), context = canvas.getContext("2d"), ratio = window.devicePixelRatio || 1, height = 120;
     canvas.parentElement.hidden = !gaussian;
     const width = canvas.clientWidth;
@@ -168,7 +172,7 @@ export function prepareDrive({ ask, mount, load, clipOf, say, numbers, valid, cl
     canvas.setAttribute("aria-label", "The prior: " + shown.map((d) => "z " + d + " mean " + mu[d].toFixed(2) + ", sigma " + sigma[d].toFixed(2)).join("; "));
   }
 
-  const poses = preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inTurn, step: (picture) => step(picture) });
+  const poses = preparePoses({ ask, load, clipOf, numbers, valid, clip, say, unsay, inTurn, step: (picture) => step(picture) });
   byId("drive-start").addEventListener("click", async () => {
     const run = chosen;
     if (!valid()) return;

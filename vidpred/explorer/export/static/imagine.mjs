@@ -1,12 +1,14 @@
 // What the worker imagines, as values of the clip player: tiles, sheets drawn here, the choice of samples, the scores.
+import { readJson } from "./fetching.mjs";
+
 const COLUMNS = 25; // cells of a row in a sheet
 // As vidpred.explorer.ui.player has them.
 const UNITS = { PSNR: "dB", SSIM: "", Sharpness: "" }, DIGITS = { PSNR: 2, SSIM: 3, Sharpness: 2 };
-const SCORES = Object.keys(UNITS);
+const SCORES = Object.keys(UNITS), COLOURS = 8;
 
 // A clip as the worker and the player take it: {id, frames: RGBA pictures, poses, conditions, sheet …}.
 export async function readClip(path) {
-  const clip = await (await fetch(path)).json();
+  const clip = await readJson(path);
   const cells = async (sheet) => {
     const image = new Image();
     image.src = sheet.url;
@@ -48,6 +50,12 @@ function shortNames(names) {
   const words = names.map((name) => name.split("-")), shared = words[0].filter((word) => words.every((others) => others.includes(word)));
   const short = words.map((each, i) => each.filter((word) => !shared.includes(word)).join("-") || names[i]);
   return new Set(short).size === names.length ? short : names;
+}
+
+// As vidpred.explorer.ui.run_colors.run_colours has them: a run's own one, or one that is free.
+function coloursOf(runs) {
+  const free = Array.from({ length: COLOURS }, (_, colour) => colour).filter((colour) => runs.every((run) => run.colour !== colour));
+  return runs.map((run) => run.colour ?? free.shift());
 }
 
 // The futures of several runs for one clip, while they grow and when they are done.
@@ -93,8 +101,8 @@ export class Futures {
     if (this.poses) tile("pose", "Pose", this.poses);
     if (this.truth) tile("truth", "Truth", this.truth);
     const count = this.each[0].samples.length, several = finished && count > 1, one = this.runs.length === 1, numbers = [];
-    const labels = shortNames(this.runs.map(({ name }) => name));
-    for (const [number, { run, samples, mean: average, diversity }] of this.each.entries()) {
+    const labels = shortNames(this.runs.map(({ name }) => name)), colours = coloursOf(this.runs);
+    for (const [number, { samples, mean: average, diversity }] of this.each.entries()) {
       const lines = known ? samples.map(({ scores }) => line(scores)) : [], chosen = known ? best(lines) : 0, overSamples = {};
       if (known && count > 1) {
         overSamples["PSNR, average of " + count] = text("PSNR", lines.flatMap(({ PSNR }) => PSNR));
@@ -105,7 +113,7 @@ export class Futures {
       if (known && several) lines.push(lines[chosen], line(average.scores));
       const films = several ? [...samples, samples[chosen], average] : samples;
       tile("prediction", one ? "Prediction" : labels[number], null, {
-        clips: films.map(({ sheet }) => place(sheet)), colour: one ? null : run.colour, over_samples: overSamples,
+        clips: films.map(({ sheet }) => place(sheet)), colour: one ? null : colours[number], over_samples: overSamples,
         scores: byName((name) => lines.map((each) => overFrames(each[name]))), means: byName((name) => lines.map((each) => text(name, each[name]))),
       });
     }

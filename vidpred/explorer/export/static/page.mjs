@@ -1,16 +1,13 @@
 // The exported page: stored predictions, and the model itself in a worker. What is looked at stands in the address.
 import { Futures, givenTo, readClip } from "./imagine.mjs";
 import { prepareDrive } from "./drive.mjs";
+import { readJson } from "./fetching.mjs";
 
 const byId = (id) => document.getElementById(id);
-async function read(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) throw new Error(path + ": " + answer.status);
-  return answer.json();
-}
 const asked = new URLSearchParams(location.search);
 const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11]);
 const MOST_OTHERS = 3; // runs beside the chosen one
+const SLOW = 300; // milliseconds after which it is said what is waited for
 const megabytes = (bytes) => (bytes / 1e6).toFixed(1) + " MB";
 
 // What Gradio hands to a component's script: its element, its value, and a way to be told of new ones.
@@ -58,9 +55,9 @@ async function load(run, wanted = () => true) { // wanted: whether the visitor s
   if (loaded.has(run.folder)) return;
   requireOwn();
   const whole = run.bytes + (loaded.size ? 0 : menuOfRuntime.bytes), began = performance.now();
-  say("Loading " + run.name + ", " + megabytes(whole) + " …");
-  await ask("load", { folder: new URL(run.folder, location.href).href }, ({ fetched }) => {
-    if (wanted()) say("Loading " + run.name + ": " + megabytes(fetched) + " of " + megabytes(run.bytes) + " …");
+  say("Loading " + run.name + ", " + megabytes(whole) + " …", "passing");
+  await ask("load", { folder: new URL(run.folder, location.href).href }, ({ received }) => {
+    if (wanted()) progress(megabytes(received) + " of " + megabytes(run.bytes));
   });
   loaded.add(run.folder);
   document.body.dataset.loaded = ((performance.now() - began) / 1000).toFixed(2); // seconds, for tests and measurements
@@ -69,9 +66,17 @@ async function load(run, wanted = () => true) { // wanted: whether the visitor s
 
 // --- menus and the address ------------------------------------------------------------------------------------------
 
-let menu = null, menuOfRuntime = null, request = 0, clips = new Map(), busy = 0;
-const say = (text, problem = false) => { byId("live-status").textContent = text; byId("live-status").classList.toggle("problem", problem); };
+let menu = null, menuOfRuntime = null, request = 0, views = 0, clips = new Map(), busy = 0;
+let landed = null; // frame of the stored film that stands in for a later one, which the address names
+const progress = (text) => { byId("live-progress").textContent = text; }; // not for screen readers, which would read each
+function say(text, kind = "") { // "passing": of what is under way; "problem"
+  byId("live-status").textContent = text;
+  byId("live-status").className = kind;
+  progress("");
+}
+const unsay = () => { if (byId("live-status").className) say(""); }; // what was asked for is there
 const run = () => ({ name: byId("run").value, ...menu[byId("run").value], ...menu[byId("run").value].live });
+const usual = ({ kind, n_future, longest }) => ({ seed: 0, temperature: 1, samples: kind === "poses" ? 1 : 5, frames: Math.min(n_future, longest) });
 const numbers = () => Object.fromEntries(["seed", "temperature", "samples", "frames"].map((name) => [name, Number(byId(name).value)]));
 const compared = () => [...byId("compare").querySelectorAll("input:checked")].map((box) => ({ name: box.value, ...menu[box.value].live }));
 
@@ -83,11 +88,15 @@ function options(select, names) {
   }));
 }
 
+const stage = () => document.querySelector("#player-host [data-part=stage]");
+
 function keep() {
   const state = { run: byId("run").value, clip: byId("clip").value };
   if (menu[state.run].live) Object.assign(state, numbers());
-  const frame = document.querySelector("#player-host [data-part=stage]").dataset.frame;
-  if (frame) state.frame = frame;
+  const frame = stage().dataset.frame;
+  if (frame && frame !== landed) asked.delete("frame"); // someone has moved on
+  const kept = asked.get("frame") ?? frame;
+  if (kept) state.frame = kept;
   const address = new URLSearchParams(state);
   for (const { name } of compared()) address.append("with", name); // a name may hold any sign
   history.replaceState(null, "", "?" + address);
@@ -118,19 +127,25 @@ function weigh() { // what a run costs, before it is loaded
 }
 
 function stored() {
-  const mine = ++request;
+  const mine = ++views, clip = byId("clip").value, current = () => mine === views;
   stop();
   say("");
   keep();
   if (newer) return location.reload();
-  read(menu[byId("run").value].views[byId("clip").value]).then((value) => {
-    if (mine !== request) return;
-    const at = asked.get("frame"); // the frame that a link names, once
-    asked.delete("frame");
-    showClip({ ...value, request: mine, ...(/^\d{1,6}$/.test(at) ? { at: Number(at) } : {}) });
-    const { seed, temperature } = numbers(); // stored is what the app shows at first
-    if (run().folder && (seed !== 0 || temperature !== 1)) say("Stored: seed 0, temperature 1. Predict draws what is chosen here.");
-  }).catch(() => { if (mine === request) showClip({ request: mine, message: "This clip could not be loaded." }); });
+  let came = false;
+  setTimeout(() => { if (current() && !came) showClip({ request: ++request, message: "Loading " + clip + " …" }); }, SLOW);
+  readJson(menu[byId("run").value].views[clip]).then((value) => {
+    came = true;
+    if (!current()) return;
+    const named = asked.get("frame"), at = /^\d{1,6}$/.test(named) ? Number(named) : null; // that a link names, once
+    landed = at >= value.frames ? String(value.frames - 1) : null;
+    if (landed === null) asked.delete("frame");
+    showClip({ ...value, request: ++request, ...(at === null ? {} : { at }) });
+    if (!run().folder) return;
+    const first = usual(run()), chosen = numbers(); // stored is what the app shows at first
+    if (compared().length || Object.keys(first).some((name) => chosen[name] !== first[name]))
+      say("Stored: seed 0, temperature 1, " + (value.frames - value.n_past) + " frames. Predict draws what is chosen here.");
+  }).catch(() => { came = true; if (current()) showClip({ request: ++request, message: "This clip could not be loaded." }); });
 }
 
 function chooseRun() {
@@ -141,10 +156,10 @@ function chooseRun() {
   byId("live").hidden = !chosen.live;
   drive.choose(chosen.live ? run() : null);
   if (chosen.live) {
-    const { kind, n_future } = chosen.live;
+    const { samples, frames } = usual(chosen.live);
     byId("frames").max = chosen.live.longest;
-    byId("frames").value = asked.get("frames") ?? Math.min(n_future, chosen.live.longest);
-    byId("samples").value = asked.get("samples") ?? (kind === "poses" ? 1 : 5);
+    byId("frames").value = asked.get("frames") ?? frames;
+    byId("samples").value = asked.get("samples") ?? samples;
     offer(asked.getAll("with").flatMap((other) => (menu[other] ? other : other.split(" ")))); // as older links have them
   }
   stored();
@@ -171,10 +186,15 @@ function offer(ticked) { // runs that can continue the same clip from as many fr
 function stop() { busy += 1; if (worker) ask("stop"); byId("predict").textContent = "Predict"; delete byId("predict").dataset.running; }
 
 async function predict() {
-  if (byId("predict").dataset.running) { stop(); say("Stopped."); return; }
+  if (byId("predict").dataset.running) {
+    stop();
+    if (!document.activeElement?.matches("#settings input")) return say("Stopped."); // Enter in a field asks anew
+  }
   if (!byId("settings").reportValidity()) return;
   const mine = ++busy, wanted = () => mine === busy, runs = [run(), ...compared().slice(0, MOST_OTHERS)], settings = numbers();
   keep();
+  const goal = landed === null ? Infinity : Number(asked.get("frame")); // where a link wants to be
+  let newest = null; // frame that the player was put to
   byId("predict").dataset.running = "yes";
   byId("predict").textContent = "Stop";
   try {
@@ -186,13 +206,18 @@ async function predict() {
     let drawn = 0, next = 0, seconds = 0;
     const began = performance.now();
     for (const [number, one] of runs.entries()) {
+      say("Predicting" + (runs.length > 1 ? " " + one.name : "") + " …", "passing");
       const answer = await ask("predict", { folder: new URL(one.folder, location.href).href, given: givenTo(clip), ...settings }, ({ t, ...made }) => {
         if (!wanted()) return;
         futures.add(number, made);
-        say(one.name + ": frame " + t + " of " + (runs[0].n_past + settings.frames - 1) + " …");
+        progress("frame " + t + " of " + (runs[0].n_past + settings.frames - 1));
         if (number === runs.length - 1 && (performance.now() > next || futures.done === settings.frames)) {
           drawn = performance.now();
-          showClip(futures.value(++request, futures.n_past + futures.done - 1));
+          views += 1; // a stored film that comes now comes late
+          landed = null;
+          const moved = newest !== null && stage().dataset.frame !== String(newest); // someone looks at another frame
+          if (!moved) newest = Math.min(goal, futures.n_past + futures.done - 1);
+          showClip(futures.value(++request, moved ? undefined : newest));
           // a slow machine's drawing does not take the processor from what is to be drawn
           next = performance.now() + Math.max(100, 4 * (performance.now() - drawn));
         }
@@ -205,7 +230,7 @@ async function predict() {
     say(count + " frames in " + seconds.toFixed(1) + " s, in this page: " + (count / seconds).toFixed(0) + " a second.");
     document.body.dataset.predicted = request; // for tests
   } catch (error) {
-    if (wanted()) say("This did not work: " + error.message, true);
+    if (wanted()) say("This did not work: " + error.message, "problem");
   } finally {
     if (wanted()) stop();
   }
@@ -213,7 +238,7 @@ async function predict() {
 
 // --- the beginning --------------------------------------------------------------------------------------------------
 
-const drive = prepareDrive({ ask, mount, load, clipOf, say, numbers, valid: () => byId("settings").reportValidity(), clip: () => byId("clip").value });
+const drive = prepareDrive({ ask, mount, load, clipOf, say, unsay, numbers, valid: () => byId("settings").reportValidity(), clip: () => byId("clip").value });
 
 // Another export has taken the place of this one, and its files have the same names. A page that nobody has touched opens
 // anew, once; one in use says so, and keeps what it shows until something else is chosen.
@@ -245,8 +270,8 @@ async function offline() { // what is fetched from now on is kept, where the pag
 
 async function begin() {
   await offline();
-  menu = await read("views/menu.json");
-  if (Object.values(menu).some(({ live }) => live)) menuOfRuntime = await read("live/runtime.json");
+  menu = await readJson("views/menu.json");
+  if (Object.values(menu).some(({ live }) => live)) menuOfRuntime = await readJson("live/runtime.json");
   if (!WebAssembly.validate(SIMD)) {
     for (const one of Object.values(menu)) delete one.live;
     byId("missing").textContent = "This browser has no WebAssembly SIMD: the model cannot run here. What is shown was computed before.";
@@ -256,8 +281,9 @@ async function begin() {
   byId("seed").value = asked.get("seed") ?? 0;
   byId("temperature").value = asked.get("temperature") ?? 1;
   chooseRun();
-  byId("run").addEventListener("change", () => { for (const name of ["frames", "samples", "with"]) asked.delete(name); chooseRun(); });
+  byId("run").addEventListener("change", () => { for (const name of ["frames", "samples", "with", "frame"]) asked.delete(name); chooseRun(); });
   byId("clip").addEventListener("change", () => {
+    asked.delete("frame");
     if (run().folder) offer(compared().map(({ name }) => name));
     stored();
     drive.choose(run().folder ? run() : null);
@@ -266,7 +292,7 @@ async function begin() {
   byId("settings").addEventListener("change", () => { limit(); keep(); weigh(); });
   let resting = 0; // not every frame of a film is written: browsers allow few, and each costs
   const rest = () => { clearTimeout(resting); resting = setTimeout(keep, 250); };
-  new MutationObserver(rest).observe(document.querySelector("#player-host [data-part=stage]"), { attributes: true, attributeFilter: ["data-frame"] });
+  new MutationObserver(rest).observe(stage(), { attributes: true, attributeFilter: ["data-frame"] });
   byId("copy").addEventListener("click", async () => {
     keep();
     const copied = await (navigator.clipboard?.writeText(location.href).then(() => true, () => false) ?? false); // without https there is none
@@ -280,6 +306,6 @@ async function begin() {
     }
   });
   byId("address").addEventListener("blur", () => { byId("address").hidden = true; });
-  read("views/curves.json").then(showCurves, () => { byId("chart-host").textContent = "The curves could not be loaded."; });
+  readJson("views/curves.json").then(showCurves, () => { byId("chart-host").textContent = "The curves could not be loaded."; });
 }
 begin().catch((error) => showClip({ request: ++request, message: "This page could not be opened: " + error.message }));

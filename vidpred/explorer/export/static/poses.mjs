@@ -1,12 +1,12 @@
 // A dancer that follows poses: a skeleton to drag, drawn as the pose pictures of the clips are drawn.
+import { readJson } from "./fetching.mjs";
 import { givenTo } from "./imagine.mjs";
 
 const byId = (id) => document.getElementById(id);
-const read = (path) => fetch(path).then((answer) => answer.json());
 
-export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inTurn, step }) {
+export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, unsay, inTurn, step }) {
   let chosen = null, film = null, skeleton = null, points = {}, below = {}, held = null, busy = false, moved = false, following = 0, steps = 0;
-  const failed = (error) => say("This did not work: " + error.message, true);
+  const failed = (error) => say("This did not work: " + error.message, "problem");
   const board = byId("pose-board"), picture = byId("pose-picture"), joint = byId("pose-joint");
 
   // The pose picture, RGBA: limbs and round ends drawn large, then averaged down.
@@ -94,7 +94,7 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inT
       if (following && following !== mine) return; // pressed once more meanwhile
       following = 0;
       byId("pose-follow").textContent = "Follow the clip";
-      paintBoard(drawn());
+      if (chosen) follow(); // board and picture are of the skeleton again
     });
   }
 
@@ -123,19 +123,19 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inT
     return [((event.clientX - box.left) / box.width) * film.width, ((event.clientY - box.top) / box.height) * film.height];
   };
   board.addEventListener("pointerdown", (event) => {
-    if (following) return;
+    if (following || held || event.button !== 0) return; // one finger has one joint
     const [x, y] = place(event), far = ([u, v]) => Math.hypot(u - x, v - y);
-    held = { name: Object.keys(points).reduce((a, b) => (far(points[b]) < far(points[a]) ? b : a)), x, y };
+    held = { pointer: event.pointerId, name: Object.keys(points).reduce((a, b) => (far(points[b]) < far(points[a]) ? b : a)), x, y };
     joint.value = held.name;
     board.setPointerCapture(event.pointerId);
   });
   board.addEventListener("pointermove", (event) => {
-    if (!held) return;
+    if (held?.pointer !== event.pointerId) return;
     const [x, y] = place(event);
     shift(held.name, x - held.x, y - held.y);
     Object.assign(held, { x, y });
   });
-  for (const end of ["pointerup", "pointercancel"]) board.addEventListener(end, () => { held = null; });
+  for (const end of ["pointerup", "pointercancel"]) board.addEventListener(end, (event) => { if (held?.pointer === event.pointerId) held = null; });
   board.addEventListener("keydown", (event) => {
     const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!move || following || event.ctrlKey || event.altKey || event.metaKey) return;
@@ -153,7 +153,7 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inT
       const gone = () => run !== chosen;
       try {
         const opened = await clipOf(run, clip());
-        skeleton ??= await read("live/skeleton.json");
+        skeleton ??= await readJson("live/skeleton.json");
         await load(run, () => !gone());
         if (gone()) return;
         film = opened;
@@ -163,11 +163,11 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, inT
         below = Object.fromEntries(order("pelvis", null));
         joint.replaceChildren(...Object.keys(below).map((name) => new Option(name.replace("_", " "), name)));
         joint.value = "right_hand";
-        say("");
+        unsay();
         await restart();
       } catch (error) {
         if (gone()) return;
-        say("This did not work: " + error.message, true);
+        failed(error);
         byId("drive-start").hidden = false;
       }
     },

@@ -1,5 +1,6 @@
 // The model in the visitor's browser, away from the page: ONNX Runtime, the noise, the scores, and the state of a drive.
 // Asked by messages {id, what, …}; every answer carries the id. A newer prediction ends an older one.
+import { fetched, readJson } from "./fetching.mjs";
 import { keyOf, normals } from "./philox.mjs";
 import { diversity, floats, meanAndSpread, rgba, scorer } from "./scores.mjs";
 
@@ -16,9 +17,7 @@ async function runtime() {
 }
 
 async function bytes(url, told) {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(url + ": " + answer.status);
-  const parts = [], reader = answer.body.getReader();
+  const parts = [], reader = (await fetched(url)).body.getReader();
   for (let { done, value } = await reader.read(); !done; { done, value } = await reader.read()) {
     parts.push(value);
     told(value.length);
@@ -35,11 +34,11 @@ function load(folder, told) {
 }
 
 async function open(folder, told) {
-  const about = await (await fetch(folder + "model.json")).json(), files = Object.values(about.files)[0], sessions = {};
+  const about = await readJson(folder + "model.json"), files = Object.values(about.files)[0], sessions = {};
   const { InferenceSession } = await runtime();
-  let fetched = 0;
+  let received = 0;
   for (const [name, file] of Object.entries(files)) {
-    const graph = await bytes(folder + file.file, (count) => told(fetched += count));
+    const graph = await bytes(folder + file.file, (count) => told(received += count));
     sessions[name] = await InferenceSession.create(graph, { executionProviders: ["wasm"], graphOptimizationLevel: "all" });
     works = true;
   }
@@ -143,7 +142,7 @@ async function drives(id, { act, folder, given, seed, temperature, known, pushed
 }
 
 const ACTS = {
-  load: async (id, { folder }) => { await load(folder, (fetched) => postMessage({ id, fetched })); },
+  load: async (id, { folder }) => { await load(folder, (received) => postMessage({ id, received })); },
   predict,
   drive: drives,
   stop: async () => { predicting = 0; },

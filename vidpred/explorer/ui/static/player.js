@@ -75,6 +75,7 @@ function show(value, images) {
   measures();
   toggles();
   arrange();
+  if (value.at !== undefined) followCursor();
   if (!playing) tellFrame();
   element.dataset.request = element.dataset.answered = value.request; // what is on screen now, for tests
 }
