@@ -101,6 +101,7 @@ def edit(row, text):
         ),
         ("actions.csv", os.remove, "missing file"),
         ("actions.csv", lambda p: p.write_text("1,2,3,4\n"), "1 row for 14 frames"),
+        ("actions.csv", lambda p: p.write_text("9,9,9,9\n" + p.read_text()), "more rows than the clip has frames (14)"),
         ("actions.csv", edit(5, "1,2,3"), "row 5 has 3 numbers, expected 4"),
         ("actions.csv", edit(5, "1,2,up,4"), "row 5 is not a row of numbers"),
         ("endeffector_positions.csv", edit(7, "1,nan,3"), "row 7 has a value that is not finite"),
@@ -116,6 +117,15 @@ def test_every_fault_is_one_line_with_the_path(root, clip, file, damage, said):
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert not list((root / ".packed").glob(".train*"))  # nothing half-packed stays
+
+
+def test_a_name_that_is_not_utf8_is_named(root, clip):
+    """As an archive of another system may leave it: clips are known by their names, in files and pages."""
+    os.rename(clip, os.fsencode(clip.parent) + b"/clip_\xe4")
+    with pytest.raises(
+        BadInput, match=r"train holds 'traj_0_to_255/clip_\\udce4', a name that is not UTF-8: rename it"
+    ):
+        open_split(root, "train")
 
 
 @pytest.mark.parametrize("empty", ["train", "train/traj_0_to_255/2", ""])

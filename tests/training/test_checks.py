@@ -1,5 +1,6 @@
 """What cannot work is refused before anything is written or deleted."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -55,6 +56,12 @@ def test_a_file_is_no_run_folder(tiny_settings, robot, tmp_path):
     with pytest.raises(BadInput, match="file: not a folder"):
         run_training(tmp_path / "file", tiny_settings, robot, fresh=True)
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_run_folder_whose_weights_could_not_be_read_again_is_refused(tiny_settings, robot, tmp_path):
+    with pytest.raises(BadInput, match="a name that is not UTF-8"):
+        run_training(tmp_path / os.fsdecode(b"run_\xe4"), tiny_settings, robot)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("fresh", [False, True])

@@ -78,7 +78,8 @@ def training_batch(
     """
     lengths, length = _part(clips, config.length, fraction), config.length
     if config.windows == "published" and clips.has_poses:
-        # Consecutive windows that do not overlap, in their order, as the published loader takes them.
+        # Consecutive windows that do not overlap, in their order, as the published loader takes them; a pass that does
+        # not end with a batch goes on in the next one.
         ends = np.cumsum(lengths // length)
         windows = [(iteration * batch_size + row) % int(ends[-1]) for row in range(batch_size)]
         chosen = [int(np.searchsorted(ends, window, "right")) for window in windows]

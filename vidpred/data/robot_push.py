@@ -11,7 +11,7 @@ from PIL import Image
 
 from vidpred.config import ACTION_DIM, CONDITION_DIM, IMAGE_SIZE, POSITION_DIM
 from vidpred.data.layout import by_number, numbered_pictures, read_png, split_folder, split_name
-from vidpred.errors import BadInput
+from vidpred.errors import BadInput, require_utf8
 from vidpred.files import replaced_folder, require_file
 
 ACTIONS_CSV = "actions.csv"
@@ -33,6 +33,8 @@ def list_clips(root: Path, split: str) -> list[Path]:
     clips = [c for g in by_number(folder) if g.is_dir() for c in by_number(g) if c.is_dir()]
     if not clips:
         raise BadInput(f"{folder}: no clips in this split (expected <group>/<clip>/0.png)")
+    for clip in clips:
+        require_utf8(str(clip.relative_to(folder)), f"{folder} holds")
     return clips
 
 
@@ -51,8 +53,9 @@ def read_clip(clip: Path) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
     frames = np.stack([_read_frame(path) for path in paths])
-    rows = read_conditions(clip, len(paths)) if has_actions(clip) else np.zeros((len(paths), CONDITION_DIM), np.float32)
-    return RobotClip(frames, rows)
+    if not has_actions(clip):
+        return RobotClip(frames, np.zeros((len(paths), CONDITION_DIM), np.float32))
+    return RobotClip(frames, read_conditions(clip, len(paths), whole=True))
 
 
 def has_actions(clip: Path) -> bool:
@@ -60,10 +63,11 @@ def has_actions(clip: Path) -> bool:
     return any((clip / name).exists() for name in (ACTIONS_CSV, POSITIONS_CSV))
 
 
-def read_conditions(clip: Path, frames: int) -> np.ndarray:
-    """Actions and positions of a clip folder's first frames, (frames, 7) float32."""
-    actions = _read_csv(clip / ACTIONS_CSV, frames, ACTION_DIM)
-    return np.concatenate([actions, _read_csv(clip / POSITIONS_CSV, frames, POSITION_DIM)], 1)
+def read_conditions(clip: Path, frames: int, whole: bool = False) -> np.ndarray:
+    """Actions and positions of a clip folder's first frames, (frames, 7) float32. whole: there are no more frames, so
+    that further rows are BadInput: nobody can tell which of them is too many."""
+    columns = {ACTIONS_CSV: ACTION_DIM, POSITIONS_CSV: POSITION_DIM}
+    return np.concatenate([_read_csv(clip / name, frames, count, whole) for name, count in columns.items()], 1)
 
 
 def write_clip(
@@ -102,18 +106,21 @@ def _read_frame(path: Path) -> np.ndarray:
     return frame
 
 
-def _read_csv(path: Path, rows: int, columns: int) -> np.ndarray:
-    """The first `rows` rows as float32, and not a byte more of the file than they take."""
+def _read_csv(path: Path, rows: int, columns: int, whole: bool) -> np.ndarray:
+    """The first `rows` rows as float32, and not a byte more of the file than they take; `whole`: than one more."""
     try:
         require_file(path)
         with open(path, encoding="utf-8") as file, np.errstate(over="ignore"):
-            values = [_read_row(path, i, line, columns) for i, line in enumerate(_first_lines(file, rows))]
+            lines = _first_lines(file, rows + whole)
+            values = [_read_row(path, i, line, columns) for i, line in enumerate(lines)]
     except FileNotFoundError:
         raise BadInput(f"{path}: missing file") from None
     except (OSError, UnicodeDecodeError):
         raise BadInput(f"{path}: not a readable CSV file") from None
     if len(values) < rows:
         raise BadInput(f"{path}: {len(values)} row{'s' * (len(values) != 1)} for {rows} frame{'s' * (rows != 1)}")
+    if len(values) > rows:
+        raise BadInput(f"{path}: more rows than the clip has frames ({rows})")
     return np.stack(values)
 
 

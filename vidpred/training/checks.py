@@ -9,7 +9,7 @@ from pathlib import Path
 from vidpred import checkpoint, runs, schedules
 from vidpred.config import RunConfig
 from vidpred.data.batches import Clips, require_suitable, training_batch, window_batch
-from vidpred.errors import BadInput
+from vidpred.errors import BadInput, require_utf8
 from vidpred.evaluation import frames_ahead
 from vidpred.files import is_vacant
 from vidpred.models import build_model, count_parameters
@@ -125,6 +125,7 @@ def _memory() -> int | None:
 def _require_place(run: Path, fresh: bool) -> None:
     """A run folder is new, empty, or a run that can be resumed; with `fresh` any run, whose settings can be read or
     beside which a state lies: other programs have files of these names, too."""
+    require_utf8(str(run.resolve()), "--out is")  # safetensors could not read what it has written
     if run.exists() and not run.is_dir():
         raise BadInput(f"{run}: not a folder")
     if not (run / runs.CONFIG).exists():
