@@ -147,7 +147,7 @@ export function preparePoses({ ask, load, clipOf, numbers, valid, clip, say, uns
   byId("pose-restart").addEventListener("click", () => { if (valid()) restart().catch(failed); });
 
   return {
-    hide() { chosen = null; following = 0; byId("poses").hidden = true; },
+    hide() { chosen = held = null; following = 0; byId("poses").hidden = true; },
     async begin(run) {
       chosen = run;
       const gone = () => run !== chosen;
