@@ -53,9 +53,8 @@ def read_clip(clip: Path) -> RobotClip:
     """All frames and conditions of a clip folder. Whatever is wrong is BadInput with the file's path."""
     paths = list_frames(clip)
     frames = np.stack([_read_frame(path) for path in paths])
-    if not has_actions(clip):
-        return RobotClip(frames, np.zeros((len(paths), CONDITION_DIM), np.float32))
-    return RobotClip(frames, read_conditions(clip, len(paths), whole=True))
+    rows = read_conditions(clip, len(paths)) if has_actions(clip) else np.zeros((len(paths), CONDITION_DIM), np.float32)
+    return RobotClip(frames, rows)
 
 
 def has_actions(clip: Path) -> bool:
@@ -63,11 +62,11 @@ def has_actions(clip: Path) -> bool:
     return any((clip / name).exists() for name in (ACTIONS_CSV, POSITIONS_CSV))
 
 
-def read_conditions(clip: Path, frames: int, whole: bool = False) -> np.ndarray:
-    """Actions and positions of a clip folder's first frames, (frames, 7) float32. whole: there are no more frames, so
-    that further rows are BadInput: nobody can tell which of them is too many."""
-    columns = {ACTIONS_CSV: ACTION_DIM, POSITIONS_CSV: POSITION_DIM}
-    return np.concatenate([_read_csv(clip / name, frames, count, whole) for name, count in columns.items()], 1)
+def read_conditions(clip: Path, frames: int) -> np.ndarray:
+    """Actions and positions of a clip folder's first frames, (frames, 7) float32. Row t is of frame t: further rows,
+    as of a clip of which the last frames were taken away, are of none."""
+    actions = _read_csv(clip / ACTIONS_CSV, frames, ACTION_DIM)
+    return np.concatenate([actions, _read_csv(clip / POSITIONS_CSV, frames, POSITION_DIM)], 1)
 
 
 def write_clip(
@@ -106,21 +105,18 @@ def _read_frame(path: Path) -> np.ndarray:
     return frame
 
 
-def _read_csv(path: Path, rows: int, columns: int, whole: bool) -> np.ndarray:
-    """The first `rows` rows as float32, and not a byte more of the file than they take; `whole`: than one more."""
+def _read_csv(path: Path, rows: int, columns: int) -> np.ndarray:
+    """The first `rows` rows as float32, and not a byte more of the file than they take."""
     try:
         require_file(path)
         with open(path, encoding="utf-8") as file, np.errstate(over="ignore"):
-            lines = _first_lines(file, rows + whole)
-            values = [_read_row(path, i, line, columns) for i, line in enumerate(lines)]
+            values = [_read_row(path, i, line, columns) for i, line in enumerate(_first_lines(file, rows))]
     except FileNotFoundError:
         raise BadInput(f"{path}: missing file") from None
     except (OSError, UnicodeDecodeError):
         raise BadInput(f"{path}: not a readable CSV file") from None
     if len(values) < rows:
         raise BadInput(f"{path}: {len(values)} row{'s' * (len(values) != 1)} for {rows} frame{'s' * (rows != 1)}")
-    if len(values) > rows:
-        raise BadInput(f"{path}: more rows than the clip has frames ({rows})")
     return np.stack(values)
 
 
