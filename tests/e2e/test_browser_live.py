@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.e2e.page import tap
+from tests.e2e.page import IDLE, tap
 from vidpred.explorer.drive.session import Drive
 from vidpred.explorer.drive.simulator import Physics
 from vidpred.explorer.runs.prediction import predict_clip
@@ -246,7 +246,7 @@ def test_a_link_to_a_frame_that_has_to_be_predicted(open_page, site_library):
     frames = run.longest_future(site_library.clips_for(run)[0])
     wanted = run.n_past + frames - 2
     page = open_page(f"?run=tiny&samples=1&frames={frames}&frame={wanted}", app="site_url", until=FIRST)
-    page.wait_for_timeout(400)  # what rests is written after a quarter of a second
+    page.click("#copy")  # writes the address
     assert f"frame={wanted}" in page.url
     assert page.locator("#live-status").inner_text().startswith("Stored")
     predict(page)
@@ -358,15 +358,20 @@ def test_a_second_finger_takes_no_joint(open_page):
         clientX: box.x + box.width * x / 64, clientY: box.y + box.height * y / 32}));
       return document.querySelector('#pose-joint').value;
     }"""
+    board = "document.querySelector('#pose-board').toDataURL()"
+    page.evaluate(IDLE)
+    before = page.evaluate(board)
     assert page.evaluate(touch, ["pointerdown", 9, 32, 6, 2]) == "right_hand"  # a menu's button
     assert page.evaluate(touch, ["pointerdown", 1, 38, 18, 0]) == "left_hand"
     assert page.evaluate(touch, ["pointerdown", 2, 32, 6, 0]) == "left_hand"
     for pointer in (2, 9):
         page.evaluate(touch, ["pointermove", pointer, 20, 20, -1])
         page.evaluate(touch, ["pointerup", pointer, 20, 20, 0])
-    assert page.evaluate(f"new Promise(done => setTimeout(() => done({steps}), 300))") == "1"  # nothing was moved
+    page.evaluate(IDLE)
+    assert page.evaluate(board) == before and page.evaluate(steps) == "1"
     page.evaluate(touch, ["pointermove", 1, 40, 16, -1])
     page.wait_for_function(f"{steps} > 1")
+    assert page.evaluate(board) != before
 
 
 def test_after_the_clip_board_and_picture_are_of_the_skeleton(open_page, site_library):

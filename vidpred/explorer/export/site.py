@@ -71,7 +71,8 @@ def _write(
     ready = [run for run in library.all_runs() if run.weights is not None]  # the others are in their first epoch
     if not ready:
         raise BadInput("no run here has weights yet: their first epoch has not ended")
-    runs = [run for run in ready if library.clips_for(run)]
+    shown = {run.name: library.clips_for(run)[:clips] for run in ready}
+    runs = [run for run in ready if shown[run.name]]
     if not runs:
         raise BadInput("none of the runs here can continue any of the clips: give others with --runs or --data")
     for run in ready:
@@ -80,12 +81,11 @@ def _write(
     first = first_run(runs, library)
     for number, run in enumerate(runs):
         menu[run.name] = {"about": _about(run), "views": {}, "first": run is first}
-        shown = library.clips_for(run)[:clips]
         if live:
             doing(run.name)
-            menu[run.name]["live"] = add_model(library, run, shown, out, number)
-            needed |= {clip.name: clip for clip in shown}
-        for place, clip in enumerate(shown):
+            menu[run.name]["live"] = add_model(library, run, shown[run.name], out, number)
+            needed |= {clip.name: clip for clip in shown[run.name]}
+        for place, clip in enumerate(shown[run.name]):
             name = f"{number}-{place}.json"
             (out / VIEWS / name).write_text(json.dumps(_view(library, run, clip, out)))
             menu[run.name]["views"][clip.name] = f"{VIEWS}/{name}"
